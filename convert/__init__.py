@@ -1,0 +1,1 @@
+"""Turns frozen DeepLab graphs into verified TensorFlow Lite models."""

@@ -1,0 +1,1 @@
+"""Runs segmentation models on a camera or a video, without TensorFlow."""

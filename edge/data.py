@@ -1,0 +1,67 @@
+"""The nouns that travel along the pipeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+"""uint8 (H, W, 3), RGB, C-contiguous."""
+
+Ids = NDArray[np.uint8]
+"""uint8 (H, W), class index per pixel; 255 is ignore."""
+
+Logits = NDArray[Any]
+"""float32, int8 or uint8 (h, w, C), class scores; bigger is likelier."""
+
+IGNORE = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture from a source."""
+
+    pixels: Pixels
+    index: int  # position in the source, from 0
+    t_capture_s: float  # time.perf_counter() when the picture was there
+
+
+@dataclass(frozen=True, slots=True)
+class LabelMap:
+    """The class of every pixel of a frame."""
+
+    ids: Ids
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A frame on its way to the sinks."""
+
+    frame: Frame
+    labels: LabelMap
+    picture: Pixels  # what is shown: overlay, mask or side by side
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """What a source knows about itself before its first frame."""
+
+    name: str
+    size_wh: tuple[int, int] | None  # None where frames may differ in size
+    rate: Fraction | None  # frames per second; None for pictures without a rate
+    frame_count: int | None  # None when unknown; an estimate for containers that do not say
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """A model's input or output tensor. Real value = scale * (stored - zero_point)."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    scale: float  # 0.0 where the tensor is not quantized
+    zero_point: int

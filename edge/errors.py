@@ -1,0 +1,62 @@
+"""Every error the kit raises on purpose.
+
+    RoadliteError
+    ├── UsageError        an option or an argument makes no sense (exit 2)
+    ├── ModelError        a .tflite cannot be used as it is
+    │   └── CardError     its model card or labels are damaged
+    ├── RuntimeMissing    no inference runtime can be imported
+    ├── SourceError       frames cannot be read
+    ├── SinkError         results cannot be written or shown
+    ├── DownloadError     a named model cannot be fetched
+    ├── GraphError        a frozen graph cannot be used as it is
+    ├── ConversionError   a conversion produced something that cannot be trusted
+    └── GateFailed        the work is done but a limit was missed (exit 3)
+
+A message is one line and names the thing, what was expected, what was found and the way out.
+"""
+
+
+class RoadliteError(Exception):
+    """Base of the tree; `exit_code` is what the command line returns for it."""
+
+    exit_code = 1
+
+
+class UsageError(RoadliteError):
+    exit_code = 2
+
+
+class ModelError(RoadliteError):
+    pass
+
+
+class CardError(ModelError):
+    pass
+
+
+class RuntimeMissing(RoadliteError):
+    pass
+
+
+class SourceError(RoadliteError):
+    pass
+
+
+class SinkError(RoadliteError):
+    pass
+
+
+class DownloadError(RoadliteError):
+    pass
+
+
+class GraphError(RoadliteError):
+    pass
+
+
+class ConversionError(RoadliteError):
+    pass
+
+
+class GateFailed(RoadliteError):
+    exit_code = 3

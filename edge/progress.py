@@ -1,0 +1,37 @@
+"""How long work reports that it moves on: the library calls a `Track`, the command line decides what is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Track(Protocol):
+    """Yields the items of `items` unchanged while it shows how far they are; `total` is None when unknown."""
+
+    def __call__(self, items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]: ...
+
+
+def silent(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
+    """Shows nothing."""
+    yield from items
+
+
+def bars(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
+    """Draws a bar on stderr while the items last; only a plain line where stderr is not a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        console.print(f"{what} ...", highlight=False, markup=False)
+        yield from items
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(what, total=total)
+        for item in items:
+            yield item
+            progress.advance(task)
