@@ -1,0 +1,134 @@
+"""Draws what the model saw: class colours over the road, a legend and one line of numbers."""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import lru_cache
+from typing import Literal, get_args
+
+import cv2
+import numpy as np
+
+from edge.classes import ClassSet
+from edge.data import IGNORE, Ids, Pixels
+from edge.errors import UsageError
+
+View = Literal["overlay", "mask", "side-by-side"]
+
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_CAPITAL_PX = 22  # height of this font's capitals at scale 1
+_WHITE = (255, 255, 255)
+_DIM = 0.3  # what is left of the picture behind text
+_DRAWS_UNICODE = int(cv2.__version__.split(".")[0]) >= 5  # before, every byte outside ASCII became a question mark
+
+
+class Renderer:
+    """Turns a picture and its label ids into what is shown.
+
+    `overlay` blends the class colours over the picture with weight `alpha` and leaves ignored pixels as they are;
+    `mask` shows the colours alone, ignored pixels black; `side-by-side` puts the picture left of the mask.
+    The line of numbers runs along the upper edge and the legend hangs below it, where a road scene has its sky.
+
+    Raises:
+        UsageError: the view is unknown or alpha is not within 0 to 1.
+    """
+
+    def __init__(
+        self, classes: ClassSet, view: View = "overlay", alpha: float = 0.5, legend: bool = True, hud: bool = True
+    ) -> None:
+        if view not in get_args(View):
+            raise UsageError(f"unknown view {view!r}: expected one of {', '.join(get_args(View))}")
+        if not 0.0 <= alpha <= 1.0:
+            raise UsageError(f"expected an alpha from 0 (picture only) to 1 (colours only), got {alpha}")
+        self._classes, self._view, self._alpha = classes, view, alpha
+        self._legend, self._hud = legend, hud
+        self._table = classes.table().reshape(256, 1, 3)
+        self._names = [printable(name) for name in classes.names]
+
+    def __call__(self, pixels: Pixels, ids: Ids, hud_line: str = "") -> Pixels:
+        """A new picture, (H, W, 3), or (H, 2 W, 3) side by side; the arguments stay as they are."""
+        shown, labelled = self._paint(pixels, ids)
+        text_px = max(8, round(min(ids.shape) / 55))
+        strip_px = 0
+        if self._hud and hud_line:
+            strip_px = 2 * text_px
+            _draw_strip(shown[:strip_px], printable(hud_line), text_px)
+        if self._legend:
+            self._draw_legend(labelled[strip_px : max(strip_px, labelled.shape[0] // 2)], ids, text_px)
+        return shown
+
+    def _paint(self, pixels: Pixels, ids: Ids) -> tuple[Pixels, Pixels]:
+        """The whole picture without text, and the part of it that shows the labels."""
+        coloured: Pixels = cv2.applyColorMap(ids, self._table)  # type: ignore[assignment]
+        if self._view == "overlay":
+            cv2.addWeighted(pixels, 1 - self._alpha, coloured, self._alpha, 0, dst=coloured)
+            cv2.copyTo(pixels, (ids == IGNORE).view(np.uint8), coloured)
+        if self._view == "side-by-side":
+            both: Pixels = cv2.hconcat([pixels, coloured])  # type: ignore[assignment]
+            return both, both[:, ids.shape[1] :]
+        return coloured, coloured
+
+    def _draw_legend(self, area: Pixels, ids: Ids, text_px: int) -> None:
+        """Lists the classes in view in the upper left of `area`, largest share first, as many as fit."""
+        counts = cv2.calcHist([ids], [0], None, [256], [0, 256]).ravel()[: len(self._classes)]
+        row_px = round(text_px * 1.7)
+        rows = max(0, (area.shape[0] - text_px) // row_px)
+        in_view = [class_id for class_id in np.argsort(-counts, kind="stable")[:rows] if counts[class_id]]
+        if not in_view:
+            return
+        name_px = max(_text_width(name, text_px) for name in self._names)  # of all, so that the panel does not breathe
+        share_px = _text_width("100 %", text_px)
+        name_px = max(0, min(name_px, area.shape[1] // 2 - share_px - 5 * text_px))
+        panel = area[: len(in_view) * row_px + text_px, : name_px + share_px + 5 * text_px]
+        cv2.convertScaleAbs(panel, dst=panel, alpha=_DIM)
+        for row, class_id in enumerate(in_view):
+            baseline = text_px // 2 + row * row_px + (row_px + text_px) // 2
+            colour = self._classes.colours[class_id]
+            swatch = (text_px, baseline - text_px), (2 * text_px, baseline)
+            cv2.rectangle(panel, *swatch, colour, cv2.FILLED)
+            cv2.rectangle(panel, *swatch, _WHITE)  # dark colours would drown in the panel
+            _write(panel, _shorten(self._names[class_id], name_px, text_px), 3 * text_px, baseline, text_px)
+            share = _share(float(counts[class_id]) / ids.size)
+            x = 4 * text_px + name_px + share_px - _text_width(share, text_px)
+            _write(panel, share, x, baseline, text_px)
+
+
+def printable(text: str) -> str:
+    """`text` as the font can draw it: one line, and where the font is ASCII only, accents dropped, the rest as `?`."""
+    line = "".join(" " if char.isspace() else char if char.isprintable() else "?" for char in text)
+    if _DRAWS_UNICODE:
+        return line
+    bare = "".join(char for char in unicodedata.normalize("NFKD", line) if not unicodedata.combining(char))
+    return bare.encode("ascii", "replace").decode("ascii")
+
+
+def _share(part: float) -> str:
+    return "<1 %" if part < 0.01 else f"{part * 100:.0f} %"
+
+
+def _draw_strip(strip: Pixels, line: str, text_px: int) -> None:
+    cv2.convertScaleAbs(strip, dst=strip, alpha=_DIM)
+    _write(strip, _shorten(line, strip.shape[1] - 2 * text_px, text_px), text_px, text_px * 3 // 2, text_px)
+
+
+def _write(area: Pixels, text: str, x: int, baseline: int, text_px: int) -> None:
+    cv2.putText(area, text, (x, baseline), _FONT, text_px / _CAPITAL_PX, _WHITE, _thickness(text_px), cv2.LINE_AA)
+
+
+@lru_cache(maxsize=1024)
+def _shorten(text: str, width_px: int, text_px: int) -> str:
+    """`text`, cut at its end to fit `width_px`."""
+    if _text_width(text, text_px) <= width_px:
+        return text
+    while text and _text_width(text + "..", text_px) > width_px:
+        text = text[:-1]
+    return text + ".." if text else ""
+
+
+@lru_cache(maxsize=1024)
+def _text_width(text: str, text_px: int) -> int:
+    return cv2.getTextSize(text, _FONT, text_px / _CAPITAL_PX, _thickness(text_px))[0][0]
+
+
+def _thickness(text_px: int) -> int:
+    return max(1, round(text_px / 14))

@@ -1,0 +1,160 @@
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.classes import CITYSCAPES, ClassSet
+from edge.errors import UsageError
+from edge.render import Renderer, printable
+
+ROAD, SKY, CAR = 0, 10, 13
+RNG = np.random.default_rng(7)
+
+
+def picture(height: int, width: int) -> np.ndarray:
+    return RNG.integers(0, 256, (height, width, 3), np.uint8)
+
+
+def bare(view: str = "overlay", alpha: float = 0.5) -> Renderer:
+    return Renderer(CITYSCAPES, view, alpha, legend=False, hud=False)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])
+def test_overlay_blends_every_class_colour_with_its_weight(alpha):
+    pixels, ids = picture(60, 80), RNG.integers(0, 19, (60, 80), np.uint8)
+    colours = np.array(CITYSCAPES.colours, np.float64)[ids]
+    expected = (1 - alpha) * pixels + alpha * colours
+    assert np.abs(bare(alpha=alpha)(pixels, ids) - expected).max() <= 1
+
+
+def test_overlay_leaves_ignored_pixels_untouched():
+    pixels, ids = picture(40, 50), np.full((40, 50), ROAD, np.uint8)
+    ids[:, 20:] = 255
+    shown = bare()(pixels, ids)
+    assert np.array_equal(shown[:, 20:], pixels[:, 20:])
+    assert not np.array_equal(shown[:, :20], pixels[:, :20])
+
+
+def test_mask_is_the_colour_table():
+    ids = np.array([[ROAD, SKY, CAR, 255]], np.uint8)
+    assert bare("mask")(picture(1, 4), ids)[0].tolist() == [[128, 64, 128], [70, 130, 180], [0, 0, 142], [0, 0, 0]]
+
+
+def test_side_by_side_is_the_picture_left_of_the_mask():
+    pixels, ids = picture(30, 40), RNG.integers(0, 19, (30, 40), np.uint8)
+    shown = bare("side-by-side")(pixels, ids)
+    assert np.array_equal(shown[:, :40], pixels)
+    assert np.array_equal(shown[:, 40:], bare("mask")(pixels, ids))
+
+
+@pytest.mark.parametrize("view", ["overlay", "mask", "side-by-side"])
+def test_arguments_stay_untouched_and_results_are_independent(view):
+    pixels, ids = picture(240, 320), np.zeros((240, 320), np.uint8)
+    before = pixels.copy()
+    render = Renderer(CITYSCAPES, view)
+    first = render(pixels, ids, "12 ms")
+    kept = first.copy()
+    render(np.zeros_like(pixels), np.full_like(ids, SKY), "99 ms")
+    assert np.array_equal(pixels, before)
+    assert not ids.any()
+    assert np.array_equal(first, kept)
+
+
+def swatch_colours(shown: np.ndarray) -> list[tuple[int, int, int]]:
+    """The class colours met while walking down through the swatches of the legend."""
+    known = set(CITYSCAPES.colours)
+    column = [tuple(pixel) for pixel in shown[: shown.shape[0] // 2, 12].tolist()]
+    return [c for i, c in enumerate(column) if c in known and (i == 0 or column[i - 1] != c)]
+
+
+def test_legend_lists_classes_in_view_largest_first():
+    ids = np.full((240, 320), ROAD, np.uint8)
+    ids[:100] = SKY
+    ids[200:220, :50] = CAR
+    pixels = np.full((240, 320, 3), 255, np.uint8)
+    shown = Renderer(CITYSCAPES, alpha=0.0)(pixels, ids)
+    assert swatch_colours(shown) == [CITYSCAPES.colours[i] for i in (ROAD, SKY, CAR)]
+
+
+@pytest.mark.parametrize("size_hw", [(240, 320), (720, 1280), (2160, 3840)])
+def test_text_covers_only_the_upper_half_and_legend_the_left(size_hw):
+    ids = RNG.integers(0, 19, size_hw, np.uint8)
+    pixels = np.full((*size_hw, 3), 200, np.uint8)
+    changed = (Renderer(CITYSCAPES, alpha=0.0)(pixels, ids, "15.2 fps") != pixels).any(axis=2)
+    height, width = size_hw
+    assert changed.any()
+    assert not changed[height // 2 :].any()
+    assert not changed[height // 6 :, width // 2 :].any()
+
+
+@pytest.mark.parametrize("height", [240, 720, 2160])
+def test_text_grows_with_the_picture(height):
+    pixels = np.zeros((height, height * 4 // 3, 3), np.uint8)
+    shown = Renderer(CITYSCAPES, alpha=0.0, legend=False)(pixels, np.zeros(pixels.shape[:2], np.uint8), "HH")
+    rows = np.flatnonzero(shown.max(axis=(1, 2)) > 128)
+    assert height / 60 <= np.ptp(rows) + 1 <= max(11, height / 40)
+
+
+def test_percentages_follow_the_shares():
+    pixels, ids = np.zeros((240, 320, 3), np.uint8), np.zeros((240, 320), np.uint8)
+    render = Renderer(ClassSet(("a", "b"), ((9, 9, 9), (90, 90, 90))), alpha=0.0)
+    ids[:30] = 1
+    one = render(pixels, ids)
+    ids[:60] = 1
+    two = render(pixels, ids)
+    ids[:61] = 1
+    assert not np.array_equal(one, two)
+    assert np.array_equal(two, render(pixels, ids)), "25.0 and 25.4 % read the same"
+
+
+def test_legend_and_hud_can_be_switched_off():
+    pixels, ids = picture(240, 320), np.zeros((240, 320), np.uint8)
+    plain = bare()(pixels, ids, "text")
+    assert not np.array_equal(Renderer(CITYSCAPES, hud=False)(pixels, ids, "text"), plain)
+    assert not np.array_equal(Renderer(CITYSCAPES, legend=False)(pixels, ids, "text"), plain)
+    assert np.array_equal(Renderer(CITYSCAPES, legend=False)(pixels, ids, ""), plain)
+
+
+def test_ids_without_a_class_are_drawn_but_not_listed():
+    pixels, ids = np.full((240, 320, 3), 255, np.uint8), np.full((240, 320), 77, np.uint8)
+    assert not Renderer(CITYSCAPES, "mask")(pixels, ids).any()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(1, 90),
+    st.integers(1, 90),
+    st.sampled_from(["overlay", "mask", "side-by-side"]),
+    st.lists(st.text(min_size=1, max_size=64), min_size=1, max_size=30),
+    st.text(max_size=200),
+)
+def test_any_size_and_any_text_can_be_drawn(height, width, view, names, line):
+    classes = ClassSet(tuple(names), ((1, 2, 3),) * len(names))
+    ids = RNG.integers(0, 256, (height, width), np.uint8)
+    shown = Renderer(classes, view)(picture(height, width), ids, line)
+    assert shown.shape == (height, width * (2 if view == "side-by-side" else 1), 3)
+    assert shown.dtype == np.uint8
+
+
+def test_text_is_made_drawable(monkeypatch):
+    monkeypatch.setattr("edge.render._DRAWS_UNICODE", False)
+    assert printable("Fußgänger\n道路\x1b") == "Fu?ganger ???"
+    monkeypatch.setattr("edge.render._DRAWS_UNICODE", True)
+    assert printable("Fußgänger\n道路\x1b\udcff") == "Fußgänger 道路??"
+
+
+def test_bad_options_are_refused():
+    with pytest.raises(UsageError, match=r"'heatmap'.*overlay, mask, side-by-side"):
+        Renderer(CITYSCAPES, "heatmap")
+    for alpha in (-0.1, 1.5, float("nan")):
+        with pytest.raises(UsageError, match="alpha"):
+            Renderer(CITYSCAPES, alpha=alpha)
+
+
+def test_long_names_leave_room_for_the_picture():
+    classes = ClassSet(("w" * 64,), ((255, 0, 0),))
+    pixels = np.full((240, 320, 3), 200, np.uint8)
+    shown = Renderer(classes, alpha=0.0)(pixels, np.zeros((240, 320), np.uint8))
+    assert np.array_equal(shown[:, 165:], pixels[:, 165:])
+    assert cv2.countNonZero((shown != pixels).any(axis=2).astype(np.uint8)) > 0
