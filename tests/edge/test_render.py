@@ -77,6 +77,25 @@ def test_legend_lists_classes_in_view_largest_first():
     assert swatch_colours(shown) == [CITYSCAPES.colours[i] for i in (ROAD, SKY, CAR)]
 
 
+def test_legend_shows_whole_rows_only():
+    ids = RNG.integers(0, 19, (240, 320), np.uint8)
+    shown = Renderer(CITYSCAPES, alpha=0.0)(np.full((240, 320, 3), 255, np.uint8), ids)
+    assert 5 < len(swatch_colours(shown)) < 19
+    assert (shown[119, :100] == 255).all() or (shown[119, :100] == shown[119, 0]).all(), "a row is cut in two"
+
+
+def test_nothing_in_view_needs_no_legend():
+    pixels = picture(240, 320)
+    assert np.array_equal(Renderer(CITYSCAPES)(pixels, np.full((240, 320), 255, np.uint8)), pixels)
+
+
+def test_a_long_line_is_cut_before_the_edge():
+    render = Renderer(CITYSCAPES, "mask", legend=False)
+    shown = render(picture(240, 320), np.full((240, 320), 255, np.uint8), "w" * 200)
+    assert shown[:, 160:300].any()
+    assert not shown[:, 314:].any()
+
+
 @pytest.mark.parametrize("size_hw", [(240, 320), (720, 1280), (2160, 3840)])
 def test_text_covers_only_the_upper_half_and_legend_the_left(size_hw):
     ids = RNG.integers(0, 19, size_hw, np.uint8)
@@ -117,7 +136,7 @@ def test_legend_and_hud_can_be_switched_off():
 
 
 def test_ids_without_a_class_are_drawn_but_not_listed():
-    pixels, ids = np.full((240, 320, 3), 255, np.uint8), np.full((240, 320), 77, np.uint8)
+    pixels, ids = picture(240, 320), np.full((240, 320), 77, np.uint8)
     assert not Renderer(CITYSCAPES, "mask")(pixels, ids).any()
 
 
