@@ -1,0 +1,188 @@
+"""GraphDefs: parse, walk, cut, infer shapes, run a part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from numpy.typing import NDArray
+
+from convert.tensorflow import tf
+from edge.errors import GraphError
+
+GraphDef = Any  # tf.compat.v1.GraphDef
+NodeDef = Any
+Nodes = dict[str, NodeDef]  # by name, in the order of the graph
+
+CONVOLUTIONS = frozenset({"Conv2D", "DepthwiseConv2dNative"})
+
+
+def parse(data: bytes, where: str) -> GraphDef:
+    """A GraphDef from the bytes of a .pb. Raises GraphError."""
+    from google.protobuf.message import DecodeError
+
+    graph = tf.compat.v1.GraphDef()
+    try:
+        graph.ParseFromString(data)
+    except DecodeError as exc:
+        raise GraphError(f"{where}: not a frozen TensorFlow graph (GraphDef): {exc}") from exc
+    if not graph.node:
+        raise GraphError(f"{where}: not a frozen TensorFlow graph: it has no nodes")
+    if len({node.name for node in graph.node}) != len(graph.node):
+        raise GraphError(f"{where}: damaged graph: two nodes have the same name")
+    return graph
+
+
+def by_name(graph: GraphDef) -> Nodes:
+    return {node.name: node for node in graph.node}
+
+
+def producer(tensor: str) -> str:
+    """`node:0` or `^node` -> `node`."""
+    return tensor.lstrip("^").split(":")[0]
+
+
+def inputs(node: NodeDef) -> list[str]:
+    """The producers of a node's data inputs, in order."""
+    return [producer(name) for name in node.input if not name.startswith("^")]
+
+
+def ancestors(nodes: Nodes, roots: Iterable[str], stop: frozenset[str] = frozenset()) -> set[str]:
+    """All nodes the roots depend on, themselves included, not looking behind those in `stop`."""
+    seen: set[str] = set()
+    todo = list(roots)
+    while todo:
+        name = todo.pop()
+        if name in seen:
+            continue
+        if name not in nodes:
+            raise GraphError(f"damaged graph: a node named {name!r} is used but not there")
+        seen.add(name)
+        if name not in stop:
+            todo.extend(producer(tensor) for tensor in nodes[name].input)
+    return seen
+
+
+def consumers(nodes: Nodes) -> dict[str, list[str]]:
+    """Who reads each node's data outputs."""
+    readers: dict[str, list[str]] = {name: [] for name in nodes}
+    for node in nodes.values():
+        for name in inputs(node):
+            readers.setdefault(name, []).append(node.name)
+    return readers
+
+
+def upstream(nodes: Nodes, name: str, skip: frozenset[str]) -> str:
+    """Follows first inputs back from `name` while the operator is one of `skip`."""
+    for _ in range(len(nodes)):
+        node = nodes[name]
+        if node.op not in skip:
+            return name
+        name = inputs(node)[0]
+    raise GraphError(f"damaged graph: {name} is part of a cycle")
+
+
+def prune(graph: GraphDef, outputs: Iterable[str]) -> GraphDef:
+    """The part of the graph that the outputs need, without cached shapes, which any rewrite makes wrong."""
+    nodes = by_name(graph)
+    wanted = ancestors(nodes, outputs)
+    pruned = tf.compat.v1.GraphDef(versions=graph.versions)
+    for node in graph.node:
+        if node.name in wanted:
+            kept = pruned.node.add()
+            kept.CopyFrom(node)
+            for attribute in ("_output_shapes", "_class"):
+                kept.attr.pop(attribute, None)
+    return pruned
+
+
+def evaluate(graph: GraphDef, outputs: list[str], feeds: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    """Runs part of a graph in a TensorFlow session."""
+    with tf.Graph().as_default() as scope:
+        load(prune(graph, outputs))
+        with tf.compat.v1.Session(graph=scope) as session:
+            values: list[NDArray[Any]] = session.run(
+                [f"{name}:0" for name in outputs], {f"{name}:0": value for name, value in feeds.items()}
+            )
+            return values
+
+
+def load(graph: GraphDef) -> None:
+    """Imports a GraphDef into the current tf.Graph; what TensorFlow finds wrong becomes a GraphError."""
+    try:
+        tf.graph_util.import_graph_def(graph, name="")
+    except (ValueError, TypeError, tf.errors.OpError) as exc:
+        raise GraphError(f"TensorFlow cannot load the graph: {first_line(exc)}") from exc
+
+
+def first_line(exc: Exception) -> str:
+    return (str(exc).strip() or type(exc).__name__).splitlines()[0][:300]
+
+
+def strides(nodes: Nodes, start: str, end: str) -> dict[str, int]:
+    """The stride of every node between two nodes, for as long as only convolutions and pools of fixed size made it.
+
+    What comes behind a resize or a pool over the whole map has a size of its own and is left out.
+    """
+    order = [n for n in topological(nodes, [end], frozenset({start})) if nodes[n].op != "Const"]
+    found = {start: 1}
+    for name in order:
+        node = nodes[name]
+        before = [found[i] for i in inputs(node) if i in found]
+        if name == start or not before or node.op in ("AvgPool", "Mean", "ResizeBilinear"):
+            continue
+        own = node.attr["strides"].list.i[1] if node.op in CONVOLUTIONS or node.op == "MaxPool" else 1
+        found[name] = max(before) * int(own)
+    return found
+
+
+def topological(nodes: Nodes, roots: Iterable[str], stop: frozenset[str]) -> list[str]:
+    """The nodes that the roots need, each behind its inputs. Raises GraphError for a cycle."""
+    done: dict[str, bool] = {}
+    order: list[str] = []
+    todo = list(roots)
+    while todo:
+        name = todo[-1]
+        if done.get(name):
+            todo.pop()
+            continue
+        missing = [] if name in stop else [i for i in inputs(nodes[name]) if not done.get(i)]
+        if name in done and missing:
+            raise GraphError(f"damaged graph: {name} is part of a cycle")
+        if missing:
+            done[name] = False
+            todo.extend(missing)
+            continue
+        done[name] = True
+        order.append(todo.pop())
+    return order
+
+
+def shapes(
+    graph: GraphDef, placeholder: str, shape: tuple[int, ...], wanted: Iterable[str] | None = None
+) -> dict[str, tuple[int | None, ...]]:
+    """Static shapes as TensorFlow infers them when the tensor `placeholder` is float32 of `shape`."""
+    nodes = by_name(graph)
+    targets = list(wanted) if wanted is not None else list(nodes)
+    cut = cut_at(graph, placeholder, shape, targets)
+    with tf.Graph().as_default() as scope:
+        load(cut)
+        return {
+            op.name: tuple(op.outputs[0].shape.as_list()) if op.outputs[0].shape.rank is not None else ()
+            for op in scope.get_operations()
+            if op.outputs
+        }
+
+
+def cut_at(graph: GraphDef, tensor: str, shape: tuple[int, ...], outputs: list[str]) -> GraphDef:
+    """The part of the graph between `tensor`, which becomes a float32 placeholder, and the outputs."""
+    cut = tf.compat.v1.GraphDef(versions=graph.versions)
+    for node in graph.node:
+        new = cut.node.add()
+        if node.name == tensor:
+            new.name, new.op = node.name, "Placeholder"
+            new.attr["dtype"].type = tf.float32.as_datatype_enum
+            new.attr["shape"].shape.CopyFrom(tf.TensorShape(shape).as_proto())
+        else:
+            new.CopyFrom(node)
+    return prune(cut, outputs)

@@ -1,0 +1,240 @@
+"""Re-targeting a frozen graph: another input size, another output stride, same weights.
+
+The result is the network alone, from the normalised picture to the logits, in forms that TensorFlow Lite
+maps one to one onto its operators.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from convert.anatomy import Anatomy
+from convert.graph import (
+    CONVOLUTIONS,
+    GraphDef,
+    NodeDef,
+    Nodes,
+    by_name,
+    consumers,
+    cut_at,
+    evaluate,
+    inputs,
+    shapes,
+    strides,
+    upstream,
+)
+from convert.tensorflow import tf
+from edge.errors import GraphError, UsageError
+
+HW = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A network ready for conversion."""
+
+    graph: GraphDef
+    image: str  # float32 placeholder (1, H, W, 3), normalised
+    logits: str  # float32 (1, h, w, classes)
+    input_hw: HW
+    output_stride: int
+
+
+def retarget(graph: GraphDef, anatomy: Anatomy, input_hw: HW, output_stride: int | None = None) -> Body:
+    """The network of `graph` at another input size and output stride (None keeps the graph's own).
+
+    Raises UsageError for a size or stride that does not fit, GraphError for a node that cannot be moved.
+    """
+    stride = output_stride or anatomy.output_stride
+    check_size(input_hw, stride)
+    body = cut_at(graph, anatomy.normalised, (1, *anatomy.crop_hw, 3), [anatomy.logits])
+    nodes = by_name(body)
+    _drop_identities(nodes, anatomy.logits)
+    _fuse_atrous(nodes)
+    baked = shapes(_pack(nodes, body), anatomy.normalised, (1, *anatomy.crop_hw, 3))
+    _retarget_pools(nodes, baked)
+    _retarget_resizes(nodes, body, baked, anatomy, input_hw, stride)
+    _change_stride(nodes, anatomy, stride)
+    _plain_adds(nodes)
+    packed = cut_at(_pack(nodes, body), anatomy.normalised, (1, *input_hw, 3), [anatomy.logits])
+    _check_result(packed, anatomy, input_hw)
+    return Body(packed, anatomy.normalised, anatomy.logits, input_hw, stride)
+
+
+def check_size(input_hw: HW, stride: int) -> None:
+    """DeepLab sizes are multiples of the stride plus one: only then do align_corners resizes hit whole cells."""
+    if any(n < stride + 1 or n > 8193 or (n - 1) % stride for n in input_hw):
+        near = [min(max(round((n - 1) / stride), 1), 8192 // stride) * stride + 1 for n in input_hw]
+        raise UsageError(
+            f"input size {input_hw[0]}x{input_hw[1]} does not fit output stride {stride}: height and width must be "
+            f"a multiple of {stride} plus 1; the nearest is {near[0]}x{near[1]}"
+        )
+
+
+def _pack(nodes: Nodes, like: GraphDef) -> GraphDef:
+    packed = tf.compat.v1.GraphDef(versions=like.versions)
+    packed.node.extend(nodes.values())
+    return packed
+
+
+def _drop_identities(nodes: Nodes, keep: str) -> None:
+    """Reads every tensor from the node that made it; control edges guard nothing that is left here."""
+    for node in nodes.values():
+        sources = [
+            upstream(nodes, name, frozenset({"Identity", "StopGradient"})) if name != keep else name
+            for name in inputs(node)
+        ]
+        outputs = [tensor.split(":")[1] if ":" in tensor else "" for tensor in node.input if tensor[0] != "^"]
+        del node.input[:]
+        node.input.extend(f"{s}:{o}" if o and o != "0" else s for s, o in zip(sources, outputs, strict=True))
+    for name in [n for n, node in nodes.items() if node.op == "Identity" and n != keep]:
+        del nodes[name]
+
+
+def _constant(nodes: Nodes, name: str, user: str) -> Any:
+    """The value of a constant input, worked out where the graph computes it from constants."""
+    node = nodes[name]
+    if node.op == "Const":
+        return tf.make_ndarray(node.attr["value"].tensor)
+    graph = tf.compat.v1.GraphDef()
+    graph.node.extend(nodes.values())
+    try:
+        return evaluate(graph, [name], {})[0]
+    except tf.errors.OpError as exc:
+        raise GraphError(f"{user}: expected constant input {name}, it depends on the picture") from exc
+
+
+def _set_constant(nodes: Nodes, name: str, value: Any) -> str:
+    """A Const node; returns its name."""
+    node = tf.compat.v1.NodeDef(name=name, op="Const")
+    array = np.asarray(value)
+    node.attr["dtype"].type = tf.as_dtype(array.dtype).as_datatype_enum
+    node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(array))
+    nodes[name] = node
+    return name
+
+
+def _fuse_atrous(nodes: Nodes) -> None:
+    """SpaceToBatchND -> convolution VALID -> BatchToSpaceND becomes one convolution with dilations, SAME.
+
+    The triple's paddings and crops are baked for one size. What they amount to, padding minus crop, is
+    rate * (kernel - 1) in all, half of it in front, if and only if the triple is a SAME convolution.
+    """
+    readers = consumers(nodes)
+    for join in [n for n in nodes.values() if n.op == "BatchToSpaceND"]:
+        conv = nodes[inputs(join)[0]]
+        split = nodes[inputs(conv)[0]] if conv.op in CONVOLUTIONS else join
+        if split.op != "SpaceToBatchND" or conv.attr["padding"].s != b"VALID" or len(readers[conv.name]) != 1:
+            raise GraphError(f"{join.name}: expected SpaceToBatchND -> convolution VALID -> BatchToSpaceND here")
+        rate, padding = (_constant(nodes, name, split.name) for name in inputs(split)[1:3])
+        block, crops = (_constant(nodes, name, join.name) for name in inputs(join)[1:3])
+        kernel = np.array([d.size for d in nodes[inputs(conv)[1]].attr["value"].tensor.tensor_shape.dim[:2]])
+        net = padding - crops
+        reach = rate * (kernel - 1)
+        if (rate != block).any() or (net[:, 0] != reach // 2).any() or (net.sum(axis=1) != reach).any():
+            raise GraphError(f"{split.name}: its paddings {padding.tolist()} and crops {crops.tolist()} are not SAME")
+        if list(conv.attr["strides"].list.i) != [1, 1, 1, 1]:
+            raise GraphError(f"{conv.name}: a convolution with a stride cannot be atrous as well")
+        fused = tf.compat.v1.NodeDef()
+        fused.CopyFrom(conv)
+        fused.name = join.name
+        fused.input[0] = split.input[0]
+        fused.attr["padding"].s = b"SAME"
+        fused.attr["dilations"].list.i[:] = [1, int(rate[0]), int(rate[1]), 1]
+        nodes[join.name] = fused
+
+
+def _rate(conv: NodeDef) -> int:
+    dilations = conv.attr["dilations"].list.i
+    return int(dilations[1]) if len(dilations) == 4 else 1
+
+
+def _retarget_pools(nodes: Nodes, baked: dict[str, tuple[int | None, ...]]) -> None:
+    """An average pool over the whole feature map becomes a mean, which has no size."""
+    for node in [n for n in nodes.values() if n.op == "AvgPool"]:
+        kernel = tuple(node.attr["ksize"].list.i[1:3])
+        if kernel != baked[inputs(node)[0]][1:3]:
+            raise GraphError(
+                f"{node.name}: average pool of {kernel[0]}x{kernel[1]} over a map of "
+                f"{baked[inputs(node)[0]][1:3]} cannot be re-targeted"
+            )
+        axes = _set_constant(nodes, f"{node.name}/axes", np.array([1, 2], np.int32))
+        mean = tf.compat.v1.NodeDef(name=node.name, op="Mean", input=[node.input[0], axes])
+        mean.attr["T"].type = tf.float32.as_datatype_enum
+        mean.attr["Tidx"].type = tf.int32.as_datatype_enum
+        mean.attr["keep_dims"].b = True
+        nodes[node.name] = mean
+
+
+def _retarget_resizes(
+    nodes: Nodes, body: GraphDef, baked: dict[str, tuple[int | None, ...]], anatomy: Anatomy, input_hw: HW, stride: int
+) -> None:  # fmt: skip
+    """A resize to a baked size goes to the same stride of the new input; at the output stride, to the new one."""
+    for node in [n for n in nodes.values() if n.op == "ResizeBilinear"]:
+        if not node.attr["align_corners"].b:
+            raise GraphError(f"{node.name}: a resize without align_corners is not DeepLab's and cannot be re-targeted")
+        size = _constant(nodes, inputs(node)[1], node.name)
+        steps = {(n - 1) / max(int(s) - 1, 1) for n, s in zip(anatomy.crop_hw, size, strict=True)}
+        step = steps.pop()
+        if steps or step != int(step):
+            raise GraphError(f"{node.name}: its size {size.tolist()} is no whole stride of {anatomy.crop_hw}")
+        new = stride if step == anatomy.output_stride else int(step)
+        target = np.array([(n - 1) // new + 1 for n in input_hw], np.int32)
+        node.input[1] = _set_constant(nodes, f"{node.name}/new_size", target)
+
+
+def _change_stride(nodes: Nodes, anatomy: Anatomy, stride: int) -> None:
+    """Doubles the stride, from the graph's to the wanted one, by undoing atrous rates.
+
+    A network of stride s is its own stride-2s version with one convolution's stride set to 1 and every rate
+    behind it doubled. Undone: the last convolution with a kernel before the first atrous one gets its stride
+    of 2 back and all rates halve. Weights stay as they are.
+    """
+    now = anatomy.output_stride
+    if stride < now:
+        raise UsageError(f"output stride {stride} is finer than the graph's {now}: its weights do not allow that")
+    while now < stride:
+        _coarsen(nodes, anatomy)
+        now *= 2
+    reached = max(strides(nodes, anatomy.normalised, anatomy.logits).values())
+    if reached != stride:
+        raise GraphError(f"output stride {stride} cannot be reached from {anatomy.output_stride}: got {reached}")
+
+
+def _coarsen(nodes: Nodes, anatomy: Anatomy) -> None:
+    order = list(strides(nodes, anatomy.normalised, anatomy.logits))
+    convolutions = [nodes[n] for n in order if nodes[n].op in CONVOLUTIONS]
+    atrous = [i for i, conv in enumerate(convolutions) if _rate(conv) > 1]
+    if not atrous:
+        raise GraphError("the output stride cannot be raised: the graph has no atrous convolution left to undo")
+    lowest = min(_rate(convolutions[i]) for i in atrous)
+    if lowest % 2:
+        raise GraphError(f"{convolutions[atrous[0]].name}: rate {lowest} cannot be halved")
+    before = [conv for conv in convolutions[: atrous[0]] if _kernel(nodes, conv) > 1]
+    if not before:
+        raise GraphError(f"{convolutions[atrous[0]].name}: no convolution in front of it could take the stride")
+    before[-1].attr["strides"].list.i[:] = [1, 2, 2, 1]
+    for i in atrous:
+        rate = _rate(convolutions[i]) // 2
+        convolutions[i].attr["dilations"].list.i[:] = [1, rate, rate, 1]
+
+
+def _kernel(nodes: Nodes, conv: NodeDef) -> int:
+    return int(nodes[inputs(conv)[1]].attr["value"].tensor.tensor_shape.dim[0].size)
+
+
+def _plain_adds(nodes: Nodes) -> None:
+    """AddN of two is an Add; left as it is, TensorFlow Lite's quantizer keeps it in float."""
+    for node in nodes.values():
+        if node.op == "AddN" and len(node.input) == 2:
+            node.op = "AddV2"
+            node.attr.pop("N", None)
+
+
+def _check_result(graph: GraphDef, anatomy: Anatomy, input_hw: HW) -> None:
+    shape = shapes(graph, anatomy.normalised, (1, *input_hw, 3), [anatomy.logits])[anatomy.logits]
+    if len(shape) != 4 or shape[0] != 1 or shape[3] != anatomy.classes or None in shape:
+        raise GraphError(f"{anatomy.logits}: expected scores (1, h, w, {anatomy.classes}) at the new size, got {shape}")

@@ -1,0 +1,137 @@
+"""Inference runtimes behind one protocol."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.data import TensorSpec
+from edge.errors import ModelError, RuntimeMissing, UsageError
+
+
+class Engine(Protocol):
+    """A loaded model with one input and one output.
+
+    `invoke` takes an array of exactly `input`'s shape and dtype and returns a new one of `output`'s.
+    An engine serves one thread at a time and is freed with its last reference.
+    """
+
+    input: TensorSpec
+    output: TensorSpec
+
+    def invoke(self, x: NDArray[Any]) -> NDArray[Any]: ...
+
+
+# name -> (module with an Interpreter class, what pip installs)
+_INTERPRETERS = {
+    "litert": ("ai_edge_litert.interpreter", "ai-edge-litert"),
+    "tflite-runtime": ("tflite_runtime.interpreter", '"roadlite[tflite-runtime]"'),
+    "tensorflow": ("tensorflow.lite.python.interpreter", "tensorflow"),
+}
+RUNTIMES = ("auto", *_INTERPRETERS)
+
+
+class InterpreterEngine:
+    """A TensorFlow Lite interpreter: litert, tflite-runtime and tensorflow share one interface."""
+
+    def __init__(self, model: bytes, where: str, runtime: str, threads: int) -> None:
+        module = _import(runtime)
+        self.runtime = runtime
+        try:
+            self._interpreter = module.Interpreter(model_content=model, num_threads=threads)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as exc:
+            reason = (str(exc).strip() or "no reason given").splitlines()[0]
+            raise ModelError(f"{where}: {runtime} cannot load it as a .tflite model ({reason:.200})") from exc
+        self.input, self._input_index = _only(self._interpreter.get_input_details(), where, "input")
+        self.output, self._output_index = _only(self._interpreter.get_output_details(), where, "output")
+
+    def invoke(self, x: NDArray[Any]) -> NDArray[Any]:
+        self._interpreter.set_tensor(self._input_index, x)
+        self._interpreter.invoke()
+        output: NDArray[Any] = self._interpreter.get_tensor(self._output_index)
+        return output
+
+    def partitions(self) -> Partitions:
+        return count_partitions(self._interpreter._get_ops_details())
+
+
+@dataclass(frozen=True, slots=True)
+class Partitions:
+    """How a delegate split the model. One partition and nothing outside is the fast case."""
+
+    delegated: int  # parts that run in the delegate
+    outside: int  # operators left to the interpreter
+
+
+def count_partitions(ops: list[dict[str, Any]]) -> Partitions:
+    """From an interpreter's operator list, where each delegate node stands behind the operators it replaced.
+
+    A delegate node names only the tensors at its border: what it replaced is found by walking back from its
+    outputs to its inputs.
+    """
+    delegates = [op for op in ops if "DELEGATE" in op["op_name"].upper()]
+    plain = [op for op in ops if op not in delegates]
+    maker = {int(tensor): i for i, op in enumerate(plain) for tensor in op["outputs"]}
+    covered: set[int] = set()
+    for delegate in delegates:
+        border = {int(tensor) for tensor in delegate["inputs"]}
+        todo = [int(tensor) for tensor in delegate["outputs"]]
+        while todo:
+            tensor = todo.pop()
+            if tensor in border or tensor not in maker or maker[tensor] in covered:
+                continue
+            covered.add(maker[tensor])
+            todo.extend(int(t) for t in plain[maker[tensor]]["inputs"])
+    return Partitions(len(delegates), len(plain) - len(covered))
+
+
+def open_engine(model: bytes, where: str, *, runtime: str = "auto", threads: int | None = None) -> InterpreterEngine:
+    """Loads the bytes of a .tflite; `where` names it in messages.
+
+    `auto` takes the first runtime that can be imported, in the order of RUNTIMES.
+
+    Raises ModelError for a model that cannot be loaded, RuntimeMissing when no runtime is there.
+    """
+    if runtime not in RUNTIMES:
+        raise UsageError(f"unknown runtime {runtime!r}: expected one of {', '.join(RUNTIMES)}")
+    if threads is not None and not 1 <= threads <= 64:
+        raise UsageError(f"expected 1 to 64 threads, got {threads}")
+    threads = threads or default_threads()
+    if runtime != "auto":
+        return InterpreterEngine(model, where, runtime, threads)
+    reasons = []
+    for name in _INTERPRETERS:
+        try:
+            return InterpreterEngine(model, where, name, threads)
+        except RuntimeMissing as exc:
+            reasons.append(str(exc))
+    raise RuntimeMissing("no inference runtime can be imported: " + "; ".join(reasons))
+
+
+def _import(runtime: str) -> Any:
+    module, package = _INTERPRETERS[runtime]
+    try:
+        return importlib.import_module(module)
+    except (ImportError, AttributeError) as exc:  # AttributeError: a runtime built for another numpy
+        raise RuntimeMissing(f"{runtime} cannot be imported ({exc}): pip install {package}") from exc
+
+
+def _only(details: list[dict[str, Any]], where: str, what: str) -> tuple[TensorSpec, int]:
+    if len(details) != 1:
+        names = ", ".join(str(d["name"]) for d in details)
+        raise ModelError(f"{where}: expected one {what} tensor, got {len(details)} ({names})")
+    detail = details[0]
+    scale, zero_point = detail["quantization"]
+    shape = tuple(int(n) for n in detail["shape"])
+    return TensorSpec(detail["name"], shape, np.dtype(detail["dtype"]), float(scale), int(zero_point)), detail["index"]
+
+
+def default_threads() -> int:
+    """All cores, four at most: more threads gain nothing on networks of this size."""
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 4)

@@ -1,0 +1,131 @@
+"""Model output -> label map at the picture's size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.data import Ids, LabelMap, Logits
+
+CANDIDATES = 4  # classes worked out in a boundary cell at first; the few cells that need more get all
+
+
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """Where the output pixels of one axis fall between the input nodes (align_corners)."""
+
+    lower: NDArray[np.intp]  # (out,) node at or before each pixel
+    cell: NDArray[np.intp]  # (cells,) cells that hold at least one pixel, named by their lower node
+    pixel: NDArray[np.intp]  # (cells, most) pixels of each of these cells, the last one repeated
+    weight: NDArray[np.float32]  # (cells, most) distance of these pixels from the lower node, 0..1
+
+
+def _axis(nodes: int, pixels: int) -> _Axis:
+    # TensorFlow's arithmetic: scale and position in float32, lower = floor, weight = position - lower.
+    scale = np.float32(nodes - 1) / np.float32(pixels - 1) if pixels > 1 else np.float32(0)
+    position = np.arange(pixels, dtype=np.float32) * scale
+    lower = np.minimum(position.astype(np.intp), max(nodes - 2, 0))
+    weight = position - lower.astype(np.float32)
+    cell, first, count = np.unique(lower, return_index=True, return_counts=True)
+    pixel = first[:, None] + np.minimum(np.arange(count.max()), count[:, None] - 1)
+    return _Axis(lower, cell, pixel, weight[pixel])
+
+
+class Upsample:
+    """argmax of the bilinearly upsampled logits (align_corners), without upsampling where it cannot matter.
+
+    Bilinear interpolation inside a cell is a convex combination of its four corners. Where all four have
+    the same argmax, that class wins in the whole cell; only the other cells are worked out. There, a class
+    can win only if its largest corner reaches the largest of all classes' smallest corners: mostly two to
+    four classes do. The result is exact, ties included (the lower class id wins, as in ArgMax).
+
+    Call with logits (h, w, C), any real dtype, one positive scale for all classes.
+    """
+
+    def __init__(self, size_hw: tuple[int, int], out_hw: tuple[int, int]) -> None:
+        self._rows = _axis(size_hw[0], out_hw[0])
+        self._cols = _axis(size_hw[1], out_hw[1])
+        self._last_row, self._last_col = max(size_hw[0] - 1, 0), max(size_hw[1] - 1, 0)
+
+    def __call__(self, logits: Logits) -> Ids:
+        winners = logits.argmax(axis=-1).astype(np.uint8)
+        ids: Ids = winners.take(self._rows.lower, axis=0).take(self._cols.lower, axis=1)
+        row, col = self._mixed_cells(winners)
+        if row.size:
+            self._fill(ids, logits, row, col)
+        return ids
+
+    def _mixed_cells(self, winners: Ids) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        top, bottom = self._rows.cell, np.minimum(self._rows.cell + 1, self._last_row)
+        left, right = self._cols.cell, np.minimum(self._cols.cell + 1, self._last_col)
+        upper, lower = winners[top], winners[bottom]
+        first = upper[:, left]
+        mixed = (first != upper[:, right]) | (first != lower[:, left]) | (first != lower[:, right])
+        row, col = np.nonzero(mixed)
+        return row, col
+
+    def _fill(self, ids: Ids, logits: Logits, row: NDArray[np.intp], col: NDArray[np.intp]) -> None:
+        top, left = self._rows.cell[row], self._cols.cell[col]
+        bottom, right = np.minimum(top + 1, self._last_row), np.minimum(left + 1, self._last_col)
+        corners = np.stack([logits[top, left], logits[top, right], logits[bottom, left], logits[bottom, right]])
+        corners = corners.astype(np.float32)  # (4, n, C)
+        classes = corners.shape[2]
+        if classes <= CANDIDATES:
+            self._solve(ids, corners, np.broadcast_to(np.arange(classes), (row.size, classes)), row, col)
+            return
+        highest = corners.max(axis=0)
+        floor = corners.min(axis=0).max(axis=1)
+        few = np.count_nonzero(highest >= floor[:, None], axis=1) <= CANDIDATES
+        likely = np.sort(np.argpartition(highest[few], -CANDIDATES, axis=1)[:, -CANDIDATES:], axis=1)
+        best = np.take_along_axis(corners[:, few], likely[None], axis=2)
+        self._solve(ids, best, likely, row[few], col[few])
+        many = ~few
+        every = np.broadcast_to(np.arange(classes), (int(many.sum()), classes))
+        self._solve(ids, corners[:, many], every, row[many], col[many])
+
+    def _solve(
+        self, ids: Ids, corners: NDArray[np.float32], classes: NDArray[np.intp],
+        row: NDArray[np.intp], col: NDArray[np.intp],
+    ) -> None:  # fmt: skip
+        """Writes the winners of n cells: corners (4, n, k) of the classes (n, k), ascending."""
+        down, across = self._rows.weight[row][:, :, None], self._cols.weight[col][:, None, :]
+        best = np.full((row.size, down.shape[1], across.shape[2]), -np.inf, np.float32)
+        winner = np.zeros(best.shape, np.uint8)
+        ascending = classes.astype(np.uint8)
+        for k in range(classes.shape[1]):
+            top_left, top_right, bottom_left, bottom_right = corners[:, :, k, None, None]
+            upper = top_left + (top_right - top_left) * across
+            lower = bottom_left + (bottom_right - bottom_left) * across
+            value = upper + (lower - upper) * down
+            np.copyto(winner, ascending[:, k, None, None], where=value > best)
+            np.maximum(best, value, out=best)
+        ids[self._rows.pixel[row][:, :, None], self._cols.pixel[col][:, None, :]] = winner
+
+
+def nearest(ids: Ids, out_hw: tuple[int, int]) -> Ids:
+    """Label map at another size, nearest neighbour with align_corners as TensorFlow's ResizeNearestNeighbor."""
+    rows, cols = (
+        np.floor(np.arange(out) * ((n - 1) / max(out - 1, 1)) + 0.5).astype(np.intp)
+        for n, out in zip(ids.shape, out_hw, strict=True)
+    )
+    return ids.take(rows, axis=0).take(cols, axis=1)
+
+
+class Postprocess:
+    """Output tensor -> LabelMap. Remembers the geometry of the last picture size."""
+
+    def __init__(self) -> None:
+        self._shapes: tuple[tuple[int, int], tuple[int, int]] | None = None
+        self._upsample: Upsample | None = None
+
+    def __call__(self, output: Logits, size_hw: tuple[int, int]) -> LabelMap:
+        """Logits (1, h, w, C), or labels (1, h, w) of any integer dtype -> label map of size_hw."""
+        first = output[0]
+        if first.ndim == 2:
+            return LabelMap(nearest(first.astype(np.uint8), size_hw))
+        shapes = (first.shape[0], first.shape[1]), size_hw
+        if self._upsample is None or shapes != self._shapes:
+            self._shapes, self._upsample = shapes, Upsample(*shapes)
+        return LabelMap(self._upsample(first))

@@ -1,0 +1,72 @@
+"""Picture -> the model's input tensor. Calibration, verification and the runtime all come through here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.data import Pixels, TensorSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Normalisation:
+    """What the network was trained on: real value = (pixel - mean) / std."""
+
+    mean: float
+    std: float
+
+
+DEEPLAB = Normalisation(127.5, 127.5)  # x / 127.5 - 1, in every DeepLab export
+
+
+def resize(pixels: Pixels, size_hw: tuple[int, int]) -> Pixels:
+    """Bilinear with align_corners, as TensorFlow's ResizeBilinear, rounded to whole grey levels.
+
+    Corner pixels map to corner pixels: source = target * (in - 1) / (out - 1). uint8 (H, W, 3) in and out.
+    """
+    (height, width), (out_h, out_w) = pixels.shape[:2], size_hw
+    if (height, width) == (out_h, out_w):
+        return pixels
+    scale_y = (height - 1) / (out_h - 1) if out_h > 1 else 0.0
+    scale_x = (width - 1) / (out_w - 1) if out_w > 1 else 0.0
+    matrix = np.array([[scale_x, 0, 0], [0, scale_y, 0]], np.float64)
+    flags = cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
+    out: Pixels = cv2.warpAffine(pixels, matrix, (out_w, out_h), flags=flags, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[assignment]
+    return out
+
+
+def lookup(spec: TensorSpec, norm: Normalisation) -> NDArray[Any]:
+    """The stored input value of each grey level, (256,) in the tensor's dtype.
+
+    A pixel takes one of 256 values, so normalising and quantizing is a table: for float tensors
+    (x - mean) / std, for quantized ones that divided by scale, rounded, plus zero_point, clipped.
+
+    DeepLab's mean 127.5 puts every grey level half-way between two stored values. All of them are rounded
+    upwards then: to the nearest even value would merge levels in pairs, and so would the float error of scale.
+    """
+    if spec.dtype == np.float32:
+        return (np.arange(256, dtype=np.float32) - np.float32(norm.mean)) / np.float32(norm.std)
+    real = (np.arange(256) - norm.mean) / norm.std
+    limits = np.iinfo(spec.dtype)
+    stored = np.floor(real / spec.scale + 0.5 + 1e-3) + spec.zero_point
+    return np.clip(stored, limits.min, limits.max).astype(spec.dtype)
+
+
+class Preprocess:
+    """Resizes a picture to the model's input and maps its grey levels to stored values."""
+
+    def __init__(self, spec: TensorSpec, norm: Normalisation) -> None:
+        self.size_hw = (spec.shape[1], spec.shape[2])
+        self._table = lookup(spec, norm)
+        self._bytes = self._table.view(np.uint8) if self._table.itemsize == 1 else None
+
+    def __call__(self, pixels: Pixels) -> NDArray[Any]:
+        """RGB uint8 (H, W, 3) -> (1, h, w, 3) in the model's input dtype."""
+        small = resize(pixels, self.size_hw)
+        if self._bytes is None:
+            return self._table[small][None]
+        return cv2.LUT(small, self._bytes).view(self._table.dtype)[None]
