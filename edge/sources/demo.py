@@ -1,0 +1,31 @@
+"""The embedded demo drive, drawn as it is read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from edge.data import Frame, SourceInfo
+
+_SIZE_HW = (720, 1280)
+_SECONDS = 10
+
+
+class Demo:
+    """The demo clip at 1280x720, 10 s of it unless `limit` says otherwise."""
+
+    def __init__(self, limit: int | None = None) -> None:
+        from edge.scene import DEMO_RATE
+
+        count = _SECONDS * round(DEMO_RATE) if limit is None else limit
+        self._count = count
+        self.info = SourceInfo(name="demo", size_wh=_SIZE_HW[::-1], rate=DEMO_RATE, frame_count=count)
+
+    def __iter__(self) -> Iterator[Frame]:
+        from edge.scene import demo_clip
+
+        for index, (pixels, _) in enumerate(demo_clip(self._count, _SIZE_HW)):
+            yield Frame(pixels, index, time.perf_counter())
+
+    def close(self) -> None:
+        """Holds nothing."""

@@ -1,0 +1,108 @@
+"""Pictures from files: one, a folder of them, or those that match a pattern."""
+
+from __future__ import annotations
+
+import glob
+import io
+import re
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edge.data import Frame, Pixels, SourceInfo
+from edge.errors import SourceError
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+MAX_PIXELS = 64_000_000
+_MAX_BYTES = 8 * MAX_PIXELS  # four channels of 16 bits
+_logging: Any = getattr(cv2.utils, "logging", cv2)  # where OpenCV keeps it differs between versions
+
+
+class Images:
+    """The pictures at `paths`, in that order, turned upright as their EXIF data says.
+
+    Grey, 16-bit and transparent pictures come out as RGB too. One that cannot be read ends the source with an error.
+    """
+
+    def __init__(self, name: str, paths: list[Path], limit: int | None = None) -> None:
+        self._paths = paths[:limit]
+        self.info = SourceInfo(name=name, size_wh=None, rate=None, frame_count=len(self._paths))
+
+    def __iter__(self) -> Iterator[Frame]:
+        for index, path in enumerate(self._paths):
+            yield Frame(read_picture(path), index, time.perf_counter())
+
+    def close(self) -> None:
+        """Holds nothing between frames."""
+
+
+def in_folder(folder: Path) -> list[Path]:
+    """The pictures directly in `folder`: hidden files and other suffixes left out, `2.png` before `10.png`."""
+    return _pictures(folder.iterdir(), f"{folder}: expected pictures in this folder")
+
+
+def matching(pattern: str) -> list[Path]:
+    """The pictures that `pattern` matches, ordered as in a folder; `**` stands for any depth of folders."""
+    found = (Path(name) for name in glob.iglob(pattern, recursive=True))
+    return _pictures(found, f"{pattern}: expected a pattern that matches pictures")
+
+
+def _pictures(found: Iterable[Path], expected: str) -> list[Path]:
+    files = [path for path in found if path.is_file() and not path.name.startswith(".")]
+    pictures = [path for path in files if path.suffix.lower() in SUFFIXES]
+    if not pictures:
+        raise SourceError(f"{expected} ({', '.join(sorted(SUFFIXES))}), found none among {len(files)} files")
+    return sorted(pictures, key=_natural)
+
+
+def _natural(path: Path) -> list[str | int]:
+    """Sorts the numbers in a name by value. Text and numbers alternate, so that like is compared with like."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", str(path))]
+
+
+def read_picture(path: Path) -> Pixels:
+    """Decodes one picture file.
+
+    Raises:
+        SourceError: it is missing, no picture, damaged, or has more than 64 megapixels.
+    """
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise SourceError(f"{path}: expected a picture file of at most {_MAX_BYTES // 1_000_000} MB")
+        data = path.read_bytes()
+    except OSError as exc:
+        raise SourceError(f"{path}: cannot be read ({exc.strerror})") from exc
+    _check_header(path, data)
+    loudness = _logging.getLogLevel()
+    _logging.setLogLevel(0)  # OpenCV would say on stderr what is raised here
+    try:
+        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as exc:
+        raise SourceError(f"{path}: the picture is damaged ({exc.err})") from exc
+    finally:
+        _logging.setLogLevel(loudness)
+    if bgr is None:
+        raise SourceError(f"{path}: the picture is damaged or cut off")
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr)  # type: ignore[return-value]
+
+
+def _check_header(path: Path, data: bytes) -> None:
+    """Refuses what is no picture, and what would unpack to more than it should, before anything is unpacked."""
+    import av
+
+    try:
+        probing: Any = [{"max_pixels": str(MAX_PIXELS)}]
+        with av.open(io.BytesIO(data), stream_options=probing) as header:
+            picture = header.streams.video[0]
+            known = picture.width * picture.height > 0
+    except (av.error.FFmpegError, IndexError) as exc:
+        raise SourceError(f"{path}: expected a picture, found something else or an empty file") from exc
+    if not known:
+        raise SourceError(f"{path}: expected a picture of at most {MAX_PIXELS // 1_000_000} megapixels, found a larger "
+                          "or a damaged one")  # fmt: skip
+    if data.startswith(b"\x89PNG") and b"IEND" not in data[-1024:]:  # libpng would complain on stderr by itself
+        raise SourceError(f"{path}: the picture is damaged or cut off")
