@@ -76,7 +76,7 @@ def discover(graph: GraphDef, where: str) -> Anatomy:
 
 
 def _argmax(nodes: Nodes, where: str) -> str:
-    found = [node.name for node in nodes.values() if node.op == "ArgMax" and _sees_convolution(nodes, node.name)]
+    found = [name for name, node in nodes.items() if node.op == "ArgMax" and _sees_convolution(nodes, name)]
     if len(found) != 1:
         what = "no ArgMax over a convolution's scores" if not found else f"{len(found)} of them ({', '.join(found)})"
         raise GraphError(f"{where}: not a segmentation graph: expected one ArgMax that picks the classes, found {what}")

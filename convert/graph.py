@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from numpy.typing import NDArray
@@ -97,14 +98,23 @@ def prune(graph: GraphDef, outputs: Iterable[str]) -> GraphDef:
 
 
 def evaluate(graph: GraphDef, outputs: list[str], feeds: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
-    """Runs part of a graph in a TensorFlow session."""
+    """Runs part of a graph once in a TensorFlow session."""
+    with running(graph, outputs) as run:
+        return run(feeds)
+
+
+@contextmanager
+def running(graph: GraphDef, outputs: list[str]) -> Iterator[Callable[[dict[str, NDArray[Any]]], list[NDArray[Any]]]]:
+    """A function {input: value} -> values of `outputs`, on one TensorFlow session."""
     with tf.Graph().as_default() as scope:
         load(prune(graph, outputs))
-        with tf.compat.v1.Session(graph=scope) as session:
-            values: list[NDArray[Any]] = session.run(
-                [f"{name}:0" for name in outputs], {f"{name}:0": value for name, value in feeds.items()}
-            )
-            return values
+    session = tf.compat.v1.Session(graph=scope)
+    try:
+        yield lambda feeds: session.run(
+            [f"{name}:0" for name in outputs], {f"{name}:0": value for name, value in feeds.items()}
+        )
+    finally:
+        session.close()
 
 
 def load(graph: GraphDef) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -41,7 +42,7 @@ class InterpreterEngine:
 
     def __init__(self, model: bytes, where: str, runtime: str, threads: int) -> None:
         module = _import(runtime)
-        self.runtime = runtime
+        self.runtime, self.threads = runtime, threads
         try:
             self._interpreter = module.Interpreter(model_content=model, num_threads=threads)
             self._interpreter.allocate_tensors()
@@ -59,6 +60,11 @@ class InterpreterEngine:
 
     def partitions(self) -> Partitions:
         return count_partitions(self._interpreter._get_ops_details())
+
+    def operators(self) -> Counter[str]:
+        """How often each operator occurs, before a delegate took it."""
+        names = (op["op_name"] for op in self._interpreter._get_ops_details())
+        return Counter(name for name in names if "DELEGATE" not in name.upper())
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,149 @@
+"""`convert-model`: a frozen DeepLab graph becomes verified TensorFlow Lite files."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from convert.recipes import RECIPES, parse_recipes
+from edge.cli import Parser, parser, run
+from edge.cli.options import parse_labels
+from edge.errors import GateFailed, UsageError
+from edge.files import writable_folder
+from edge.progress import bars
+
+if TYPE_CHECKING:
+    from convert.job import Outcome
+
+
+def build_parser() -> Parser:
+    made = parser("convert-model", "Turn a frozen DeepLab graph into small, verified .tflite files.")
+    made.add_argument(
+        "--model", default="auto", metavar="NAME|PATH",
+        help="mobilenetv2 or xception65 (official, downloaded once), demo (embedded), a .pb or .tar.gz, "
+        "or auto: mobilenetv2 if it can be had, else demo",
+    )  # fmt: skip
+    made.add_argument("--quantize", default="int8", metavar="RECIPE,...", help=f"any of {','.join(RECIPES)}")
+    made.add_argument("--input-size", default="513x1025", metavar="HxW", help="height and width of the model's input")
+    made.add_argument(
+        "--output-stride", default="16", choices=["8", "16", "32", "keep"],
+        help="16 is what the published accuracies are measured at and 3 times cheaper than 8; keep leaves the graph's",
+    )  # fmt: skip
+    made.add_argument(
+        "--calibrate", action="append", metavar="PATH",
+        help="image, folder or video to calibrate and verify with, repeatable (default: the demo's frames)",
+    )  # fmt: skip
+    made.add_argument("--calibration-frames", type=int, default=32, metavar="N", help="frames to calibrate int8 with")
+    made.add_argument("--verification-frames", type=int, default=8, metavar="N", help="other frames to verify with")
+    made.add_argument("--labels", metavar="NAME|FILE", help="cityscapes, voc or a file with one class name a line")
+    made.add_argument(
+        "--min-agreement", type=float, metavar="F",
+        help="share of pixels that must be as in the re-targeted graph, 0..1 "
+        "(default: 0.99 for float32 and float16, 0.90 for int8 and dynamic)",
+    )  # fmt: skip
+    made.add_argument("--output-dir", type=Path, default=Path(), metavar="DIR", help="where the files go")
+    made.add_argument("--json", action="store_true", help="print the verdicts as JSON")
+    return made
+
+
+def main(argv: list[str] | None = None) -> int:
+    return run("convert-model", argv, build_parser, convert)
+
+
+def convert(options: argparse.Namespace) -> int:
+    recipes = parse_recipes(options.quantize)
+    input_hw = parse_size(options.input_size)
+    classes = parse_labels(options.labels)
+    if options.min_agreement is not None and not 0 <= options.min_agreement <= 1:
+        raise UsageError(f"--min-agreement: expected 0 to 1, got {options.min_agreement}")
+    if not 1 <= options.calibration_frames <= 10000 or not 1 <= options.verification_frames <= 1000:
+        raise UsageError("expected 1 to 10000 calibration frames and 1 to 1000 verification frames")
+    writable_folder(options.output_dir)
+
+    from convert.models import load_frozen_graph
+
+    frozen = load_frozen_graph(options.model, track=bars, notice=say)
+
+    from convert import job as jobs  # brings TensorFlow
+
+    stride = None if options.output_stride == "keep" else int(options.output_stride)
+    job = jobs.Job(
+        recipes, input_hw, stride, options.output_dir, options.calibrate or ["demo"], options.calibration_frames,
+        options.verification_frames, options.min_agreement, classes,
+    )  # fmt: skip
+    outcomes = jobs.run(frozen, job, bars, say)
+    report(outcomes, as_json=options.json)
+    failed = [o for o in outcomes if not o.passed]
+    if failed:
+        names = ", ".join(f"{o.recipe.name} {o.verdict.fidelity:.4f} < {o.limit:g}" for o in failed)
+        raise GateFailed(
+            f"not written, agreement too low: {names}; try other --calibrate frames or lower --min-agreement"
+        )
+    return 0
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """`513x1025` -> (513, 1025). Raises UsageError."""
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    if not match:
+        raise UsageError(f"--input-size: expected HEIGHTxWIDTH like 513x1025, got {text!r}")
+    return int(match[1]), int(match[2])
+
+
+def say(message: str) -> None:
+    print(message, file=sys.stderr)  # noqa: T201
+
+
+def report(outcomes: list[Outcome], *, as_json: bool) -> None:
+    if as_json:
+        rows = [
+            {
+                "recipe": o.recipe.name, "file": str(o.path) if o.passed else None, "passed": o.passed,
+                "limit": o.limit, "size_bytes": o.size_bytes, "convert_s": round(o.seconds, 2), **o.verdict.as_dict(),
+            }
+            for o in outcomes
+        ]  # fmt: skip
+        print(json.dumps(rows, indent=1))  # noqa: T201
+        return
+    from rich.console import Console
+
+    console = Console()
+    console.print(table(outcomes))
+    for o in outcomes:
+        if o.passed:
+            console.print(f"{o.recipe.name}: {o.path}", highlight=False, markup=False, soft_wrap=True)
+
+
+def table(outcomes: list[Outcome]) -> object:
+    from rich.table import Table
+
+    first = outcomes[0].verdict
+    made = Table(
+        title=f"Share of equal pixels, on {first.frames} frames not used for calibration", caption_justify="left",
+        caption="fidelity, worst frame: against the frozen graph at this size and stride. stock: against the frozen "
+        "graph as it was, at its own size and stride." + _stock_truth(outcomes),
+    )  # fmt: skip
+    made.add_column("recipe")
+    for name in ("MB", "fidelity", "worst", "stock", "mIoU", "invoke", "made in", "gate"):
+        made.add_column(name, justify="right", no_wrap=True)
+    for o in outcomes:
+        v = o.verdict
+        made.add_row(
+            o.recipe.name, f"{o.size_bytes / 1e6:.2f}", _share(v.fidelity), _share(v.worst_frame), _share(v.shrinking),
+            _share(v.mean_iou), f"{v.invoke_ms:.1f} ms", f"{o.seconds:.1f} s",
+            f"[green]>= {o.limit:g}" if o.passed else f"[red]below {o.limit:g}",
+        )  # fmt: skip
+    return made
+
+
+def _stock_truth(outcomes: list[Outcome]) -> str:
+    stock = outcomes[0].verdict.stock_mean_iou
+    return "" if stock is None else f" The stock graph's own mIoU here: {stock:.3f}."
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

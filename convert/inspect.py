@@ -1,0 +1,114 @@
+"""`inspect-model`: what is in a .tflite, or what the converter finds in a frozen graph."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from edge import card as cards
+from edge.cli import Parser, parser, run
+from edge.cli.options import parse_labels, parse_norm
+from edge.data import TensorSpec
+from edge.engine import open_engine
+from edge.segmenter import describe, read_model
+
+
+def build_parser() -> Parser:
+    made = parser("inspect-model", "Show a model's card, tensors and operators, or what a frozen graph holds.")
+    made.add_argument(
+        "model", metavar="MODEL", help="a .tflite; or, with the convert extra, all that convert-model takes"
+    )
+    made.add_argument("--json", action="store_true", help="print as JSON")
+    return made
+
+
+def main(argv: list[str] | None = None) -> int:
+    return run("inspect-model", argv, build_parser, inspect)
+
+
+def inspect(options: argparse.Namespace) -> int:
+    path = Path(options.model)
+    found = inspect_tflite(path) if path.suffix == ".tflite" else inspect_graph(options.model)
+    if options.json:
+        print(json.dumps(found, indent=1))  # noqa: T201
+    else:
+        show(found)
+    return 0
+
+
+def inspect_tflite(path: Path) -> dict[str, Any]:
+    """The file as a dict: model, tensors, operators, delegate, provenance."""
+    data = read_model(path)
+    engine = open_engine(data, path.name)
+    found = cards.read(data, path.name)
+    partitions = engine.partitions()
+    about: dict[str, Any] = {"file": path.name, "size_bytes": len(data), "card": found is not None}
+    card = describe(engine.input, engine.output, found, path.name, parse_norm("deeplab"), parse_labels(None))
+    if found is not None:
+        about |= {"name": card.name, "recipe": card.recipe}
+    return {
+        "model": about | {
+            "output": card.output, "output_stride": card.output_stride,
+            "normalisation": f"(pixel - {card.norm.mean:g}) / {card.norm.std:g}" if found else "not in the file",
+            "classes": ", ".join(card.classes.names) if found else "not in the file",
+        },
+        "tensors": {"input": tensor(engine.input), "output": tensor(engine.output)},
+        "operators": dict(engine.operators().most_common()),
+        f"delegate ({engine.runtime})": {"partitions": partitions.delegated, "operators outside": partitions.outside},
+        **card.provenance,
+    }  # fmt: skip
+
+
+def tensor(spec: TensorSpec) -> str:
+    quantized = f", value = {spec.scale:.6g} * (stored - {spec.zero_point})" if spec.scale else ""
+    return f"{spec.name} {spec.dtype.name} {'x'.join(map(str, spec.shape))}{quantized}"
+
+
+def inspect_graph(model: str) -> dict[str, Any]:
+    """What the converter finds in a frozen graph: its parts, and its operators by kind."""
+    from convert.models import load_frozen_graph
+
+    frozen = load_frozen_graph(model, notice=say)
+
+    from convert import anatomy as anatomies
+    from convert import graph as graphs
+
+    graph = graphs.parse(frozen.graph_bytes, frozen.name)
+    anatomy = anatomies.discover(graph, frozen.name)
+    body = graphs.ancestors(graphs.by_name(graph), [anatomy.logits], frozenset({anatomy.normalised}))
+    operators = Counter(node.op for node in graph.node if node.name in body and node.op not in ("Const", "Identity"))
+    return {
+        "graph": {
+            "name": frozen.name, "origin": frozen.origin, "sha256": frozen.sha256,
+            "size_bytes": len(frozen.graph_bytes),
+        },
+        "parts": {
+            "image": anatomy.image, "first convolution sees": anatomy.normalised,
+            "normalisation": f"(pixel - {anatomy.norm.mean:g}) / {anatomy.norm.std:g}",
+            "logits": anatomy.logits, "answer": anatomy.labels, "classes": anatomy.classes,
+            "baked input": "x".join(map(str, anatomy.crop_hw)), "output stride": anatomy.output_stride,
+        },
+        "operators": dict(operators.most_common()),
+    }  # fmt: skip
+
+
+def show(found: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    for title, part in found.items():
+        table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2))
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
+        for key, value in (part or {}).items() if isinstance(part, dict) else [("", part)]:
+            table.add_row(str(key), value if isinstance(value, str) else json.dumps(value))
+        console.print(table, soft_wrap=False)
+
+
+def say(message: str) -> None:
+    print(message, file=sys.stderr)  # noqa: T201

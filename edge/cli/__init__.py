@@ -1,0 +1,116 @@
+"""What all commands share: exit codes, one-line errors, a quiet stderr."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from importlib import metadata
+
+from edge.errors import RoadliteError, UsageError
+
+INTERRUPTED = 130
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises UsageError instead of exiting, so that `main` stays a function."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+
+def parser(prog: str, description: str) -> Parser:
+    made = Parser(prog=prog, description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    made.add_argument("--version", action="version", version=f"roadlite {version()}")
+    made.add_argument("--debug", action="store_true", help="show the traceback and native messages of an error")
+    return made
+
+
+def version() -> str:
+    try:
+        return metadata.version("roadlite")
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def run(
+    prog: str, argv: list[str] | None, build: Callable[[], Parser], work: Callable[[argparse.Namespace], int]
+) -> int:
+    """Parses and works; whatever goes wrong becomes one line on stderr and an exit code."""
+    arguments = sys.argv[1:] if argv is None else argv
+    debug = "--debug" in arguments
+    with contextlib.nullcontext() if debug else quiet_native(), ending_like_interrupt():
+        try:
+            return work(build().parse_args(arguments))
+        except SystemExit as exc:  # --help and --version
+            return int(exc.code or 0)
+        except (Exception, KeyboardInterrupt) as exc:  # the last line of defence
+            if debug and not isinstance(exc, KeyboardInterrupt):
+                raise
+            message, code = explain(exc)
+            print(f"{prog}: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+            return code
+
+
+def explain(exc: BaseException) -> tuple[str, int]:
+    """One line for the user, and the exit code."""
+    match exc:
+        case RoadliteError():
+            return str(exc), exc.exit_code
+        case KeyboardInterrupt():
+            return "interrupted", INTERRUPTED
+        case MemoryError():
+            return "out of memory", 1
+        case BrokenPipeError():
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - what is left in the buffer has no reader
+            return "nobody reads the output any more", 1
+        case OSError(filename=str(name), strerror=str(reason)):
+            return f"{name}: {reason}", 1
+        case _:
+            return f"unexpected {type(exc).__name__}: {exc} (run with --debug to see where)", 1
+
+
+@contextlib.contextmanager
+def ending_like_interrupt() -> Iterator[None]:
+    """SIGTERM ends like Ctrl-C: outputs are finished."""
+
+    def interrupt(signum: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not in the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def quiet_native() -> Iterator[None]:
+    """Sends what C and C++ libraries write to descriptor 2 nowhere; Python's stderr goes on as it was."""
+    try:
+        is_native = sys.stderr.fileno() == 2
+    except (io.UnsupportedOperation, AttributeError, ValueError):
+        is_native = False
+    if not is_native:
+        yield
+        return
+    python, kept = sys.stderr, os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    sys.stderr = os.fdopen(os.dup(kept), "w", buffering=1, encoding=python.encoding, errors="backslashreplace")
+    try:
+        yield
+    finally:
+        sys.stderr.close()
+        sys.stderr = python
+        os.dup2(kept, 2)
+        os.close(kept)

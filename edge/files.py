@@ -1,0 +1,47 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from edge.errors import SinkError
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A name beside `path` to write to; renamed to `path` when the block ends, removed when it raises.
+
+    Raises SinkError, naming `path`, for whatever the file system refuses.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        yield part
+        os.replace(part, path)
+    except OSError as exc:
+        raise SinkError(f"{path}: cannot be written ({exc.strerror or exc})") from exc
+    finally:
+        with suppress(OSError):
+            part.unlink()
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Writes a file in one go, atomically. Raises SinkError."""
+    with whole_file(path) as part, open(part, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def writable_folder(folder: Path) -> Path:
+    """Makes sure, before long work, that files can be made in `folder`; makes it where it is not there."""
+    probe = folder / f".roadlite-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as exc:
+        raise SinkError(f"{folder}: cannot be written to ({exc.strerror or exc}); choose another folder") from exc
+    return folder
