@@ -1,7 +1,5 @@
 import os
 import struct
-import sys
-import types
 import zlib
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +8,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 from edge.errors import SourceError, UsageError
 from edge.sources import open_source
@@ -89,10 +88,12 @@ def test_sound_is_ignored(tmp_path):
         video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
         silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
         silence.rate = 8000
-        container.mux(sound.encode(silence))
+        for _ in range(40):
+            container.mux(sound.encode(silence))
         for number in range(5):
             container.mux(video.encode(av.VideoFrame.from_ndarray(numbered(number))))
         container.mux([*video.encode(), *sound.encode()])
+    assert open_source(str(path)).info.frame_count == 5
     assert [number_in(frame.pixels) for frame in open_source(str(path))] == list(range(5))
 
 
@@ -178,8 +179,9 @@ def test_what_is_no_video_is_refused_in_one_line_and_quietly(tmp_path, capfd):
     (tmp_path / "list.m3u8").write_text("#EXTM3U\n#EXTINF:1,\nhttp://localhost:9/a.ts\n#EXT-X-ENDLIST\n")
     (tmp_path / "noise.mkv").write_bytes(np.random.default_rng(0).bytes(5000))
     os.mkfifo(tmp_path / "pipe.mp4")
-    for name in ("missing.mp4", "empty.mp4", "text.mp4", "notes.txt", "list.m3u8", "noise.mkv", "pipe.mp4"):
+    for name in ("missing.mp4", "empty.mp4", "text.mp4", "notes.txt", "list.m3u8", "noise.mkv"):
         refusal(tmp_path / name)
+    assert "a device or a pipe" in refusal(tmp_path / "pipe.mp4")
     assert capfd.readouterr() == ("", "")
 
 
@@ -190,6 +192,20 @@ def test_a_file_without_pictures_is_refused(tmp_path):
         silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
         silence.rate = 8000
         container.mux([*stream.encode(silence), *stream.encode()])
+    assert "without a video stream" in refusal(path)
+
+
+def test_the_cover_of_a_song_is_no_video(tmp_path):
+    path = tmp_path / "song.mp4"
+    with av.open(str(path), "w") as container:
+        cover = container.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 64, 48, "yuvj420p"
+        cover.disposition = Disposition.attached_pic
+        sound = container.add_stream("aac", rate=8000)
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        silence.rate = 8000
+        container.mux([*cover.encode(av.VideoFrame.from_ndarray(numbered(0))), *cover.encode()])
+        container.mux([*sound.encode(silence), *sound.encode()])
     assert "without a video stream" in refusal(path)
 
 
@@ -233,8 +249,9 @@ def test_too_many_damaged_frames_end_the_source(tmp_path):
     with pytest.raises(SourceError, match=r"broken\.mp4.*30 damaged frames"):
         seen.extend(frame.index for frame in open_source(str(made)))
     made = write_video(tmp_path / "scratched.mp4", count=60, g="1")
-    overwrite_packets(made, range(10, 40))
-    assert len(list(open_source(str(made)))) == 30
+    overwrite_packets(made, range(5, 35))
+    overwrite_packets(made, range(36, 50))
+    assert [frame.index for frame in open_source(str(made))] == [*range(5), 35, *range(50, 60)]
 
 
 def test_a_video_without_one_good_frame_is_refused(tmp_path):
@@ -309,6 +326,13 @@ def test_a_picture_that_promises_to_be_huge_is_refused_before_it_is_unpacked(tmp
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_second_picture_behind_the_first_hides_no_bomb(tmp_path, capfd):
+    harmless = cv2.imencode(".ppm", numbered(0))[1].tobytes()
+    (tmp_path / "two.ppm").write_bytes(b"P6\n60000 60000\n255\n" + harmless)
+    refusal(tmp_path / "two.ppm")
+    assert capfd.readouterr() == ("", "")
+
+
 def test_what_is_no_picture_is_refused_in_one_line_and_quietly(tmp_path, capfd):
     (tmp_path / "empty.png").touch()
     (tmp_path / "text.jpg").write_text("no picture\n" * 50)
@@ -319,6 +343,16 @@ def test_what_is_no_picture_is_refused_in_one_line_and_quietly(tmp_path, capfd):
     (tmp_path / "folder.jpg").mkdir()
     for name in ("missing.png", "empty.png", "text.jpg", "cut.png", "stub.png", "video.jpg", "folder.jpg"):
         refusal(tmp_path / name)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("suffix", sorted(SUFFIXES))
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.9])
+def test_a_picture_that_is_cut_off_is_refused_quietly(tmp_path, capfd, suffix, part):
+    noise = np.random.default_rng(0).integers(0, 255, (90, 90, 3), np.uint8)
+    whole = cv2.imencode(suffix, noise[:, :, 0] if suffix == ".pgm" else noise)[1].tobytes()
+    (tmp_path / f"cut{suffix}").write_bytes(whole[: int(len(whole) * part)])
+    refusal(tmp_path / f"cut{suffix}")
     assert capfd.readouterr() == ("", "")
 
 
@@ -336,8 +370,8 @@ def test_a_folder_is_read_in_natural_order_and_only_its_pictures(tmp_path):
 
 
 def test_a_pattern_is_read_in_natural_order(tmp_path):
-    for number, name in enumerate(["a/1.png", "a/12.png", "b/2.png"]):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+    for number, name in enumerate(["a/1.png", "a/12.png", "b/c/2.png"]):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         cv2.imwrite(str(tmp_path / name), numbered(number))
     assert [number_in(frame.pixels) for frame in open_source(str(tmp_path / "**/*.png"))] == [0, 1, 2]
     assert [number_in(frame.pixels) for frame in open_source(str(tmp_path / "a/1[0-9].png"))] == [1]
@@ -371,15 +405,15 @@ def test_every_suffix_can_be_read(tmp_path):
         assert number_in(next(iter(open_source(str(path)))).pixels) == 3, suffix
 
 
-def test_the_demo_is_ten_seconds_unless_limited(monkeypatch):
-    scene = types.ModuleType("edge.scene")
-    scene.DEMO_RATE = Fraction(25)
-    scene.demo_clip = lambda count, size_hw: ((numbered(n % 70), None) for n in range(count))
-    monkeypatch.setitem(sys.modules, "edge.scene", scene)
-    source = open_source("demo")
-    assert (source.info.name, source.info.rate, source.info.frame_count) == ("demo", 25, 250)
-    assert len(list(source)) == 250
-    assert [frame.index for frame in open_source("demo", limit=3)] == [0, 1, 2]
+def test_the_demo_is_ten_seconds_unless_limited():
+    info = open_source("demo").info
+    assert info.rate is not None
+    assert (info.name, info.frame_count, info.size_wh) == ("demo", 10 * info.rate, (1280, 720))
+    short = open_source("demo", limit=2)
+    frames = list(short)
+    assert short.info.frame_count == len(frames) == 2
+    assert [(frame.index, frame.pixels.shape) for frame in frames] == [(0, (720, 1280, 3)), (1, (720, 1280, 3))]
+    assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(frames, short, strict=True))
 
 
 def test_real_dashcam_video():
