@@ -15,7 +15,9 @@ from edge.data import Frame, Ids, Pixels
 from edge.errors import SourceError
 from edge.preprocess import Normalisation, resize
 from edge.progress import Track, silent
+from edge.scene import DEMO_RATE, DEMO_SEED, Scene
 from edge.sources import open_source
+from edge.sources.demo import DEMO_HW, DEMO_SECONDS
 
 SEED = 2018
 
@@ -73,15 +75,22 @@ def collect(
 
 def _spread(spec: str, count: int, track: Track) -> list[Sample]:
     if spec == "demo":
-        from edge.scene import DEMO_FRAMES, demo_frame
-
-        indexes = np.unique(np.linspace(0, DEMO_FRAMES - 1, count).round().astype(int))
-        frames = track((int(i) for i in indexes), "drawing demo frames", len(indexes))
-        return [Sample(*demo_frame(i), "demo", i) for i in frames]
+        return _demo(count, track)
     with closing(open_source(spec)) as source:
         name = Path(source.info.name).name  # a card tells no one's folders
         frames_read = track(source, f"reading {name}", source.info.frame_count)
         return [Sample(f.pixels, None, name, f.index) for f in evenly(frames_read, count)]
+
+
+def _demo(count: int, track: Track) -> list[Sample]:
+    """Frames of the demo clip with their truth, drawn one by one where they are wanted."""
+    scene, frames = Scene(DEMO_SEED), int(DEMO_SECONDS * DEMO_RATE)
+    indexes = np.unique(np.linspace(0, frames - 1, count).round().astype(int))
+    samples = []
+    for index in track(indexes.tolist(), "drawing demo frames", len(indexes)):
+        pixels, truth = scene.draw(float(index / DEMO_RATE), DEMO_HW)
+        samples.append(Sample(pixels, truth, "demo", index))
+    return samples
 
 
 def evenly(frames: Iterable[Frame], count: int) -> list[Frame]:

@@ -1,0 +1,42 @@
+# `make demo` and `make test` are all a newcomer needs; each sets itself up in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+OUT ?= out
+DEMO := $(OUT)/demo-513x1025-os16
+
+.PHONY: demo test lint types bench clean
+
+demo: .venv/.convert
+	$(BIN)/convert-model --model demo --quantize float32,int8 --output-dir $(OUT)
+	$(BIN)/run-model $(DEMO)-float32.tflite --source demo --limit 100 --output null
+	$(BIN)/run-model $(DEMO)-int8.tflite --source demo --limit 100 --output $(OUT)/demo-overlay.mp4 --stats $(OUT)/demo-stats.json
+	$(BIN)/run-model $(DEMO)-int8.tflite --source demo --limit 1 --view side-by-side --output $(OUT)/demo-side-by-side.png
+	$(BIN)/compare-models $(DEMO)-float32.tflite $(DEMO)-int8.tflite --source demo
+	@echo
+	@echo "Look at $(OUT)/demo-overlay.mp4 and $(OUT)/demo-side-by-side.png; $(DEMO)-int8.tflite is what goes to the Pi."
+
+test: .venv/.dev
+	$(BIN)/python -m pytest
+
+lint: .venv/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: .venv/.dev
+	$(BIN)/mypy
+
+bench: .venv/.dev
+	$(BIN)/python benchmarks/ancestors.py
+	$(BIN)/python benchmarks/postprocess.py
+
+clean:
+	rm -rf .venv out build dist *.egg-info
+
+.venv/.convert: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[convert]"
+	touch $@
+
+.venv/.dev: pyproject.toml .venv/.convert
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[convert,dev]"
+	touch $@
