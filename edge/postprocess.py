@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edge.data import Ids, LabelMap, Logits
 
-CANDIDATES = 4  # classes worked out in a boundary cell at first; the few cells that need more get all
+CANDIDATES = (2, 4)  # boundary cells are worked out in groups by how many classes can win: so many, or all
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,10 @@ class Upsample:
     """argmax of the bilinearly upsampled logits (align_corners), without upsampling where it cannot matter.
 
     Bilinear interpolation inside a cell is a convex combination of its four corners. Where all four have
-    the same argmax, that class wins in the whole cell; only the other cells are worked out. There, a class
-    can win only if its largest corner reaches the largest of all classes' smallest corners: mostly two to
-    four classes do. The result is exact, ties included (the lower class id wins, as in ArgMax).
+    the same argmax, that class wins in the whole cell; only the other cells are worked out. There, the mean
+    of the four corners' winners is never above the best of them: a class below that mean at all corners is
+    below it everywhere and cannot win. Mostly two classes are left. The result is exact, ties included (the
+    lower class id wins, as in ArgMax).
 
     Call with logits (h, w, C), any real dtype, one positive scale for all classes.
     """
@@ -72,18 +73,18 @@ class Upsample:
         corners = np.stack([logits[top, left], logits[top, right], logits[bottom, left], logits[bottom, right]])
         corners = corners.astype(np.float32)  # (4, n, C)
         classes = corners.shape[2]
-        if classes <= CANDIDATES:
-            self._solve(ids, corners, np.broadcast_to(np.arange(classes), (row.size, classes)), row, col)
-            return
-        highest = corners.max(axis=0)
-        floor = corners.min(axis=0).max(axis=1)
-        few = np.count_nonzero(highest >= floor[:, None], axis=1) <= CANDIDATES
-        likely = np.sort(np.argpartition(highest[few], -CANDIDATES, axis=1)[:, -CANDIDATES:], axis=1)
-        best = np.take_along_axis(corners[:, few], likely[None], axis=2)
-        self._solve(ids, best, likely, row[few], col[few])
-        many = ~few
-        every = np.broadcast_to(np.arange(classes), (int(many.sum()), classes))
-        self._solve(ids, corners[:, many], every, row[many], col[many])
+        winners = corners.argmax(axis=2).T[None]  # (1, n, 4)
+        mean = np.take_along_axis(corners, winners, axis=2).mean(axis=2, keepdims=True)  # (4, n, 1)
+        margin = (corners - mean).max(axis=0)  # (n, C)
+        rounding = 1e-6 * np.abs(mean).max()  # what float32 may lose on either side
+        left = np.count_nonzero(margin >= -rounding, axis=1)
+        done = 0
+        for most in sorted({min(most, classes) for most in CANDIDATES} | {classes}):
+            now = np.flatnonzero((left > done) & (left <= most))
+            done = most
+            likely = np.sort(np.argpartition(-margin[now], most - 1, axis=1)[:, :most], axis=1)
+            best = np.take_along_axis(corners[:, now], likely[None], axis=2)
+            self._solve(ids, best, likely, row[now], col[now])
 
     def _solve(
         self, ids: Ids, corners: NDArray[np.float32], classes: NDArray[np.intp],
