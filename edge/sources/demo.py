@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from edge.data import Frame, SourceInfo
 
-_SIZE_HW = (720, 1280)
-_SECONDS = 10
+DEMO_HW = (720, 1280)
+DEMO_SECONDS = 10
 
 
 class Demo:
@@ -17,14 +17,14 @@ class Demo:
     def __init__(self, limit: int | None = None) -> None:
         from edge.scene import DEMO_RATE
 
-        count = _SECONDS * round(DEMO_RATE) if limit is None else limit
+        count = DEMO_SECONDS * round(DEMO_RATE) if limit is None else limit
         self._count = count
-        self.info = SourceInfo(name="demo", size_wh=_SIZE_HW[::-1], rate=DEMO_RATE, frame_count=count)
+        self.info = SourceInfo(name="demo", size_wh=DEMO_HW[::-1], rate=DEMO_RATE, frame_count=count)
 
     def __iter__(self) -> Iterator[Frame]:
         from edge.scene import demo_clip
 
-        for index, (pixels, _) in enumerate(demo_clip(self._count, _SIZE_HW)):
+        for index, (pixels, _) in enumerate(demo_clip(self._count, DEMO_HW)):
             yield Frame(pixels, index, time.perf_counter())
 
     def close(self) -> None:
