@@ -1,0 +1,138 @@
+"""The official models: downloaded once, kept in the user's cache folder, checked at every use."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from convert.models.tarball import read_graph
+from edge.errors import DownloadError, GraphError
+from edge.progress import Track
+
+BASE_URL = "https://download.tensorflow.org/models/"
+
+
+@dataclass(frozen=True, slots=True)
+class Tarball:
+    """A published model."""
+
+    file_name: str
+    most_bytes: int  # cap of the download, well above the published size
+
+
+TARBALLS = {
+    "mobilenetv2": Tarball("deeplabv3_mnv2_cityscapes_train_2018_02_05.tar.gz", 60_000_000),
+    "xception65": Tarball("deeplabv3_cityscapes_train_2018_02_06.tar.gz", 600_000_000),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """What the first use of a tarball found; nobody publishes a checksum.
+
+    Kept beside it in a form that `sha256sum -c` reads: `<sha256>  <file name>`, then `# <origin>`.
+    """
+
+    sha256: str
+    origin: str
+
+
+def official_graph(name: str, track: Track) -> tuple[bytes, str]:
+    """(serialized GraphDef, where it came from) of a key of `TARBALLS`: from the cache, or downloaded into it.
+
+    The cache is `$ROADLITE_CACHE` or else `roadlite` in the user's cache folder; the address is below
+    `$ROADLITE_MODELS_URL` or else the official one.
+
+    Raises:
+        DownloadError: it cannot be fetched or stored, or is not what it was at its first use.
+        GraphError: a tarball put into the cache by hand holds no usable graph.
+    """
+    file_name = TARBALLS[name].file_name
+    folder = _cache_folder(name)
+    path, record_path = folder / file_name, folder / f"{file_name}.sha256"
+    try:
+        record = _read_record(record_path)
+        if path.is_file():
+            origin = record.origin if record else f"{file_name}, put into the cache by hand"
+            graph, sha256 = _check(path, f"{path} (delete it to download it again)", record, record_path)
+        else:
+            graph, sha256, origin = _download(name, path, record, record_path, track)
+        if record is None:
+            _write_record(record_path, f"{sha256}  {file_name}\n# {origin}\n")
+    except OSError as exc:
+        why = f"cannot use the cache {folder}: {exc.strerror or exc}"
+        raise DownloadError(f"{name}: {why}; mend it or set ROADLITE_CACHE to another folder") from exc
+    return graph, origin
+
+
+def _cache_folder(name: str) -> Path:
+    try:
+        import pooch
+        import requests  # noqa: F401  (the download needs it: say so before anything is tried)
+    except ImportError as exc:
+        raise DownloadError(f'{name}: {exc.name} is missing: pip install "roadlite[convert]"') from exc
+    return Path(os.environ.get("ROADLITE_CACHE") or pooch.os_cache("roadlite"))
+
+
+def _address(name: str) -> str:
+    return (os.environ.get("ROADLITE_MODELS_URL") or BASE_URL).rstrip("/") + f"/{TARBALLS[name].file_name}"
+
+
+def _download(name: str, path: Path, record: _Record | None, record_path: Path, track: Track) -> tuple[bytes, str, str]:
+    """Fetches into `path`, which appears when it is whole and checked. Returns (GraphDef, sha256, origin)."""
+    import pooch
+
+    from convert.models.transfer import PIECE_BYTES, shown, transfer
+
+    address = _address(name)
+    checked: list[tuple[bytes, str]] = []
+
+    def fetch(url: str, part: str, _pooch: object) -> None:
+        with transfer(url, TARBALLS[name].most_bytes) as (size, pieces), open(part, "wb") as file:
+            total = None if size is None else -(-size // PIECE_BYTES)
+            for piece in track(pieces, f"downloading {name} (MiB)", total):
+                file.write(piece)
+        checked.append(_check(Path(part), "what came", record, record_path))
+
+    pooch.get_logger().setLevel("WARNING")  # it prints to stderr otherwise
+    try:
+        pooch.retrieve(address, known_hash=None, fname=path.name, path=path.parent, downloader=fetch)
+    except (DownloadError, GraphError) as exc:
+        hint = f"try again, or get it in another way and pass its path, or put it into {path.parent}"
+        raise DownloadError(f"{name}: cannot download {shown(address)}: {exc}; {hint}") from exc
+    return *checked[0], shown(address)
+
+
+def _check(path: Path, where: str, record: _Record | None, record_path: Path) -> tuple[bytes, str]:
+    """(serialized GraphDef, sha256 of the tarball) when the tarball is whole and the recorded one."""
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    if record and sha256 != record.sha256:
+        raise DownloadError(
+            f"{where} has sha256 {sha256}, expected {record.sha256} as at its first download; "
+            f"delete {record_path} if the change is expected"
+        )
+    return read_graph(path, where), sha256
+
+
+def _read_record(path: Path) -> _Record | None:
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return None
+    match = re.fullmatch(r"([0-9a-f]{64})  \S+\n# (.+)\n", text)
+    if not match:
+        raise DownloadError(f"{path}: expected a sha256 and an origin, got something else; delete it to start afresh")
+    return _Record(match[1], match[2])
+
+
+def _write_record(path: Path, text: str) -> None:
+    part = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
