@@ -1,0 +1,72 @@
+"""Results as picture files, one per frame."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import cv2
+from numpy.typing import NDArray
+
+from edge.data import Result
+from edge.errors import SinkError
+from edge.files import whole_file, writable_folder
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
+_NUMBER = re.compile(r"%(0\d)?d")
+
+
+class Pictures:
+    """Writes what is shown to `path`, in whose name `%05d` stands for the index of the frame.
+
+    Raises:
+        SinkError: the folder cannot be written to.
+    """
+
+    def __init__(self, path: Path) -> None:
+        writable_folder(path.parent)
+        self._path, self._full = path, False
+        self.numbered = _NUMBER.search(path.name) is not None
+
+    def write(self, result: Result) -> None:
+        if self._full:
+            raise SinkError(self.holds_one(None))
+        self._full = not self.numbered
+        index = result.frame.index
+        name = _NUMBER.sub(lambda number: format(index, f"{number[1] or ''}d"), self._path.name)
+        _save(self._path.with_name(name), cv2.cvtColor(result.picture, cv2.COLOR_RGB2BGR))
+
+    def holds_one(self, count: int | None) -> str:
+        """Says that a single picture cannot hold `count` frames, and which name can."""
+        many = self._path.with_name(f"{self._path.stem}-%05d{self._path.suffix}")
+        return f"{self._path}: one picture cannot hold {count or 'several'} frames; name them {many}, or take one frame"
+
+    def close(self) -> None:
+        """Every picture has its final name already."""
+
+
+class Labels:
+    """Writes the class of every pixel to `folder` as one-channel pictures, 255 where it is ignored.
+
+    Raises:
+        SinkError: the folder cannot be written to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = writable_folder(folder)
+
+    def write(self, result: Result) -> None:
+        _save(self._folder / f"{result.frame.index:06d}.png", result.labels.ids)
+
+    def close(self) -> None:
+        """Every picture has its final name already."""
+
+
+def _save(path: Path, picture: NDArray[Any]) -> None:
+    stored, data = cv2.imencode(path.suffix, picture)
+    if not stored:
+        height, width = picture.shape[:2]
+        raise SinkError(f"{path}: a picture of {width}x{height} pixels does not fit this format; use another one")
+    with whole_file(path) as part:
+        part.write_bytes(data.data)
