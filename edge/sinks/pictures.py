@@ -64,9 +64,13 @@ class Labels:
 
 
 def _save(path: Path, picture: NDArray[Any]) -> None:
-    stored, data = cv2.imencode(path.suffix, picture)
+    height, width = picture.shape[:2]
+    too_large = SinkError(f"{path}: a picture of {width}x{height} pixels does not fit this format; use another one")
+    try:  # OpenCV says so in either way, depending on its version
+        stored, data = cv2.imencode(path.suffix, picture)
+    except cv2.error as exc:
+        raise too_large from exc
     if not stored:
-        height, width = picture.shape[:2]
-        raise SinkError(f"{path}: a picture of {width}x{height} pixels does not fit this format; use another one")
+        raise too_large
     with whole_file(path) as part:
         part.write_bytes(data.data)

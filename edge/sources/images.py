@@ -19,6 +19,7 @@ from edge.errors import SourceError
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 MAX_PIXELS = 64_000_000
 _MAX_BYTES = 8 * MAX_PIXELS  # four channels of 16 bits
+_ENDS = {b"\x89PNG": b"IEND", b"\xff\xd8": b"\xff\xd9"}  # how PNG and JPEG begin, and what comes last in them
 _logging: Any = getattr(cv2.utils, "logging", cv2)  # where OpenCV keeps it differs between versions
 
 
@@ -104,5 +105,6 @@ def _check_header(path: Path, data: bytes) -> None:
     if not known:
         raise SourceError(f"{path}: expected a picture of at most {MAX_PIXELS // 1_000_000} megapixels, found a larger "
                           "or a damaged one")  # fmt: skip
-    if data.startswith(b"\x89PNG") and b"IEND" not in data[-1024:]:  # libpng would complain on stderr by itself
-        raise SourceError(f"{path}: the picture is damaged or cut off")
+    for start, end in _ENDS.items():  # libpng would complain on stderr, libjpeg fill up with grey
+        if data.startswith(start) and end not in data[len(data) // 2 :]:
+            raise SourceError(f"{path}: the picture is cut off")
