@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +17,11 @@ from convert.graph import (
     by_name,
     consumers,
     evaluate,
-    first_line,
     inputs,
     shapes,
     strides,
     upstream,
+    validate,
 )
 from convert.tensorflow import tf
 from edge.errors import GraphError
@@ -38,7 +39,8 @@ KNOWN_OPS = CONVOLUTIONS | {
     "Slice", "Softmax", "SpaceToBatchND", "Split", "Sqrt", "Square", "Squeeze", "StopGradient", "StridedSlice",
     "Sub", "Sum", "Tile", "Transpose", "Unpack",
 }  # fmt: skip
-MAX_CONSTANT_BYTES = 2 << 30  # of all constants together, unpacked; Xception65 has 165 MB
+MAX_ELEMENTS = 1 << 29  # of all constants together, unpacked; Xception65 has 41 million
+MIN_SIDE, MAX_SIDE = 9, 8193  # pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ def discover(graph: GraphDef, where: str) -> Anatomy:
     labels = _answer(nodes, argmax)
     needed = ancestors(nodes, [labels])
     _check_ops(nodes, needed, where)
+    validate(graph, [labels], where)
     image = _image(nodes, needed, where)
     logits = upstream(nodes, inputs(nodes[argmax])[0], frozenset({"ResizeBilinear", "Identity"}))
     body = ancestors(nodes, [logits])
@@ -103,23 +106,22 @@ def _answer(nodes: Nodes, argmax: str) -> str:
 
 
 def _check_ops(nodes: Nodes, needed: set[str], where: str) -> None:
-    size = 0
+    elements = 0
     for name in needed:
         node = nodes[name]
         if node.op not in KNOWN_OPS:
             raise GraphError(f"{where}: node {name} is a {node.op}, which no DeepLab export has; it is not run")
+        if "data_format" in node.attr and node.attr["data_format"].s != b"NHWC":
+            layout = node.attr["data_format"].s.decode(errors="replace")
+            raise GraphError(f"{where}: node {name} is laid out {layout}, expected NHWC; export the graph for the CPU")
         if node.op == "Const":
-            tensor = node.attr["value"].tensor
-            elements = 1
-            for dim in tensor.tensor_shape.dim:
-                elements *= max(dim.size, 0)
-            size += elements * 8
-            if size > 2 * MAX_CONSTANT_BYTES:
-                raise GraphError(f"{where}: its constants unpack to more than {MAX_CONSTANT_BYTES >> 30} GiB")
+            elements += math.prod(max(dim.size, 0) for dim in node.attr["value"].tensor.tensor_shape.dim)
+    if elements > MAX_ELEMENTS:
+        raise GraphError(f"{where}: its constants unpack to {elements:,} numbers, expected {MAX_ELEMENTS:,} at most")
 
 
 def _image(nodes: Nodes, needed: set[str], where: str) -> str:
-    found = [nodes[n] for n in needed if nodes[n].op in ("Placeholder", "PlaceholderWithDefault")]
+    found = [nodes[n] for n in sorted(needed) if nodes[n].op in ("Placeholder", "PlaceholderWithDefault")]
     if len(found) != 1 or found[0].attr["dtype"].type != tf.uint8.as_datatype_enum:
         names = ", ".join(f"{n.name} ({tf.as_dtype(n.attr['dtype'].type).name})" for n in found) or "none"
         raise GraphError(f"{where}: expected one uint8 image placeholder, as DeepLab exports have; found {names}")
@@ -136,21 +138,41 @@ def _first_convolution(nodes: Nodes, body: set[str], where: str) -> str:
 
 
 def _crop_and_norm(graph: GraphDef, image: str, normalised: str, where: str) -> tuple[tuple[int, int], Normalisation]:
-    """Runs pictures of one grey level through the graph's own preprocessing and sees what comes out."""
+    """Runs pictures through the graph's own preprocessing and sees what comes out."""
 
-    def run(level: int, size_hw: tuple[int, int]) -> NDArray[Any]:
-        picture = np.full((1, *size_hw, 3), level, np.uint8)
+    def run(picture: NDArray[np.uint8]) -> NDArray[Any]:
         try:
             return evaluate(graph, [normalised], {image: picture})[0]
-        except (tf.errors.OpError, ValueError, TypeError) as exc:
-            raise GraphError(f"{where}: the way from {image} to {normalised} fails: {first_line(exc)}") from exc
+        except GraphError as exc:
+            raise GraphError(f"{where}: the way from {image} to {normalised} fails: {exc}") from exc
 
-    padded = run(0, (1, 1))
+    padded = run(np.zeros((1, 1, 1, 3), np.uint8))
     if padded.ndim != 4 or padded.shape[0] != 1 or padded.shape[3] != 3 or padded.dtype != np.float32:
         raise GraphError(f"{where}: expected float32 (1, H, W, 3) at {normalised}, got {padded.dtype} {padded.shape}")
     crop_hw = padded.shape[1], padded.shape[2]
-    low, middle, high = (run(level, crop_hw) for level in (0, 51, 255))
-    step = float(high.mean() - low.mean()) / 255
-    if not step > 1e-6 or max(np.ptp(low), np.ptp(high), abs(low.mean() + 51 * step - middle.mean())) > 1e-4:
-        raise GraphError(f"{where}: expected (pixel - mean) / std of {image} at {normalised}, got something else")
-    return crop_hw, Normalisation(round(-float(low.mean()) / step, 2), round(1 / step, 2))
+    if not all(MIN_SIDE <= n <= MAX_SIDE for n in crop_hw):
+        raise GraphError(
+            f"{where}: expected an input size of {MIN_SIDE} to {MAX_SIDE} pixels a side baked into the graph, "
+            f"got {crop_hw[0]}x{crop_hw[1]}"
+        )
+    picture = np.random.default_rng(0).integers(0, 256, padded.shape, np.uint8)
+    norm = _line(picture, run(picture))
+    if norm is None:
+        raise GraphError(
+            f"{where}: expected (pixel - mean) / std of {image} at {normalised}, the same for all channels, "
+            "got something else"
+        )
+    return crop_hw, norm
+
+
+def _line(picture: NDArray[np.uint8], out: NDArray[Any]) -> Normalisation | None:
+    """The straight line that leads from noise to `out`; noise shows all else on the way, such as swapped channels."""
+    if out.shape != picture.shape:
+        return None
+    x = picture.astype(np.float64)
+    slope = float(((x - x.mean()) * out).mean() / x.var())
+    if not 1e-6 < slope < 1e3:
+        return None
+    zero = float(x.mean() - out.mean(dtype=np.float64) / slope)
+    norm = Normalisation(float(f"{zero:.3f}") + 0.0, float(f"{1 / slope:.5g}"))
+    return norm if np.allclose(out, (x - norm.mean) / norm.std, rtol=0, atol=1e-3) else None

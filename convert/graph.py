@@ -34,6 +34,18 @@ def parse(data: bytes, where: str) -> GraphDef:
     return graph
 
 
+def validate(graph: GraphDef, outputs: Iterable[str], where: str) -> None:
+    """Lets TensorFlow check what the outputs need: operators' inputs, attributes, types, shapes, cycles.
+
+    Behind this, nodes can be read without asking whether they have what their operator must have.
+    """
+    try:
+        with tf.Graph().as_default():
+            load(prune(graph, outputs))
+    except GraphError as exc:
+        raise GraphError(f"{where}: {exc}") from exc
+
+
 def by_name(graph: GraphDef) -> Nodes:
     return {node.name: node for node in graph.node}
 
@@ -105,14 +117,21 @@ def evaluate(graph: GraphDef, outputs: list[str], feeds: dict[str, NDArray[Any]]
 
 @contextmanager
 def running(graph: GraphDef, outputs: list[str]) -> Iterator[Callable[[dict[str, NDArray[Any]]], list[NDArray[Any]]]]:
-    """A function {input: value} -> values of `outputs`, on one TensorFlow session."""
+    """A function {input: value} -> values of `outputs`, on one TensorFlow session. It raises GraphError."""
     with tf.Graph().as_default() as scope:
         load(prune(graph, outputs))
     session = tf.compat.v1.Session(graph=scope)
+    fetches = [f"{name}:0" for name in outputs]
+
+    def run(feeds: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        try:
+            values: list[NDArray[Any]] = session.run(fetches, {f"{name}:0": value for name, value in feeds.items()})
+        except (tf.errors.OpError, ValueError, TypeError) as exc:
+            raise GraphError(f"TensorFlow cannot run the graph up to {outputs[0]}: {first_line(exc)}") from exc
+        return values
+
     try:
-        yield lambda feeds: session.run(
-            [f"{name}:0" for name in outputs], {f"{name}:0": value for name, value in feeds.items()}
-        )
+        yield run
     finally:
         session.close()
 

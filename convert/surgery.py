@@ -17,14 +17,15 @@ from convert.graph import (
     GraphDef,
     NodeDef,
     Nodes,
+    ancestors,
     by_name,
     consumers,
     cut_at,
     evaluate,
     inputs,
+    producer,
     shapes,
     strides,
-    upstream,
 )
 from convert.tensorflow import tf
 from edge.errors import GraphError, UsageError
@@ -49,18 +50,24 @@ def retarget(graph: GraphDef, anatomy: Anatomy, input_hw: HW, output_stride: int
     Raises UsageError for a size or stride that does not fit, GraphError for a node that cannot be moved.
     """
     stride = output_stride or anatomy.output_stride
+    if stride < anatomy.output_stride:
+        raise UsageError(
+            f"output stride {stride} is finer than the graph's {anatomy.output_stride}: its weights do not allow that"
+        )
     check_size(input_hw, stride)
     body = cut_at(graph, anatomy.normalised, (1, *anatomy.crop_hw, 3), [anatomy.logits])
     nodes = by_name(body)
-    _drop_identities(nodes, anatomy.logits)
+    _check_only_input(nodes, anatomy)
+    _drop_identities(nodes)
     _fuse_atrous(nodes)
     baked = shapes(_pack(nodes, body), anatomy.normalised, (1, *anatomy.crop_hw, 3))
     _retarget_pools(nodes, baked)
-    _retarget_resizes(nodes, body, baked, anatomy, input_hw, stride)
+    _retarget_resizes(nodes, anatomy, input_hw, stride)
     _change_stride(nodes, anatomy, stride)
     _plain_adds(nodes)
     packed = cut_at(_pack(nodes, body), anatomy.normalised, (1, *input_hw, 3), [anatomy.logits])
-    _check_result(packed, anatomy, input_hw)
+    logits_hw = _moved(baked[anatomy.logits][1:3], anatomy.logits, anatomy, input_hw, stride)
+    _check_result(packed, anatomy, input_hw, logits_hw)
     return Body(packed, anatomy.normalised, anatomy.logits, input_hw, stride)
 
 
@@ -80,17 +87,26 @@ def _pack(nodes: Nodes, like: GraphDef) -> GraphDef:
     return packed
 
 
-def _drop_identities(nodes: Nodes, keep: str) -> None:
+def _check_only_input(nodes: Nodes, anatomy: Anatomy) -> None:
+    others = [n for n, node in nodes.items() if node.op.startswith("Placeholder") and n != anatomy.normalised]
+    if others:
+        raise GraphError(f"{anatomy.logits}: depends on {others[0]} by another way than {anatomy.normalised}")
+
+
+def _drop_identities(nodes: Nodes) -> None:
     """Reads every tensor from the node that made it; control edges guard nothing that is left here."""
+    idle = frozenset({"Identity", "StopGradient"})
+
+    def source(tensor: str) -> str:
+        while nodes[producer(tensor)].op in idle:
+            tensor = nodes[producer(tensor)].input[0]
+        return tensor
+
     for node in nodes.values():
-        sources = [
-            upstream(nodes, name, frozenset({"Identity", "StopGradient"})) if name != keep else name
-            for name in inputs(node)
-        ]
-        outputs = [tensor.split(":")[1] if ":" in tensor else "" for tensor in node.input if tensor[0] != "^"]
+        sources = [source(tensor) for tensor in node.input if not tensor.startswith("^")]
         del node.input[:]
-        node.input.extend(f"{s}:{o}" if o and o != "0" else s for s, o in zip(sources, outputs, strict=True))
-    for name in [n for n, node in nodes.items() if node.op == "Identity" and n != keep]:
+        node.input.extend(sources)
+    for name in [n for n, node in nodes.items() if node.op in idle]:
         del nodes[name]
 
 
@@ -100,10 +116,10 @@ def _constant(nodes: Nodes, name: str, user: str) -> Any:
     if node.op == "Const":
         return tf.make_ndarray(node.attr["value"].tensor)
     graph = tf.compat.v1.GraphDef()
-    graph.node.extend(nodes.values())
+    graph.node.extend(nodes[n] for n in ancestors(nodes, [name]))
     try:
         return evaluate(graph, [name], {})[0]
-    except tf.errors.OpError as exc:
+    except GraphError as exc:
         raise GraphError(f"{user}: expected constant input {name}, it depends on the picture") from exc
 
 
@@ -131,10 +147,11 @@ def _fuse_atrous(nodes: Nodes) -> None:
             raise GraphError(f"{join.name}: expected SpaceToBatchND -> convolution VALID -> BatchToSpaceND here")
         rate, padding = (_constant(nodes, name, split.name) for name in inputs(split)[1:3])
         block, crops = (_constant(nodes, name, join.name) for name in inputs(join)[1:3])
-        kernel = np.array([d.size for d in nodes[inputs(conv)[1]].attr["value"].tensor.tensor_shape.dim[:2]])
+        if rate.shape != (2,) or block.tolist() != [rate[0]] * 2 or rate.tolist() != block.tolist():
+            raise GraphError(f"{split.name}: expected one rate for height and width, got {rate.tolist()}")
         net = padding - crops
-        reach = rate * (kernel - 1)
-        if (rate != block).any() or (net[:, 0] != reach // 2).any() or (net.sum(axis=1) != reach).any():
+        reach = rate * (np.array(_kernel_hw(nodes, conv)) - 1)
+        if (net[:, 0] != reach // 2).any() or (net.sum(axis=1) != reach).any():
             raise GraphError(f"{split.name}: its paddings {padding.tolist()} and crops {crops.tolist()} are not SAME")
         if list(conv.attr["strides"].list.i) != [1, 1, 1, 1]:
             raise GraphError(f"{conv.name}: a convolution with a stride cannot be atrous as well")
@@ -148,18 +165,17 @@ def _fuse_atrous(nodes: Nodes) -> None:
 
 
 def _rate(conv: NodeDef) -> int:
-    dilations = conv.attr["dilations"].list.i
-    return int(dilations[1]) if len(dilations) == 4 else 1
+    return int(conv.attr["dilations"].list.i[1]) if "dilations" in conv.attr else 1
 
 
 def _retarget_pools(nodes: Nodes, baked: dict[str, tuple[int | None, ...]]) -> None:
     """An average pool over the whole feature map becomes a mean, which has no size."""
     for node in [n for n in nodes.values() if n.op == "AvgPool"]:
-        kernel = tuple(node.attr["ksize"].list.i[1:3])
-        if kernel != baked[inputs(node)[0]][1:3]:
+        kernel, size = tuple(node.attr["ksize"].list.i[1:3]), baked[inputs(node)[0]][1:3]
+        if kernel != size or baked[node.name][1:3] != (1, 1):
             raise GraphError(
-                f"{node.name}: average pool of {kernel[0]}x{kernel[1]} over a map of "
-                f"{baked[inputs(node)[0]][1:3]} cannot be re-targeted"
+                f"{node.name}: cannot be re-targeted: expected an average over the whole map of "
+                f"{size[0]}x{size[1]}, got one over windows of {kernel[0]}x{kernel[1]}"
             )
         axes = _set_constant(nodes, f"{node.name}/axes", np.array([1, 2], np.int32))
         mean = tf.compat.v1.NodeDef(name=node.name, op="Mean", input=[node.input[0], axes])
@@ -169,21 +185,26 @@ def _retarget_pools(nodes: Nodes, baked: dict[str, tuple[int | None, ...]]) -> N
         nodes[node.name] = mean
 
 
-def _retarget_resizes(
-    nodes: Nodes, body: GraphDef, baked: dict[str, tuple[int | None, ...]], anatomy: Anatomy, input_hw: HW, stride: int
-) -> None:  # fmt: skip
-    """A resize to a baked size goes to the same stride of the new input; at the output stride, to the new one."""
+def _retarget_resizes(nodes: Nodes, anatomy: Anatomy, input_hw: HW, stride: int) -> None:
+    """A resize to a baked size goes to where that size moves."""
     for node in [n for n in nodes.values() if n.op == "ResizeBilinear"]:
         if not node.attr["align_corners"].b:
             raise GraphError(f"{node.name}: a resize without align_corners is not DeepLab's and cannot be re-targeted")
-        size = _constant(nodes, inputs(node)[1], node.name)
-        steps = {(n - 1) / max(int(s) - 1, 1) for n, s in zip(anatomy.crop_hw, size, strict=True)}
-        step = steps.pop()
-        if steps or step != int(step):
-            raise GraphError(f"{node.name}: its size {size.tolist()} is no whole stride of {anatomy.crop_hw}")
-        new = stride if step == anatomy.output_stride else int(step)
-        target = np.array([(n - 1) // new + 1 for n in input_hw], np.int32)
+        size = tuple(_constant(nodes, inputs(node)[1], node.name).tolist())
+        target = np.array(_moved(size, node.name, anatomy, input_hw, stride), np.int32)
         node.input[1] = _set_constant(nodes, f"{node.name}/new_size", target)
+
+
+def _moved(size: tuple[int | None, ...], name: str, anatomy: Anatomy, input_hw: HW, stride: int) -> HW:
+    """The size, at the new input, of a map of `size` at the baked one: the same stride of it; where that is
+    the output stride, the new one.
+    """
+    steps = {(n - 1) / max((s or 0) - 1, 1) for n, s in zip(anatomy.crop_hw, size, strict=True)}
+    step = steps.pop()
+    if steps or not step.is_integer():
+        raise GraphError(f"{name}: cannot be re-targeted: its size {size} is no whole stride of {anatomy.crop_hw}")
+    new = stride if step == anatomy.output_stride else int(step)
+    return (input_hw[0] - 1) // new + 1, (input_hw[1] - 1) // new + 1
 
 
 def _change_stride(nodes: Nodes, anatomy: Anatomy, stride: int) -> None:
@@ -194,8 +215,6 @@ def _change_stride(nodes: Nodes, anatomy: Anatomy, stride: int) -> None:
     of 2 back and all rates halve. Weights stay as they are.
     """
     now = anatomy.output_stride
-    if stride < now:
-        raise UsageError(f"output stride {stride} is finer than the graph's {now}: its weights do not allow that")
     while now < stride:
         _coarsen(nodes, anatomy)
         now *= 2
@@ -210,20 +229,23 @@ def _coarsen(nodes: Nodes, anatomy: Anatomy) -> None:
     atrous = [i for i, conv in enumerate(convolutions) if _rate(conv) > 1]
     if not atrous:
         raise GraphError("the output stride cannot be raised: the graph has no atrous convolution left to undo")
-    lowest = min(_rate(convolutions[i]) for i in atrous)
-    if lowest % 2:
-        raise GraphError(f"{convolutions[atrous[0]].name}: rate {lowest} cannot be halved")
-    before = [conv for conv in convolutions[: atrous[0]] if _kernel(nodes, conv) > 1]
+    odd = next((convolutions[i] for i in atrous if _rate(convolutions[i]) % 2), None)
+    if odd is not None:
+        raise GraphError(f"{odd.name}: the output stride cannot be raised: its rate {_rate(odd)} cannot be halved")
+    first = convolutions[atrous[0]]
+    behind = ancestors(nodes, [first.name], frozenset({anatomy.normalised}))
+    before = [c for c in convolutions[: atrous[0]] if c.name in behind and max(_kernel_hw(nodes, c)) > 1]
     if not before:
-        raise GraphError(f"{convolutions[atrous[0]].name}: no convolution in front of it could take the stride")
+        raise GraphError(f"{first.name}: no convolution in front of it could take the stride")
     before[-1].attr["strides"].list.i[:] = [1, 2, 2, 1]
     for i in atrous:
         rate = _rate(convolutions[i]) // 2
         convolutions[i].attr["dilations"].list.i[:] = [1, rate, rate, 1]
 
 
-def _kernel(nodes: Nodes, conv: NodeDef) -> int:
-    return int(nodes[inputs(conv)[1]].attr["value"].tensor.tensor_shape.dim[0].size)
+def _kernel_hw(nodes: Nodes, conv: NodeDef) -> HW:
+    height, width = _constant(nodes, inputs(conv)[1], conv.name).shape[:2]
+    return height, width
 
 
 def _plain_adds(nodes: Nodes) -> None:
@@ -234,7 +256,10 @@ def _plain_adds(nodes: Nodes) -> None:
             node.attr.pop("N", None)
 
 
-def _check_result(graph: GraphDef, anatomy: Anatomy, input_hw: HW) -> None:
+def _check_result(graph: GraphDef, anatomy: Anatomy, input_hw: HW, logits_hw: HW) -> None:
     shape = shapes(graph, anatomy.normalised, (1, *input_hw, 3), [anatomy.logits])[anatomy.logits]
-    if len(shape) != 4 or shape[0] != 1 or shape[3] != anatomy.classes or None in shape:
-        raise GraphError(f"{anatomy.logits}: expected scores (1, h, w, {anatomy.classes}) at the new size, got {shape}")
+    if shape != (1, *logits_hw, anatomy.classes):
+        raise GraphError(
+            f"{anatomy.logits}: cannot be re-targeted: expected scores {(1, *logits_hw, anatomy.classes)} "
+            f"at the new size, got {shape}"
+        )

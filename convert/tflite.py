@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.graph import load
+from convert.graph import first_line, load
 from convert.recipes import Recipe
 from convert.surgery import Body
 from convert.tensorflow import tf
 from edge.errors import ConversionError
 
 Network = Any  # a tf.function: float32 (1, H, W, 3) -> float32 (1, h, w, classes)
-LARGE = 1024  # elements; smaller constants (biases, scalars) stay in float in every recipe
+LARGE = 1024  # elements; smaller kernels may stay in float
+WEIGHTED = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})  # operators whose second input is a kernel
 
 
 def as_function(body: Body) -> Network:
@@ -39,6 +40,8 @@ def convert(saved_model: Path, recipe: Recipe, samples: Iterable[NDArray[np.floa
 
     Raises ConversionError when the converter fails or breaks the recipe's promise.
     """
+    from tensorflow.lite.python.convert_phase import ConverterError
+
     converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model))
     if recipe.weights != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -50,9 +53,8 @@ def convert(saved_model: Path, recipe: Recipe, samples: Iterable[NDArray[np.floa
         converter.inference_input_type = converter.inference_output_type = tf.int8
     try:
         model: bytes = converter.convert()
-    except (ValueError, RuntimeError, tf.errors.OpError) as exc:
-        reason = (str(exc).strip() or type(exc).__name__).splitlines()[0]
-        raise ConversionError(f"{recipe.name}: TensorFlow Lite's converter failed: {reason:.300}") from exc
+    except (ConverterError, ValueError, RuntimeError, tf.errors.OpError) as exc:
+        raise ConversionError(f"{recipe.name}: TensorFlow Lite's converter failed: {first_line(exc)}") from exc
     check_promise(model, recipe)
     return model
 
@@ -64,26 +66,34 @@ def check_promise(model: bytes, recipe: Recipe) -> None:
     interpreter = Interpreter(
         model_content=model, experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     )
-    ends = [*interpreter.get_input_details(), *interpreter.get_output_details()]
-    for detail in ends:
-        if np.dtype(detail["dtype"]).name != recipe.activations:
-            raise ConversionError(
-                f"{recipe.name}: expected {recipe.activations} at {detail['name']}, got {detail['dtype']}"
-            )
-    made = {int(t) for op in interpreter._get_ops_details() for t in op["outputs"] if op["op_name"] != "DEQUANTIZE"}
-    for detail in interpreter.get_tensor_details():
-        dtype = np.dtype(detail["dtype"]).name
-        elements = int(np.prod(detail["shape"], dtype=np.int64))
-        if detail["index"] in made:
-            if dtype != recipe.activations:
-                raise ConversionError(
-                    f"{recipe.name}: activation {detail['name']} is {dtype}, not {recipe.activations}"
-                )
-        elif elements >= LARGE and detail["index"] not in {e["index"] for e in ends}:
-            _check_weight(detail, dtype, recipe)
+    tensors = {detail["index"]: detail for detail in interpreter.get_tensor_details()}
+    operators = interpreter._get_ops_details()
+    for end in (*interpreter.get_input_details(), *interpreter.get_output_details()):
+        _expect(end, recipe.activations, recipe)
+    for index in (int(i) for operator in operators for i in operator["outputs"]):
+        _expect(tensors[index], recipe.activations, recipe)
+    # float16 kernels are unpacked to float32 by an operator of their own
+    unpacked = {int(op["outputs"][0]): int(op["inputs"][0]) for op in operators if op["op_name"] == "DEQUANTIZE"}
+    kernels = [int(op["inputs"][1]) for op in operators if op["op_name"] in WEIGHTED]
+    large = [d for d in (tensors[unpacked.get(i, i)] for i in kernels) if np.prod(d["shape"], dtype=np.int64) >= LARGE]
+    if not large:
+        raise ConversionError(f"{recipe.name}: found no convolution weights of {LARGE} numbers or more to check")
+    for detail in large:
+        _expect(detail, recipe.weights, recipe)
+        if recipe.calibrated:
+            _expect_per_channel(detail, recipe)
 
 
-def _check_weight(detail: dict[str, Any], dtype: str, recipe: Recipe) -> None:
-    if dtype in (recipe.weights, "int32") or (recipe.weights == "float16" and dtype == "float32"):
-        return
-    raise ConversionError(f"{recipe.name}: weights {detail['name']} are {dtype}, not {recipe.weights}")
+def _expect(detail: dict[str, Any], dtype: str, recipe: Recipe) -> None:
+    found = np.dtype(detail["dtype"]).name
+    if found != dtype:
+        raise ConversionError(f"{recipe.name}: expected {dtype} in tensor {detail['name']}, got {found}")
+
+
+def _expect_per_channel(detail: dict[str, Any], recipe: Recipe) -> None:
+    quantization = detail["quantization_parameters"]
+    channels, scales = detail["shape"][quantization["quantized_dimension"]], len(quantization["scales"])
+    if scales != channels:
+        raise ConversionError(
+            f"{recipe.name}: expected a scale for each of {channels} channels of {detail['name']}, got {scales}"
+        )
