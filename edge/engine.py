@@ -35,6 +35,7 @@ _INTERPRETERS = {
     "tensorflow": ("tensorflow.lite.python.interpreter", "tensorflow"),
 }
 RUNTIMES = ("auto", *_INTERPRETERS)
+MAX_THREADS = 64
 
 
 class InterpreterEngine:
@@ -106,8 +107,8 @@ def open_engine(model: bytes, where: str, *, runtime: str = "auto", threads: int
     """
     if runtime not in RUNTIMES:
         raise UsageError(f"unknown runtime {runtime!r}: expected one of {', '.join(RUNTIMES)}")
-    if threads is not None and not 1 <= threads <= 64:
-        raise UsageError(f"expected 1 to 64 threads, got {threads}")
+    if threads is not None and not 1 <= threads <= MAX_THREADS:
+        raise UsageError(f"expected 1 to {MAX_THREADS} threads, got {threads}")
     threads = threads or default_threads()
     if runtime != "auto":
         return InterpreterEngine(model, where, runtime, threads)

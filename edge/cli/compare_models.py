@@ -10,7 +10,7 @@ from typing import Any
 
 from edge.cli import Parser, parser, run
 from edge.compare import Candidate, Row, compare
-from edge.engine import RUNTIMES
+from edge.engine import MAX_THREADS, RUNTIMES
 from edge.errors import GateFailed, RoadliteError, UsageError
 from edge.progress import bars
 
@@ -63,42 +63,36 @@ def parse_threads(text: str) -> list[int | None]:
     if not text:
         return [None]
     try:
-        counts: list[int | None] = [int(part) for part in text.split(",")]
+        counts = [int(part) for part in text.split(",")]
     except ValueError as exc:
         raise UsageError(f"--threads: expected numbers like 1,2, got {text!r}") from exc
-    return counts
+    if not all(1 <= count <= MAX_THREADS for count in counts):
+        raise UsageError(f"--threads: expected 1 to {MAX_THREADS} threads, got {text!r}")
+    return list(counts)
+
+
+COLUMNS = ("", "recipe", "input", "os", "runtime", "thr", "MB", "first", "median", "p90", "p99", "fps", "RSS", "parts")
+LEGEND = (
+    "first to p99: ms per invoke, warm-up left out; fps: picture in memory to overlay; os: output stride; "
+    "RSS: peak MB of the whole process; parts: delegate partitions + operators outside"
+)
 
 
 def show(rows: list[Row]) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
     table = Table(
-        title="Latency side by side", caption_justify="left",
-        caption="ms per invoke after warm-up; fps: picture in memory to overlay; parts: delegate partitions + "
-        "operators outside; MB RSS: peak of the whole process",
+        box=SIMPLE_HEAD, padding=0, show_edge=False, pad_edge=False, caption=LEGEND, caption_justify="left"
     )  # fmt: skip
-    for name in (
-        "model",
-        "recipe",
-        "input",
-        "stride",
-        "runtime",
-        "thr",
-        "MB",
-        "first",
-        "median",
-        "p90",
-        "p99",
-        "fps",
-        "MB RSS",
-        "parts",
-    ):
-        table.add_column(name, justify="left" if name in ("model", "recipe", "runtime") else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*cells(row.summary()))
+    for name in COLUMNS:
+        table.add_column(name, justify="left" if name in ("", "recipe", "runtime") else "right", no_wrap=True)
     console = Console()
-    console.print(table, width=max(console.width, 110) if not console.is_terminal else None)
+    for number, row in enumerate(rows, start=1):
+        console.print(f"{number} {row.candidate.path.name}", highlight=False, markup=False, soft_wrap=True)
+        table.add_row(str(number), *cells(row.summary()))
+    console.print(table)
     for row in rows:
         if row.error:
             print(f"{row.candidate.path.name}: {row.error}", file=sys.stderr)  # noqa: T201
@@ -106,12 +100,12 @@ def show(rows: list[Row]) -> None:
 
 def cells(row: dict[str, Any]) -> list[str]:
     if "error" in row:
-        return [row["model"], *["-"] * 12, "failed"]
+        return ["failed", *["-"] * (len(COLUMNS) - 2)]
     height, width = row["input_hw"]
     ms = row["invoke_ms"]
     return [
-        row["model"].removesuffix(".tflite"), row["recipe"], f"{height}x{width}", str(row["output_stride"]),
-        row["runtime"], str(row["threads"]), f"{row['size_bytes'] / 1e6:.2f}", f"{row['first_invoke_ms']:.1f}", f"{ms['median']:.1f}",
-        f"{ms['p90']:.1f}", f"{ms['p99']:.1f}", f"{row['fps']:.1f}", f"{row['peak_rss_mb']:.0f}",
-        f"{row['partitions']}+{row['ops_outside']}",
+        row["recipe"], f"{height}x{width}", str(row["output_stride"]), row["runtime"], str(row["threads"]),
+        f"{row['size_bytes'] / 1e6:.2f}", f"{row['first_invoke_ms']:.1f}",
+        *(f"{ms[name]:.1f}" for name in ("median", "p90", "p99")),
+        f"{row['fps']:.1f}", f"{row['peak_rss_mb']:.0f}", f"{row['partitions']}+{row['ops_outside']}",
     ]  # fmt: skip

@@ -78,7 +78,7 @@ def default_output(spec: str, info: SourceInfo) -> str:
     stem = Path(spec).stem or "pictures"
     if info.rate is None and info.frame_count == 1:
         return f"{stem}-overlay.png"
-    return f"{stem}-overlay" if info.rate is None else f"{stem}-overlay.mp4"
+    return f"{stem}-overlay/" if info.rate is None else f"{stem}-overlay.mp4"
 
 
 def describe(segmenter: Segmenter, info: SourceInfo) -> str:
@@ -92,17 +92,20 @@ def describe(segmenter: Segmenter, info: SourceInfo) -> str:
 
 
 def report(timing: Timing, segmenter: Segmenter, info: SourceInfo, outputs: list[str], stats: Path | None) -> None:
+    from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{timing.frames} frames in {timing.seconds:.1f} s: {timing.fps:.1f} frames per second")
+    console = Console()
+    console.print(f"{timing.frames} frames in {timing.seconds:.1f} s: {timing.fps:.1f} frames per second")
+    table = Table(box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("ms per frame")
     for name in ("median", "p90"):
         table.add_column(name, justify="right")
     summary = timing.summary()
     for name, times in summary["stages_ms"].items():
         table.add_row(name, f"{times['median']:.2f}", f"{times['p90']:.2f}")
-    Console().print(table)
+    console.print(table)
     written = [spec for spec in outputs if spec != "null"]
     if written:
         say("wrote " + ", ".join(spec.removeprefix("labels:") for spec in written))

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from convert.inspect import main
+
+pytestmark = pytest.mark.tensorflow
+
+
+def inspect(path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, object]]:
+    assert main([str(path), "--json"]) == 0
+    found: dict[str, dict[str, object]] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_tflite(int8_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = inspect(int8_model, capsys)
+    assert found["model"]["recipe"] == "int8"
+    assert "int8 1x65x129x3" in str(found["tensors"]["input"])
+    assert found["operators"]["DEPTHWISE_CONV_2D"] == 17
+    assert found["delegate (litert)"] == {"partitions": 1, "operators outside": 0}
+    assert found["source"]["output_stride"] == 8
+    assert main([str(int8_model)]) == 0
+    text = capsys.readouterr().out
+    assert "road, sidewalk, building" in " ".join(text.split())
+    assert str(found["source"]["sha256"])[:20] in text
+
+
+def test_graph(random_graph: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "net.pb"
+    path.write_bytes(random_graph)
+    parts = inspect(path, capsys)["parts"]
+    assert parts["baked input"] == "129x257"
+    assert parts["output stride"] == 8
+    assert parts["classes"] == 19
+    assert parts["normalisation"] == "(pixel - 127.5) / 127.5"
+
+
+def test_third_party_tflite(shared: Callable[[str], Path], capsys: pytest.CaptureFixture[str]) -> None:
+    found = inspect(shared("models/coral_deeplab_slim_cityscapes_uint8.tflite"), capsys)
+    assert found["model"]["output"] == "labels"
+    assert found["model"]["card"] is False
+
+
+def test_neither(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("none.tflite", "none.pb"):
+        assert main([str(tmp_path / name)]) == 1
+        assert name in capsys.readouterr().err

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from edge.cli.run_model import main
+from edge.segmenter import Segmenter
+
+pytestmark = pytest.mark.tensorflow
+
+RUN = [sys.executable, "-c", "import sys; from edge.cli.run_model import main; sys.exit(main())"]
+
+
+def only_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.startswith("run-model: ")]
+    assert len(lines) == 1
+    assert "Traceback" not in text
+    return lines[0]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """12 frames, 160x96 at 12.5 fps, each of a brightness of its own."""
+    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=12)
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        for index in range(12):
+            picture = np.full((96, 160, 3), 20 * index, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def test_video_in_video_labels_and_stats_out(int8_model: Path, clip: Path, tmp_path: Path) -> None:
+    out, labels, stats = tmp_path / "new" / "o.mp4", tmp_path / "labels", tmp_path / "s.json"
+    outputs = ["--output", str(out), "--output", f"labels:{labels}", "--stats", str(stats)]
+    assert main([str(int8_model), "--source", str(clip), "--view", "side-by-side", *outputs]) == 0
+    with av.open(str(out)) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        assert container.streams.video[0].average_rate == 12
+    assert len(frames) == 12
+    assert frames[0].shape == (96, 320, 3)
+    left = [frame[60:, :160].mean() for frame in frames]
+    assert left == sorted(left), "every frame, in order"
+    found = sorted(labels.iterdir())
+    assert len(found) == 12
+    segment = Segmenter(int8_model)
+    with av.open(str(clip)) as container:
+        first = next(container.decode(video=0)).to_ndarray(format="rgb24")
+    assert (cv2.imread(str(found[0]), cv2.IMREAD_UNCHANGED) == segment(first).ids).all()
+    summary = json.loads(stats.read_text())
+    assert summary["frames"] == 12
+    assert set(summary["stages_ms"]) == {"decode", "preprocess", "invoke", "postprocess", "render", "encode"}
+    assert summary["stages_ms"]["invoke"]["median"] <= summary["stages_ms"]["invoke"]["p90"]
+
+
+def test_table_names_every_stage(int8_model: Path, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(int8_model), "--source", str(clip), "--output", "null", "--limit", "3"]) == 0
+    text = capsys.readouterr().out
+    assert "3 frames in" in text
+    for stage in ("decode", "preprocess", "invoke", "postprocess", "render", "encode"):
+        assert stage in text
+
+
+def test_picture_and_folder(int8_model: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([str(int8_model), "--source", str(pictures / "0.png")]) == 0
+    assert cv2.imread("0-overlay.png").shape == (96, 160, 3)
+    assert main([str(int8_model), "--source", str(pictures), "--output", "all/"]) == 0
+    assert len(list(Path("all").iterdir())) == 12
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["{model}", "--source", "{tmp}/none.mp4"], 1, "none.mp4"),
+        (["{tmp}/none.tflite"], 1, "no such file"),
+        (["{cut}", "--output", "null"], 1, "cut.tflite"),
+        (["{model}", "--source", "{text}", "--output", "null"], 1, "text.mp4"),
+        (["{model}", "--source", "{clip}", "--output", "{text}/deeper/o.mp4"], 1, "deeper"),
+        (["{model}", "--source", "{clip}", "--output", "o.xyz"], 2, "o.xyz"),
+        (["{model}", "--source", "{clip}", "--alpha", "2"], 2, "--alpha"),
+        (["{model}", "--source", "{clip}", "--limit", "0"], 2, "--limit"),
+        (["{model}", "--runtime", "tpu"], 2, "tpu"),
+        (["{model}", "--stats", "{text}/s.json"], 1, "text.mp4"),
+        ([], 2, "MODEL"),
+    ],
+)
+def test_bad_input_is_one_line(
+    arguments: list[str], code: int, words: str, int8_model: Path, clip: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    (tmp_path / "text.mp4").write_text("not a video\n" * 50)
+    (tmp_path / "cut.tflite").write_bytes(int8_model.read_bytes()[:5000])
+    names = {
+        "model": int8_model, "tmp": tmp_path, "clip": clip, "text": tmp_path / "text.mp4",
+        "cut": tmp_path / "cut.tflite",
+    }  # fmt: skip
+    before = set(tmp_path.rglob("*"))
+    assert main([a.format(**names) for a in arguments]) == code
+    assert words in only_line(capsys.readouterr().err)
+    assert set(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_run_keeps_what_is_done(sign: signal.Signals, int8_model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "o.mp4"
+    process = subprocess.Popen(
+        [*RUN, str(int8_model), "--source", "demo", "--output", str(out)], stderr=subprocess.PIPE, text=True
+    )  # fmt: skip
+    part = tmp_path / "o.mp4.part"
+    deadline = time.monotonic() + 30
+    while not (part.exists() and part.stat().st_size > 20_000) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    start = time.monotonic()
+    process.send_signal(sign)
+    _, error = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert time.monotonic() - start < 5
+    assert only_line(error) == "run-model: interrupted"
+    assert not part.exists()
+    with av.open(str(out)) as container:
+        assert sum(1 for _ in container.decode(video=0)) > 0
+
+
+def test_native_noise_does_not_reach_the_user(int8_model: Path, clip: Path) -> None:
+    done = subprocess.run(
+        [*RUN, str(int8_model), "--source", str(clip), "--output", "null"], capture_output=True, text=True, check=True
+    )  # fmt: skip
+    assert "XNNPACK" not in done.stderr
+    assert "labelling" in done.stderr
+
+
+def test_real_third_party_model(shared: object, tmp_path: Path) -> None:
+    """The Coral model has no card and answers with a label map."""
+    model = shared("models/coral_deeplab_slim_cityscapes_uint8.tflite")  # type: ignore[operator]
+    picture = shared("images/cityscapes_segmentation.bmp")  # type: ignore[operator]
+    truth = cv2.imread(os.fspath(shared("images/cityscapes_segmentation_mask.bmp")), cv2.IMREAD_UNCHANGED)  # type: ignore[operator]
+    assert main([str(model), "--source", str(picture), "--output", f"labels:{tmp_path}"]) == 0
+    found = cv2.imread(str(next(tmp_path.iterdir())), cv2.IMREAD_UNCHANGED)
+    assert (found == truth).mean() >= 0.90
