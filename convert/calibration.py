@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import tempfile
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.data import Frame, Ids, Pixels
-from edge.errors import SourceError
+from edge.data import Ids, Pixels
+from edge.errors import SinkError, SourceError
 from edge.preprocess import Normalisation, resize
 from edge.progress import Track, silent
-from edge.scene import DEMO_RATE, DEMO_SEED, Scene
 from edge.sources import open_source
-from edge.sources.demo import DEMO_HW, DEMO_SECONDS
+from edge.sources.demo import DEMO_HW
 
 SEED = 2018
 
@@ -32,7 +33,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    calibration: list[Sample]
+    calibration: list[Sample]  # pixels are mapped from a file: they take no memory until they are looked at
     held_out: list[Sample]
 
     def provenance(self) -> dict[str, Any]:
@@ -56,59 +57,94 @@ def collect(
 ) -> Samples:  # fmt: skip
     """Takes `calibrate` and `verify` frames from the sources together, evenly over each.
 
-    Calibration frames come at the model's input size, held-out ones as they are. Raises SourceError when the
-    sources hold too few frames for both.
+    Calibration frames come at the model's input size, held-out ones as they are. Where the sources hold fewer
+    frames than asked for, a third of them is held out.
+
+    Raises SourceError when there is no frame for one of the purposes, SinkError when the disk is full.
     """
+    held_out, held, kept = [], set(), []
+    with tempfile.TemporaryFile() as file:
+        for spec, roles in _plan(list(dict.fromkeys(specs)), calibrate, verify, track).items():
+            for index, sample in track(_read(spec, sorted(roles)), f"reading {spec}", len(roles)):
+                digest = sha256(np.ascontiguousarray(sample.pixels).data).digest()
+                if roles[index]:
+                    held_out.append(sample)
+                    held.add(digest)
+                else:
+                    _write(file, np.ascontiguousarray(resize(sample.pixels, input_hw)))
+                    kept.append((digest, sample.source, sample.index))
+        small = np.memmap(file, np.uint8, "r", shape=(len(kept), *input_hw, 3)) if kept else None
+    # A still, or a picture given twice, must not serve for both.
+    calibration = [
+        Sample(np.asarray(small[row]), None, source, index)
+        for row, (digest, source, index) in enumerate(kept)
+        if small is not None and digest not in held
+    ]
+    if not held_out or (calibrate and not calibration):
+        found = len(held | {digest for digest, *_ in kept})
+        raise SourceError(f"{', '.join(specs)}: expected a frame to calibrate and another one to verify, found {found}")
+    return Samples(calibration, held_out)
+
+
+def _plan(specs: list[str], calibrate: int, verify: int, track: Track) -> dict[str, dict[int, bool]]:
+    """Of each source the indexes of the frames to read, and whether they are held out."""
     share = -(-(calibrate + verify) // len(specs))
-    chosen = [sample for spec in specs for sample in _spread(spec, share, track)]
-    if len(chosen) < 2:
-        raise SourceError(
-            f"{', '.join(specs)}: {len(chosen)} frame is too few to calibrate and verify with, give 2 or more"
-        )
+    chosen = [(spec, index) for spec in specs for index in evenly(_length(spec, track), share)]
     order = np.random.default_rng(SEED).permutation(len(chosen))
-    wanted = max(1, min(verify, len(chosen) // 3))
-    held_out = [chosen[i] for i in sorted(order[:wanted])]
-    rest = [chosen[i] for i in sorted(order[wanted : wanted + calibrate])]
-    small = [Sample(np.ascontiguousarray(resize(s.pixels, input_hw)), None, s.source, s.index) for s in rest]
-    return Samples(small, held_out)
+    held = max(1, min(verify, max(len(chosen) // 3, len(chosen) - calibrate)))
+    plan: dict[str, dict[int, bool]] = {spec: {} for spec in specs}
+    for place, which in enumerate(order[: held + calibrate]):
+        spec, index = chosen[which]
+        plan[spec][index] = place < held
+    return plan
 
 
-def _spread(spec: str, count: int, track: Track) -> list[Sample]:
-    if spec == "demo":
-        return _demo(count, track)
+def _length(spec: str, track: Track) -> int:
     with closing(open_source(spec)) as source:
-        name = Path(source.info.name).name  # a card tells no one's folders
-        frames_read = track(source, f"reading {name}", source.info.frame_count)
-        return [Sample(f.pixels, None, name, f.index) for f in evenly(frames_read, count)]
+        return source.info.frame_count or sum(1 for _ in track(source, f"counting the frames of {spec}"))
 
 
-def _demo(count: int, track: Track) -> list[Sample]:
-    """Frames of the demo clip with their truth, drawn one by one where they are wanted."""
-    scene, frames = Scene(DEMO_SEED), int(DEMO_SECONDS * DEMO_RATE)
-    indexes = np.unique(np.linspace(0, frames - 1, count).round().astype(int))
-    samples = []
-    for index in track(indexes.tolist(), "drawing demo frames", len(indexes)):
+def evenly(length: int, count: int) -> list[int]:
+    """`count` indexes from the first to the last of `length` frames, all of them where there are no more."""
+    return [round(i) for i in np.linspace(0, length - 1, min(count, length))]
+
+
+def _read(spec: str, wanted: list[int]) -> Iterator[tuple[int, Sample]]:
+    """The frames with the ascending indexes `wanted`; where one cannot be decoded, the next one."""
+    if spec == "demo":
+        yield from _draw(wanted)
+        return
+    with closing(open_source(spec)) as source:
+        name = Path(source.info.name).name or spec  # a card tells no one's folders
+        todo = iter(wanted)
+        index = next(todo, None)
+        for frame in source:
+            if index is None:
+                return
+            if frame.index >= index:
+                yield index, Sample(frame.pixels, None, name, frame.index)
+                index = next(todo, None)
+
+
+def _draw(wanted: list[int]) -> Iterator[tuple[int, Sample]]:
+    """Frames of the demo clip with their labels, which a source of frames does not tell."""
+    from edge.scene import DEMO_RATE, DEMO_SEED, Scene
+
+    scene = Scene(DEMO_SEED)
+    for index in wanted:
         pixels, truth = scene.draw(float(index / DEMO_RATE), DEMO_HW)
-        samples.append(Sample(pixels, truth, "demo", index))
-    return samples
+        yield index, Sample(pixels, truth, "demo", index)
 
 
-def evenly(frames: Iterable[Frame], count: int) -> list[Frame]:
-    """About `count` frames, evenly spaced, from a stream of unknown length in bounded memory.
-
-    Keeps every k-th frame; when twice as many as wanted are held, drops every other one and doubles k.
-    """
-    kept: list[Frame] = []
-    step = 1
-    for position, frame in enumerate(frames):
-        if position % step:
-            continue
-        kept.append(frame)
-        if len(kept) == 2 * count:
-            kept, step = kept[::2], step * 2
-    if len(kept) <= count:
-        return kept
-    return [kept[i] for i in np.linspace(0, len(kept) - 1, count).round().astype(int)]
+def _write(file: Any, pixels: Pixels) -> None:
+    try:
+        file.write(pixels.data)
+        file.flush()
+    except OSError as exc:
+        raise SinkError(
+            f"{tempfile.gettempdir()}: cannot hold the calibration frames ({exc.strerror}); free some space, "
+            "set TMPDIR or ask for fewer frames"
+        ) from exc
 
 
 def normalised(pixels: Pixels, norm: Normalisation) -> NDArray[np.float32]:
