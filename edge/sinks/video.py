@@ -25,27 +25,17 @@ _ENCODING = {"preset": "ultrafast", "crf": "23"}
 
 
 class _Output:
-    """The file that FFmpeg writes to. FFmpeg forgets some errors of its own files, so this keeps the first one."""
+    """The file that FFmpeg writes to. On files of its own it forgets an error that comes with the last bytes."""
 
     def __init__(self, path: Path) -> None:
         self._file = FileIO(path, "w")
-        self.error: OSError | None = None
+        self.close = self._file.close
 
     def write(self, data: bytes) -> int:
         rest = memoryview(data)
-        try:
-            while rest:
-                rest = rest[self._file.write(rest) :]
-        except OSError as exc:
-            self.error = self.error or exc
-            raise
+        while rest:
+            rest = rest[self._file.write(rest) :]
         return len(data)
-
-    def close(self) -> None:
-        """Raises the first error that a write met."""
-        self._file.close()
-        if self.error is not None:
-            raise self.error
 
 
 class VideoFile:
@@ -64,7 +54,7 @@ class VideoFile:
             raise SinkError(f"{path}: cannot be written, there is a folder of that name")
         self._path, self._part = path, path.with_name(path.name + ".part")
         self._rate = rate or _USUAL_RATE
-        self._size_wh, self._first_index, self._last_pts = (0, 0), 0, -1
+        self._size_wh, self._last_pts = (0, 0), -1
         self._open: tuple[_Output, OutputContainer, av.VideoStream] | None = None
         self._closed = False
 
@@ -74,7 +64,7 @@ class VideoFile:
         try:
             _, container, stream = self._open or self._start(result)
             self._check_size(result.picture)
-            self._last_pts = max(self._last_pts + 1, result.frame.index - self._first_index)
+            self._last_pts = max(self._last_pts + 1, result.frame.index)
             frame = _yuv(result.picture)
             frame.pts, frame.time_base = self._last_pts, 1 / self._rate
             container.mux(stream.encode(frame))
@@ -95,7 +85,7 @@ class VideoFile:
 
     def _start(self, result: Result) -> tuple[_Output, OutputContainer, av.VideoStream]:
         height, width = result.picture.shape[:2]
-        self._size_wh, self._first_index = (width, height), result.frame.index
+        self._size_wh = width, height
         file = _Output(self._part)
         container = av.open(file, "w", format="mp4", options=_FRAGMENTED)
         stream = container.add_stream("libx264", rate=self._rate, options=_ENCODING)
