@@ -21,8 +21,9 @@ from convert.calibration import Sample, normalised
 from convert.graph import GraphDef, running
 from convert.tensorflow import tf
 from convert.tflite import Network
-from edge.data import Ids
+from edge.data import Ids, Pixels
 from edge.engine import Engine
+from edge.errors import GraphError
 from edge.evaluate import Confusion, agreement
 from edge.postprocess import Upsample, nearest
 from edge.preprocess import Normalisation, Preprocess, resize
@@ -60,18 +61,24 @@ def refer(
     graph: GraphDef, anatomy: Anatomy, network: Network, input_hw: tuple[int, int],
     samples: Sequence[Sample], track: Track = silent,
 ) -> list[Reference]:  # fmt: skip
-    """Runs the re-targeted and the stock graph over the held-out frames in TensorFlow."""
+    """Runs the re-targeted and the stock graph over the held-out frames in TensorFlow. Raises GraphError."""
     found = []
     with running(graph, [anatomy.labels]) as run:
         for sample in track(samples, "asking the frozen graph", len(samples)):
             stock = run({anatomy.image: resize(sample.pixels, anatomy.crop_hw)[None]})[0]
+            if stock.shape != (1, *anatomy.crop_hw) or not np.issubdtype(stock.dtype, np.integer):
+                raise GraphError(
+                    f"{anatomy.labels}: expected integer labels of {anatomy.crop_hw}, got {stock.dtype} {stock.shape}"
+                )
             small = resize(sample.pixels, input_hw)
-            found.append(Reference(_labels(network, small, anatomy.norm), np.asarray(stock[0]).astype(np.uint8)))
+            found.append(Reference(_labels(network, small, anatomy), stock[0].astype(np.uint8)))
     return found
 
 
-def _labels(network: Network, picture: Any, norm: Normalisation) -> Ids:
-    logits = network(tf.constant(normalised(picture, norm))).numpy()[0]
+def _labels(network: Network, picture: Pixels, anatomy: Anatomy) -> Ids:
+    logits = network(tf.constant(normalised(picture, anatomy.norm))).numpy()[0]
+    if not np.isfinite(logits).all():
+        raise GraphError(f"{anatomy.logits}: its scores are not finite; the graph's weights are damaged")
     return Upsample(logits.shape[:2], picture.shape[:2])(logits)
 
 
