@@ -50,8 +50,8 @@ class Layers:
     def conv(
         self, x: Tensor, scope: str, activation: str | None, *, epsilon: float, stride: int = 1, rate: int = 1
     ) -> Tensor:
-        """Convolution, BatchNorm and activation; depthwise where `scope` ends in /depthwise. `rate` > 1 is atrous."""
-        depthwise = scope.endswith("/depthwise")
+        """Convolution, BatchNorm and activation; depthwise where `scope` ends so. `rate` > 1 is atrous."""
+        depthwise = scope.endswith("depthwise")
         folded = self.batch_norm == "folded"
         scale, offset = self._affine(scope, epsilon)
         if depthwise:
