@@ -19,7 +19,7 @@ from edge.scene.plan import plan
 from edge.scene.roadside import Placed, Roadside
 from edge.scene.sky import Sky
 from edge.scene.traffic import Traffic, Walkers
-from edge.scene.view import SUBPIXEL_BITS, Canvas, View
+from edge.scene.view import Canvas, View, darken
 
 SIGHT_M = 190.0
 DETAIL_M = 100.0  # small things are left out beyond
@@ -100,9 +100,7 @@ class Scene:
         base = getattr(placed.thing, "base", None)
         if base is None:
             return
-        seen = view.see(base, placed.d_m, placed.s_m)
-        if seen[:, 2].min() > 1:
-            cv2.fillConvexPoly(mask, view.project(seen), 165, cv2.LINE_8, SUBPIXEL_BITS)
+        darken(mask, view, view.see(base, placed.d_m, placed.s_m), 165)
 
     def _bonnet(self, canvas: Canvas) -> None:
         height, width = canvas.buffer.shape[:2]

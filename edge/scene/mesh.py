@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.scene.light import Colour, Light
-from edge.scene.view import NEAR_M, SUBPIXEL_BITS, Canvas, Metres, Painted, View, clip_near
+from edge.scene.view import NEAR_M, SUBPIXEL_BITS, Canvas, Metres, Painted, View, clip_near, darken
 
 LEFT, RIGHT, NEAR, TOP = range(4)
 # The camera coordinate that tells on which side of a face the camera is, and the sign it has when it sees the face.
@@ -72,11 +71,7 @@ class Mesh:
     def shade(self, mask: NDArray[np.uint8], view: View, light: Light, d_m: float, s_m: float) -> None:
         """Paints the thing's shadow on the ground into `mask` uint8 (H, W)."""
         away = np.array([light.sun_d, 0, light.sun_s], np.float32) * self.height_m
-        seen = view.see(np.concatenate([self.base, self.base + away]), d_m, s_m)
-        if seen[:, 2].min() < NEAR_M:
-            seen[:, 2] = np.maximum(seen[:, 2], NEAR_M)
-        hull = cv2.convexHull(view.project(seen))
-        cv2.fillConvexPoly(mask, hull, 255, cv2.LINE_8, 4)
+        darken(mask, view, view.see(np.concatenate([self.base, self.base + away]), d_m, s_m), 255)
 
 
 @dataclass

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edge.data import Ids, Pixels
 from edge.scene.light import Light
 from edge.scene.trainids import BICYCLE, MOTORCYCLE, PERSON, RIDER, VEGETATION
-from edge.scene.view import NEAR_M, SUBPIXEL_BITS, Canvas, View
+from edge.scene.view import NEAR_M, Canvas, View, darken
 
 NOTHING = 254  # label of what a cut-out does not cover
 VARIANTS = 8
@@ -59,16 +59,12 @@ class Sprite:
 
     def shade(self, mask: NDArray[np.uint8], view: View, light: Light, d_m: float, s_m: float, scale: float) -> None:
         half, reach = self.width_m * scale * 0.4, self.height_m * scale
-        if s_m - view.s_m < 2:
-            return
         away = (light.sun_d * reach, light.sun_s * reach)
         points = np.array([
             (-0.1, 0, 0), (0.1, 0, 0), (away[0] + half, 0, away[1]), (away[0] - half, 0, away[1]),
             (away[0] * 0.5 - half, 0, away[1] * 0.5 + half), (away[0] * 0.5 + half, 0, away[1] * 0.5 - half),
         ], np.float32)  # fmt: skip
-        seen = view.see(points, d_m, s_m)
-        seen[:, 2] = np.maximum(seen[:, 2], NEAR_M)
-        cv2.fillConvexPoly(mask, cv2.convexHull(view.project(seen)), 255, cv2.LINE_8, SUBPIXEL_BITS)
+        darken(mask, view, view.see(points, d_m, s_m), 255)
 
 
 def _sprite(pixels: NDArray[np.float32], ids: Ids, width_m: float) -> Sprite:

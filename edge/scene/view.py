@@ -92,6 +92,15 @@ def clip_near(polygon: Metres) -> Metres:
     return np.array(kept, np.float32).reshape(-1, 3)
 
 
+def darken(mask: NDArray[np.uint8], view: View, ground: Metres, amount: int) -> None:
+    """Writes `amount` into `mask` uint8 (H, W) over the convex hull of camera coordinates (N, 3) on the ground."""
+    hull = cv2.convexHull(np.ascontiguousarray(ground[:, ::2]))[:, 0]
+    corners = np.insert(np.asarray(hull, np.float32), 1, view.height_m, axis=1)
+    clipped = clip_near(corners)
+    if len(clipped) > 2:
+        cv2.fillConvexPoly(mask, view.project(clipped), amount, cv2.LINE_8, SUBPIXEL_BITS)
+
+
 class Canvas:
     """Picture and labels in one uint8 (H, W, 4) buffer: R, G, B, trainId."""
 
