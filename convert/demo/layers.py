@@ -48,8 +48,9 @@ class Layers:
         return tf.identity(const(name, self.weights[name], np.float32), name=f"{name}/read")
 
     def conv(
-        self, x: Tensor, scope: str, activation: str | None, *, epsilon: float, stride: int = 1, rate: int = 1
-    ) -> Tensor:
+        self, x: Tensor, scope: str, activation: str | None, *, epsilon: float, stride: int = 1, rate: int = 1,
+        padding: str = "SAME",
+    ) -> Tensor:  # fmt: skip
         """Convolution, BatchNorm and activation; depthwise where `scope` ends so. `rate` > 1 is atrous."""
         depthwise = scope.endswith("depthwise")
         folded = self.batch_norm == "folded"
@@ -62,7 +63,7 @@ class Layers:
             kernel = const(f"{scope}/Conv2D/merged_input", self.weights[f"{scope}/weights"] * scale, np.float32)
         else:
             kernel, name = self.read(f"{scope}/weights"), f"{scope}/Conv2D"
-        x = convolve(x, kernel, name, depthwise=depthwise, stride=stride, rate=rate)
+        x = convolve(x, kernel, name, depthwise=depthwise, stride=stride, rate=rate, padding=padding)
         norm = f"{scope}/BatchNorm/FusedBatchNorm"
         if folded:
             if depthwise:
@@ -89,10 +90,12 @@ class Layers:
         return scale, (beta - mean * scale).astype(np.float32)
 
 
-def convolve(x: Tensor, kernel: Tensor, name: str, *, depthwise: bool, stride: int = 1, rate: int = 1) -> Tensor:
-    """SAME convolution; an atrous one as SpaceToBatchND, VALID convolution, BatchToSpaceND with baked numbers."""
+def convolve(
+    x: Tensor, kernel: Tensor, name: str, *, depthwise: bool, stride: int = 1, rate: int = 1, padding: str = "SAME"
+) -> Tensor:
+    """Convolution; an atrous one, always SAME, as SpaceToBatchND, VALID one, BatchToSpaceND with baked numbers."""
     if rate == 1:
-        return _plain(x, kernel, name, "SAME", depthwise=depthwise, stride=stride)
+        return _plain(x, kernel, name, padding, depthwise=depthwise, stride=stride)
     sides = [same_paddings(int(size), int(kernel.shape[0]), rate) for size in x.shape[1:3]]
     split, join = f"{name}/SpaceToBatchND", f"{name}/BatchToSpaceND"
     x = tf.raw_ops.SpaceToBatchND(
