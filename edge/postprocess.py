@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.data import Ids, LabelMap, Logits
+from edge.data import IGNORE, Ids, LabelMap, Logits
 
 CANDIDATES = (2, 4)  # boundary cells are worked out in groups by how many classes can win: so many, or all
 
@@ -26,7 +26,7 @@ def _axis(nodes: int, pixels: int) -> _Axis:
     # TensorFlow's arithmetic: scale and position in float32, lower = floor, weight = position - lower.
     scale = np.float32(nodes - 1) / np.float32(pixels - 1) if pixels > 1 else np.float32(0)
     position = np.arange(pixels, dtype=np.float32) * scale
-    lower = np.minimum(position.astype(np.intp), max(nodes - 2, 0))
+    lower = np.minimum(position.astype(np.intp), nodes - 1)  # the last node is a cell of its own, as in TensorFlow
     weight = position - lower.astype(np.float32)
     cell, first, count = np.unique(lower, return_index=True, return_counts=True)
     pixel = first[:, None] + np.minimum(np.arange(count.max()), count[:, None] - 1)
@@ -40,9 +40,10 @@ class Upsample:
     the same argmax, that class wins in the whole cell; only the other cells are worked out. There, the mean
     of the four corners' winners is never above the best of them: a class below that mean at all corners is
     below it everywhere and cannot win. Mostly two classes are left. The result is exact, ties included (the
-    lower class id wins, as in ArgMax).
+    lower class id wins, as in ArgMax), but for float scores that differ by no more than rounding.
 
-    Call with logits (h, w, C), any real dtype, one positive scale for all classes.
+    Call with logits (h, w, C), any real dtype, one positive scale for all classes. Scores that are nan or
+    infinite spoil the cells they touch, nothing more.
     """
 
     def __init__(self, size_hw: tuple[int, int], out_hw: tuple[int, int]) -> None:
@@ -55,7 +56,8 @@ class Upsample:
         ids: Ids = winners.take(self._rows.lower, axis=0).take(self._cols.lower, axis=1)
         row, col = self._mixed_cells(winners)
         if row.size:
-            self._fill(ids, logits, row, col)
+            with np.errstate(invalid="ignore", over="ignore"):
+                self._fill(ids, logits, row, col)
         return ids
 
     def _mixed_cells(self, winners: Ids) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -74,10 +76,10 @@ class Upsample:
         corners = corners.astype(np.float32)  # (4, n, C)
         classes = corners.shape[2]
         winners = corners.argmax(axis=2).T[None]  # (1, n, 4)
-        mean = np.take_along_axis(corners, winners, axis=2).mean(axis=2, keepdims=True)  # (4, n, 1)
-        margin = (corners - mean).max(axis=0)  # (n, C)
-        rounding = 1e-6 * np.abs(mean).max()  # what float32 may lose on either side
-        left = np.count_nonzero(margin >= -rounding, axis=1)
+        best = np.take_along_axis(corners, winners, axis=2)  # (4, n, 4)
+        margin = (corners - best.mean(axis=2, keepdims=True)).max(axis=0)  # (n, C)
+        rounding = 1e-6 * np.abs(best).max(axis=(0, 2))  # (n,), what float32 may lose on either side
+        left = np.count_nonzero(margin >= -rounding[:, None], axis=1)
         done = 0
         for most in sorted({min(most, classes) for most in CANDIDATES} | {classes}):
             now = np.flatnonzero((left > done) & (left <= most))
@@ -107,11 +109,15 @@ class Upsample:
 
 def nearest(ids: Ids, out_hw: tuple[int, int]) -> Ids:
     """Label map at another size, nearest neighbour with align_corners as TensorFlow's ResizeNearestNeighbor."""
-    rows, cols = (
-        np.floor(np.arange(out) * ((n - 1) / max(out - 1, 1)) + 0.5).astype(np.intp)
-        for n, out in zip(ids.shape, out_hw, strict=True)
-    )
+    rows, cols = (_nearest_nodes(n, out) for n, out in zip(ids.shape, out_hw, strict=True))
     return ids.take(rows, axis=0).take(cols, axis=1)
+
+
+def _nearest_nodes(nodes: int, pixels: int) -> NDArray[np.intp]:
+    # TensorFlow's arithmetic again: position in float32, halves away from zero; the sum of 0.5 must not round.
+    scale = np.float32(nodes - 1) / np.float32(max(pixels - 1, 1))
+    position = np.arange(pixels, dtype=np.float32) * scale
+    return np.minimum(np.floor(position.astype(np.float64) + 0.5).astype(np.intp), nodes - 1)
 
 
 class Postprocess:
@@ -122,10 +128,14 @@ class Postprocess:
         self._upsample: Upsample | None = None
 
     def __call__(self, output: Logits, size_hw: tuple[int, int]) -> LabelMap:
-        """Logits (1, h, w, C), or labels (1, h, w) of any integer dtype -> label map of size_hw."""
+        """Logits (1, h, w, C), or labels (1, h, w) of any integer dtype -> label map of size_hw.
+
+        Labels that are no class id, such as -1, become IGNORE.
+        """
         first = output[0]
         if first.ndim == 2:
-            return LabelMap(nearest(first.astype(np.uint8), size_hw))
+            ids = np.where((first >= 0) & (first < IGNORE), first, IGNORE).astype(np.uint8)
+            return LabelMap(nearest(ids, size_hw))
         shapes = (first.shape[0], first.shape[1]), size_hw
         if self._upsample is None or shapes != self._shapes:
             self._shapes, self._upsample = shapes, Upsample(*shapes)

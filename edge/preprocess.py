@@ -30,7 +30,7 @@ def resize(pixels: Pixels, size_hw: tuple[int, int]) -> Pixels:
     """
     (height, width), (out_h, out_w) = pixels.shape[:2], size_hw
     if (height, width) == (out_h, out_w):
-        return pixels
+        return np.ascontiguousarray(pixels)
     scale_y = (height - 1) / (out_h - 1) if out_h > 1 else 0.0
     scale_x = (width - 1) / (out_w - 1) if out_w > 1 else 0.0
     matrix = np.array([[scale_x, 0, 0], [0, scale_y, 0]], np.float64)
