@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from edge.classes import ClassSet
-from edge.data import IGNORE, Ids, Pixels
+from edge.data import Ids, Pixels
 from edge.errors import UsageError
 
 View = Literal["overlay", "mask", "side-by-side"]
@@ -25,7 +25,8 @@ _DRAWS_UNICODE = int(cv2.__version__.split(".")[0]) >= 5  # before, every byte o
 class Renderer:
     """Turns a picture and its label ids into what is shown.
 
-    `overlay` blends the class colours over the picture with weight `alpha` and leaves ignored pixels as they are;
+    `overlay` blends the class colours over the picture with weight `alpha`; it leaves the picture as it is where the
+    colour is black: ignored pixels, and a class like VOC's background, which would only darken the picture;
     `mask` shows the colours alone, ignored pixels black; `side-by-side` puts the picture left of the mask.
     The line of numbers runs along the upper edge and the legend hangs below it, where a road scene has its sky.
 
@@ -43,6 +44,7 @@ class Renderer:
         self._classes, self._view, self._alpha = classes, view, alpha
         self._legend, self._hud = legend, hud
         self._table = classes.table().reshape(256, 1, 3)
+        self._bare = (~self._table.any(axis=(1, 2))).view(np.uint8)  # by id: 1 where there is nothing to paint
         self._names = [printable(name) for name in classes.names]
 
     def __call__(self, pixels: Pixels, ids: Ids, hud_line: str = "") -> Pixels:
@@ -62,7 +64,7 @@ class Renderer:
         coloured: Pixels = cv2.applyColorMap(ids, self._table)  # type: ignore[assignment]
         if self._view == "overlay":
             cv2.addWeighted(pixels, 1 - self._alpha, coloured, self._alpha, 0, dst=coloured)
-            cv2.copyTo(pixels, (ids == IGNORE).view(np.uint8), coloured)
+            cv2.copyTo(pixels, cv2.LUT(ids, self._bare), coloured)
         if self._view == "side-by-side":
             both: Pixels = cv2.hconcat([pixels, coloured])  # type: ignore[assignment]
             return both, both[:, ids.shape[1] :]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.classes import CITYSCAPES, ClassSet
+from edge.classes import CITYSCAPES, VOC, ClassSet
 from edge.errors import UsageError
 from edge.render import Renderer, printable
 
@@ -34,6 +34,14 @@ def test_overlay_leaves_ignored_pixels_untouched():
     shown = bare()(pixels, ids)
     assert np.array_equal(shown[:, 20:], pixels[:, 20:])
     assert not np.array_equal(shown[:, :20], pixels[:, :20])
+
+
+def test_overlay_does_not_darken_the_background():
+    pixels, ids = picture(40, 50), np.zeros((40, 50), np.uint8)
+    ids[:, 20:] = 1
+    shown = Renderer(VOC, alpha=0.5, legend=False, hud=False)(pixels, ids)
+    assert np.array_equal(shown[:, :20], pixels[:, :20])
+    assert not np.array_equal(shown[:, 20:], pixels[:, 20:])
 
 
 def test_mask_is_the_colour_table():
