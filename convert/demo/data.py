@@ -1,0 +1,151 @@
+"""Batches to train on: generated scenes, and real frames with a teacher's labels where there are some."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import count
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.data import IGNORE, Ids, Pixels
+from edge.scene import Scene
+
+FULL_HW = (513, 1025)
+CROP_HW = (257, 513)
+LABEL_STEP = 4  # the loss looks at every fourth pixel
+FULL_EVERY = 4  # every so many steps, two whole pictures instead of eight crops
+FIRST_SEED = 10_000  # training draws from here on
+HELD_OUT_SEED = 1_000_000_000  # never reached by training
+
+Batch = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+"""RGB uint8 (N, H, W, 3) and trainIds uint8 (N, h, w), one for every `LABEL_STEP`th pixel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What fixes every batch: the same recipe and step give the same batch."""
+
+    seed: int
+    batch: int  # crops a step
+    real: Path | None = None  # folder with frames.npy and labels.npy, see convert.demo.teacher
+    real_share: float = 0.0
+
+
+def held_out(size: int) -> Iterator[tuple[Pixels, Ids]]:
+    """The fixed scenes that mIoU is measured on, at `FULL_HW`."""
+    for index in range(size):
+        yield Scene(HELD_OUT_SEED + index).draw(1.5, FULL_HW)
+
+
+def batch(recipe: Recipe, step: int) -> Batch:
+    """Crops of pictures at half to one and a quarter of full size, or whole pictures."""
+    random = np.random.default_rng((recipe.seed, step))
+    whole = step % FULL_EVERY == FULL_EVERY - 1
+    pixels, labels = [], []
+    for index in range(recipe.batch // 4 if whole else recipe.batch):
+        scale = 1.0 if whole else float(random.choice([0.5, random.uniform(0.5, 1.25)]))
+        if recipe.real and random.random() < recipe.real_share:
+            picture, ids = _real(recipe.real, scale, random)
+        else:
+            seed = FIRST_SEED + (recipe.seed << 32) + step * recipe.batch + index
+            picture, ids = Scene(seed).draw(float(random.uniform(0, 20)), _scaled(scale))
+        picture, ids = _crop(picture, ids, FULL_HW if whole else CROP_HW, random)
+        pixels.append(disturb(picture, random))
+        labels.append(ids[::LABEL_STEP, ::LABEL_STEP])
+    return np.stack(pixels), np.stack(labels)
+
+
+def _scaled(scale: float) -> tuple[int, int]:
+    return math.ceil(FULL_HW[0] * scale), math.ceil(FULL_HW[1] * scale)
+
+
+def _real(folder: Path, scale: float, random: np.random.Generator) -> tuple[Pixels, Ids]:
+    """A real frame, cut a little and scaled as a generated one would be."""
+    frames, labels = np.load(folder / "frames.npy", mmap_mode="r"), np.load(folder / "labels.npy", mmap_mode="r")
+    index = int(random.integers(len(frames)))
+    height, width = labels[index].shape
+    share = float(random.uniform(0.8, 1))
+    rows, columns = int(height * share), int(width * share)
+    top, left = int(random.integers(height - rows + 1)), int(random.integers(width - columns + 1))
+    window = np.s_[top : top + rows, left : left + columns]
+    size = _scaled(scale)[::-1]
+    pixels = cv2.resize(np.ascontiguousarray(frames[index][window]), size, interpolation=cv2.INTER_LINEAR)
+    ids = cv2.resize(np.ascontiguousarray(labels[index][window]), size, interpolation=cv2.INTER_NEAREST)
+    return np.asarray(pixels, np.uint8), np.asarray(ids, np.uint8)
+
+
+def _crop(pixels: Pixels, ids: Ids, size_hw: tuple[int, int], random: np.random.Generator) -> tuple[Pixels, Ids]:
+    """A random window, mirrored half of the time."""
+    top = int(random.integers(pixels.shape[0] - size_hw[0] + 1))
+    left = int(random.integers(pixels.shape[1] - size_hw[1] + 1))
+    window = np.s_[top : top + size_hw[0], left : left + size_hw[1]]
+    if random.random() < 0.5:
+        return pixels[window][:, ::-1], ids[window][:, ::-1]
+    return pixels[window], ids[window]
+
+
+def disturb(pixels: Pixels, random: np.random.Generator) -> Pixels:
+    """Other exposures, colour casts, saturations, and now and then blur, noise or compression."""
+    gains = random.uniform(0.85, 1.18, 3) * random.uniform(0.65, 1.4)
+    ramp = (np.arange(256) / 255)[:, None] ** random.uniform(0.7, 1.45) * gains * 255 + random.uniform(-22, 22)
+    table = np.clip(ramp, 0, 255).astype(np.uint8).reshape(1, 256, 3)
+    changed = cv2.LUT(np.ascontiguousarray(pixels), table)
+    grey = cv2.cvtColor(cv2.cvtColor(changed, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    keep = float(random.uniform(0.3, 1.35))
+    changed = cv2.addWeighted(changed, keep, grey, 1 - keep, 0)
+    if random.random() < 0.2:
+        changed = cv2.GaussianBlur(changed, (0, 0), float(random.uniform(0.5, 1.6)))
+    if random.random() < 0.2:
+        quality = int(random.integers(25, 85))
+        packed = cv2.imencode(".jpg", changed, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        return np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)
+    return np.asarray(changed, np.uint8)
+
+
+def class_weights(recipe: Recipe, classes: int, batches: int = 12) -> NDArray[np.float32]:
+    """Loss weights that lift rare classes: one over the root of their share, float32 (classes,), mean over pixels 1."""
+    counts = np.zeros(256, np.float64)
+    for step in range(batches):
+        counts += np.bincount(batch(recipe, step)[1].ravel(), minlength=256)
+    shares = (counts[:classes] + 100) / counts[:classes].sum()
+    weights = np.minimum(shares**-0.5, 25)
+    return np.asarray(weights / (weights * shares).sum(), np.float32)
+
+
+def batches(recipe: Recipe, first: int, last: int, ahead: int = 6) -> Iterator[Batch]:
+    """Batches `first` to `last` - 1 in order, drawn by another process."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        waiting: deque[Future[Batch]] = deque()
+        try:
+            for step in count(first):
+                if step < last:
+                    waiting.append(pool.submit(batch, recipe, step))
+                if not waiting:
+                    return
+                if len(waiting) > ahead or step >= last:
+                    yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def confusion(truth: Ids, found: NDArray[np.integer], classes: int) -> NDArray[np.int64]:
+    """Pixels by true and found class, int64 (classes, classes); ignored ones are left out."""
+    counted = truth != IGNORE
+    index = truth[counted].astype(np.int64) * classes + found[counted].astype(np.int64)
+    return np.bincount(index, minlength=classes * classes).reshape(classes, classes)
+
+
+def class_ious(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Intersection over union of every class, NaN for classes that the truth lacks."""
+    hits = np.diag(counts)
+    union = counts.sum(0) + counts.sum(1) - hits
+    return np.where(counts.sum(1) > 0, hits / np.maximum(union, 1), np.nan)

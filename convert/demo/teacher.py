@@ -1,0 +1,71 @@
+"""Labels for real frames: a trained model's vote over many views of each frame, ignored where it is unsure.
+
+One look of a small model at a road unlike those it was trained on is unreliable (clear sky became vegetation, asphalt
+became car); over mirrored, brighter, darker and paler views the errors differ and the truth stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import product
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.data import IGNORE, Ids, Pixels
+from edge.segmenter import Segmenter
+from edge.sources import open_source
+
+FRAME_WH = (1024, 576)
+GAMMAS = (0.6, 0.8, 1.0, 1.3)
+SATURATIONS = (1.0, 0.5)
+SURE = 0.6  # share of the views that must agree
+CLASSES = 19
+
+
+def views(pixels: Pixels) -> Iterator[tuple[Pixels, bool]]:
+    """Differently exposed copies; the flag tells that one is mirrored."""
+    grey = cv2.cvtColor(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    for gamma, saturation in product(GAMMAS, SATURATIONS):
+        mixed = cv2.addWeighted(pixels, saturation, grey, 1 - saturation, 0)
+        table = np.rint((np.arange(256) / 255) ** gamma * 255).astype(np.uint8)
+        view = np.asarray(cv2.LUT(mixed, table), np.uint8)
+        yield view, False
+        yield np.ascontiguousarray(view[:, ::-1]), True
+
+
+def vote(label: Callable[[Pixels], Ids], pixels: Pixels) -> Ids:
+    """What most views say about each pixel; `IGNORE` where fewer than `SURE` of them agree."""
+    votes = np.zeros((CLASSES, *pixels.shape[:2]), np.uint8)
+    rows, columns = np.ogrid[: pixels.shape[0], : pixels.shape[1]]
+    looks = list(views(pixels))
+    for view, mirrored in looks:
+        ids = label(view)
+        ids = ids[:, ::-1] if mirrored else ids
+        votes[np.minimum(ids, CLASSES - 1), rows, columns] += ids < CLASSES
+    winners = np.asarray(votes.argmax(0), np.uint8)
+    winners[votes.max(0) < SURE * len(looks)] = IGNORE
+    return winners
+
+
+def label_frames(sources: list[str], model: Path, folder: Path, every: int, report: Callable[[str], None]) -> Path:
+    """Writes frames.npy (N, H, W, 3) and labels.npy (N, H, W) of every so many frames, unless they are there."""
+    if (folder / "labels.npy").exists():
+        return folder
+    segmenter = Segmenter(model)
+    frames: list[NDArray[np.uint8]] = []
+    labels: list[NDArray[np.uint8]] = []
+    for source in sources:
+        for frame in open_source(source):
+            if frame.index % every:
+                continue
+            small = np.asarray(cv2.resize(frame.pixels, FRAME_WH, interpolation=cv2.INTER_AREA), np.uint8)
+            frames.append(small)
+            labels.append(vote(lambda view: segmenter(view).ids, small))
+        report(f"{source}: {len(frames)} frames labelled so far")
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(folder / "frames.npy", np.stack(frames))
+    np.save(folder / "labels.npy", np.stack(labels))
+    return folder
