@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import struct
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -18,7 +20,14 @@ from edge.errors import CardError
 from edge.preprocess import Normalisation
 
 CARD, LABELS = "roadlite-card.json", "labels.txt"
-MAX_BYTES = 1 << 20  # of either member, unpacked: far more than a card needs, far less than a zip bomb
+MAX_BYTES = 1 << 22  # of the card, unpacked: far more than ten thousand calibration frames need, no zip bomb
+MAX_NAME = 255  # characters; file names are no longer
+
+# What zipfile and json raise for damaged input, next to zipfile's own error.
+_UNPACKING = (
+    zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, ValueError, OverflowError, IndexError,
+    RuntimeError, RecursionError,
+)  # fmt: skip
 
 OutputKind = Literal["logits", "labels"]
 
@@ -38,10 +47,13 @@ class Card:
 
 
 def attach(model: bytes, card: Card) -> bytes:
-    """The flatbuffer `model` with the card behind it."""
+    """The flatbuffer `model` with the card behind it.
+
+    Raises ValueError for provenance that is no JSON, nan included.
+    """
     document = {
         "format": 1,
-        "name": card.name,
+        "name": "".join(c if c.isprintable() else "?" for c in card.name)[:MAX_NAME],
         "recipe": card.recipe,
         "input_hw": card.input_hw,
         "output_stride": card.output_stride,
@@ -56,9 +68,10 @@ def attach(model: bytes, card: Card) -> bytes:
         "provenance": card.provenance,
     }
     buffer = io.BytesIO(model)
-    with zipfile.ZipFile(buffer, "a", zipfile.ZIP_DEFLATED) as archive:
+    buffer.seek(0, io.SEEK_END)
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:  # "a" would join a zip that is there already
         for name, text in (
-            (CARD, json.dumps(document, indent=1)),
+            (CARD, json.dumps(document, indent=1, allow_nan=False)),
             (LABELS, "\n".join(card.classes.names) + "\n"),
         ):
             archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text, zipfile.ZIP_DEFLATED)
@@ -70,58 +83,46 @@ def read(data: bytes, where: str) -> Card | None:
 
     Raises CardError when there is one but it is damaged, or the model in front of it is.
     """
-    document = _document(data, where)
-    if document is None:
+    if CARD.encode() not in data:
         return None
     try:
+        text, start = _unpack(data)
+        document = json.loads(text, parse_constant=_refuse)
         card = _parse(document)
-    except (KeyError, TypeError, ValueError, OverflowError) as exc:
-        raise CardError(f"{where}: its model card is damaged ({exc!r}); convert the model again") from exc
-    start = _zip_start(data)
+    except (*_UNPACKING, AttributeError, KeyError, TypeError, CardError) as exc:
+        reason = f"{exc}" if str(exc) else type(exc).__name__
+        raise CardError(f"{where}: its model card is damaged ({reason:.200}); copy or convert it again") from exc
     if hashlib.sha256(data[:start]).hexdigest() != document.get("model_sha256"):
         raise CardError(f"{where}: the model is not the one its card was written for; copy or convert it again")
     return card
 
 
-def _document(data: bytes, where: str) -> dict[str, Any] | None:
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if CARD not in archive.namelist():
-                return None
-            with archive.open(CARD) as member:
-                text = member.read(MAX_BYTES + 1)
-    except zipfile.BadZipFile as exc:
-        if "not a zip file" in str(exc):
-            return None
-        raise CardError(f"{where}: its model card cannot be unpacked ({exc}); copy or convert it again") from exc
-    except (OSError, EOFError, ValueError, NotImplementedError, RuntimeError, zipfile.zlib.error) as exc:  # type: ignore[attr-defined]
-        raise CardError(f"{where}: its model card cannot be unpacked ({exc}); copy or convert it again") from exc
-    if len(text) > MAX_BYTES:
-        raise CardError(f"{where}: its model card is larger than {MAX_BYTES} bytes")
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as exc:
-        raise CardError(f"{where}: its model card is no valid JSON; copy or convert it again") from exc
-    if not isinstance(document, dict):
-        raise CardError(f"{where}: its model card is no JSON object; copy or convert it again")
-    return document
-
-
-def _zip_start(data: bytes) -> int:
-    """Where the archive begins: zipfile has moved the offsets of a zip with something in front."""
+def _unpack(data: bytes) -> tuple[bytes, int]:
+    """The card's JSON, and where the archive begins: zipfile moves the offsets of one with something in front."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        return min((info.header_offset for info in archive.infolist()), default=len(data))
+        info = archive.getinfo(CARD)
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others may ask for gigabytes
+            raise zipfile.BadZipFile(f"compressed by method {info.compress_type}")
+        with archive.open(info) as member:
+            text = member.read(MAX_BYTES + 1)
+        if len(text) > MAX_BYTES:
+            raise zipfile.BadZipFile(f"larger than {MAX_BYTES} bytes")
+        return text, min(entry.header_offset for entry in archive.infolist())
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def _parse(document: dict[str, Any]) -> Card:
     if document["format"] != 1:
-        raise ValueError(f"card format {document['format']!r}, expected 1")
+        raise ValueError(f"card format {document['format']!r:.80}, expected 1; it may need a newer roadlite")
     if document["output"] not in ("logits", "labels"):
-        raise ValueError(f"output {document['output']!r}, expected logits or labels")
-    mean, std = (float(document["normalisation"][key]) for key in ("mean", "std"))
+        raise ValueError(f"output {document['output']!r:.80}, expected logits or labels")
+    mean, std = (_number(document["normalisation"][key]) for key in ("mean", "std"))
     if not (abs(mean) < 1e6 and 1e-6 < std < 1e6):
         raise ValueError(f"normalisation mean {mean}, std {std}")
-    height, width = (int(n) for n in document["input_hw"])
+    height, width = (_count(n) for n in document["input_hw"])
     entries = document["classes"]
     names = tuple(_text(entry["name"]) for entry in entries)
     colours = tuple(_colour(entry["colour"]) for entry in entries)
@@ -129,18 +130,30 @@ def _parse(document: dict[str, Any]) -> Card:
     if not isinstance(provenance, dict):
         raise TypeError("provenance is no object")
     return Card(
-        _text(document["name"]), _text(document["recipe"]), (height, width), int(document["output_stride"]),
+        _text(document["name"]), _text(document["recipe"]), (height, width), _count(document["output_stride"]),
         Normalisation(mean, std), document["output"], ClassSet(names, colours), provenance,
     )  # fmt: skip
 
 
+def _number(value: object) -> float:
+    if type(value) not in (int, float):
+        raise ValueError(f"expected a number, got {value!r:.80}")
+    return float(value)  # type: ignore[arg-type]
+
+
+def _count(value: object) -> int:
+    if type(value) is not int or not 1 <= value <= 8192:
+        raise ValueError(f"expected a size of 1 to 8192, got {value!r:.80}")
+    return value
+
+
 def _text(value: object) -> str:
-    if not isinstance(value, str) or not value.isprintable() or not 1 <= len(value) <= 64:
-        raise ValueError(f"expected a printable name of 1 to 64 characters, got {value!r:.80}")
+    if not isinstance(value, str) or not value.isprintable() or not 1 <= len(value) <= MAX_NAME:
+        raise ValueError(f"expected a printable name of 1 to {MAX_NAME} characters, got {value!r:.80}")
     return value
 
 
 def _colour(value: object) -> tuple[int, int, int]:
-    if not isinstance(value, list) or len(value) != 3 or not all(isinstance(v, int) and 0 <= v < 256 for v in value):
+    if not isinstance(value, list) or len(value) != 3 or not all(type(v) is int and 0 <= v < 256 for v in value):
         raise ValueError(f"expected an RGB colour, got {value!r:.80}")
     return value[0], value[1], value[2]

@@ -39,7 +39,10 @@ MAX_THREADS = 64
 
 
 class InterpreterEngine:
-    """A TensorFlow Lite interpreter: litert, tflite-runtime and tensorflow share one interface."""
+    """A TensorFlow Lite interpreter: litert, tflite-runtime and tensorflow share one interface.
+
+    Raises ModelError here and in `invoke` for what the runtime refuses.
+    """
 
     def __init__(self, model: bytes, where: str, runtime: str, threads: int) -> None:
         module = _import(runtime)
@@ -48,16 +51,26 @@ class InterpreterEngine:
             self._interpreter = module.Interpreter(model_content=model, num_threads=threads)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as exc:
-            reason = (str(exc).strip() or "no reason given").splitlines()[0]
-            raise ModelError(f"{where}: {runtime} cannot load it as a .tflite model ({reason:.200})") from exc
+            raise ModelError(f"{where}: {runtime} cannot load it as a .tflite model ({_line(exc)})") from exc
+        self._where = where
         self.input, self._input_index = _only(self._interpreter.get_input_details(), where, "input")
+        if not _is_fixed(self._interpreter.get_input_details()):
+            raise ModelError(f"{where}: its input has no fixed size; convert it with one")
+        if not _is_fixed(self._interpreter.get_output_details()):
+            self._run(np.zeros(self.input.shape, self.input.dtype))  # only then is the output's shape known
         self.output, self._output_index = _only(self._interpreter.get_output_details(), where, "output")
 
     def invoke(self, x: NDArray[Any]) -> NDArray[Any]:
-        self._interpreter.set_tensor(self._input_index, x)
-        self._interpreter.invoke()
+        self._run(x)
         output: NDArray[Any] = self._interpreter.get_tensor(self._output_index)
         return output
+
+    def _run(self, x: NDArray[Any]) -> None:
+        try:
+            self._interpreter.set_tensor(self._input_index, x)
+            self._interpreter.invoke()
+        except (ValueError, RuntimeError) as exc:
+            raise ModelError(f"{self._where}: {self.runtime} cannot run it ({_line(exc)})") from exc
 
     def partitions(self) -> Partitions:
         return count_partitions(self._interpreter._get_ops_details())
@@ -125,8 +138,14 @@ def _import(runtime: str) -> Any:
     module, package = _INTERPRETERS[runtime]
     try:
         return importlib.import_module(module)
-    except (ImportError, AttributeError) as exc:  # AttributeError: a runtime built for another numpy
-        raise RuntimeMissing(f"{runtime} cannot be imported ({exc}): pip install {package}") from exc
+    except (ImportError, AttributeError, OSError, RuntimeError, SystemError, TypeError) as exc:
+        # All but the first: one built for another numpy, protobuf or C library.
+        raise RuntimeMissing(f"{runtime} cannot be imported ({_line(exc)}): pip install {package}") from exc
+
+
+def _line(exc: Exception) -> str:
+    """What a library says, in one line of bearable length."""
+    return f"{' '.join(str(exc).split()):.200}" or type(exc).__name__
 
 
 def _only(details: list[dict[str, Any]], where: str, what: str) -> tuple[TensorSpec, int]:
@@ -137,6 +156,11 @@ def _only(details: list[dict[str, Any]], where: str, what: str) -> tuple[TensorS
     scale, zero_point = detail["quantization"]
     shape = tuple(int(n) for n in detail["shape"])
     return TensorSpec(detail["name"], shape, np.dtype(detail["dtype"]), float(scale), int(zero_point)), detail["index"]
+
+
+def _is_fixed(details: list[dict[str, Any]]) -> bool:
+    """Whether all sizes are known; a free batch size counts as 1."""
+    return not any(-1 in detail["shape_signature"][1:] for detail in details)
 
 
 def default_threads() -> int:

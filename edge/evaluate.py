@@ -33,7 +33,8 @@ class Confusion:
         """
         hits = np.diag(self.counts).astype(np.float64)
         union = self.counts.sum(axis=1) + self.counts[:, :-1].sum(axis=0) - hits
-        return np.divide(hits, union, out=np.full(len(hits), np.nan), where=union > 0)
+        ratio: NDArray[np.float64] = np.divide(hits, union, out=np.full(len(hits), np.nan), where=union > 0)
+        return ratio
 
     def mean_iou(self) -> float:
         """Over the classes that occur in the truth; nan when none does."""

@@ -53,7 +53,8 @@ def lookup(spec: TensorSpec, norm: Normalisation) -> NDArray[Any]:
     real = (np.arange(256) - norm.mean) / norm.std
     limits = np.iinfo(spec.dtype)
     stored = np.floor(real / spec.scale + 0.5 + 1e-3) + spec.zero_point
-    return np.clip(stored, limits.min, limits.max).astype(spec.dtype)
+    table: NDArray[Any] = np.clip(stored, limits.min, limits.max).astype(spec.dtype)
+    return table
 
 
 class Preprocess:

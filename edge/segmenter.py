@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from edge.card import Card, OutputKind
 from edge.classes import ClassSet, guess
 from edge.data import LabelMap, Pixels, TensorSpec
 from edge.engine import InterpreterEngine, open_engine
-from edge.errors import ModelError
+from edge.errors import ModelError, UsageError
 from edge.postprocess import Postprocess
 from edge.preprocess import DEEPLAB, Normalisation, Preprocess
 
@@ -39,14 +40,15 @@ class Segmenter:
     ) -> None:
         self.path = Path(path)
         data = read_model(self.path)
+        found = cards.read(data, self.path.name)  # first: it tells a damaged file before native code sees it
         self.engine: InterpreterEngine = open_engine(data, self.path.name, runtime=runtime, threads=threads)
-        found = cards.read(data, self.path.name)
         self.card = describe(self.engine.input, self.engine.output, found, self.path.name, norm, classes)
         self.preprocess = Preprocess(self.engine.input, self.card.norm)
         self.postprocess = Postprocess()
 
     def __call__(self, pixels: Pixels) -> LabelMap:
-        """RGB uint8 (H, W, 3) -> labels of the same height and width."""
+        """RGB uint8 (H, W, 3) -> labels of the same height and width. Raises UsageError for any other array."""
+        _check_pixels(pixels)
         height, width = pixels.shape[:2]
         return self.postprocess(self.engine.invoke(self.preprocess(pixels)), (height, width))
 
@@ -54,14 +56,25 @@ class Segmenter:
 def read_model(path: Path) -> bytes:
     """The bytes of a model file: a copy, so that replacing the file later does not touch a running model."""
     try:
-        size = path.stat().st_size
-        if size > MAX_FILE:
-            raise ModelError(f"{path}: {size >> 20} MiB is no model for a small device, expected at most 1024 MiB")
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise ModelError(f"{path}: expected a .tflite file, this is no regular file")
+        if status.st_size > MAX_FILE:
+            size_mb = status.st_size >> 20
+            raise ModelError(f"{path}: {size_mb} MiB is no model for a small device, expected at most 1024 MiB")
         return path.read_bytes()
     except FileNotFoundError as exc:
         raise ModelError(f"{path}: no such file; make one with `convert-model`") from exc
     except OSError as exc:
         raise ModelError(f"{path}: cannot be read ({exc.strerror})") from exc
+
+
+def _check_pixels(pixels: Pixels) -> None:
+    if not isinstance(pixels, np.ndarray):
+        raise UsageError(f"expected a picture as a uint8 array (H, W, 3) in RGB order, got {type(pixels).__name__}")
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+        found = f"{pixels.dtype} {pixels.shape}"
+        raise UsageError(f"expected a picture as a uint8 array (H, W, 3) in RGB order, got {found}")
 
 
 def describe(

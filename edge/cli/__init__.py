@@ -8,6 +8,7 @@ import io
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from importlib import metadata
 
@@ -45,15 +46,24 @@ def run(
     debug = "--debug" in arguments
     with contextlib.nullcontext() if debug else quiet_native(), ending_like_interrupt():
         try:
-            return work(build().parse_args(arguments))
-        except SystemExit as exc:  # --help and --version
-            return int(exc.code or 0)
-        except (Exception, KeyboardInterrupt) as exc:  # the last line of defence
-            if debug and not isinstance(exc, KeyboardInterrupt):
-                raise
+            code = _parse_and_work(arguments, build, work)
+            sys.stdout.flush()  # here, and not at exit, it is noticed that the reader is gone
+        except (Exception, KeyboardInterrupt) as exc:  # noqa: BLE001 - the last line of defence
             message, code = explain(exc)
+            if debug:
+                traceback.print_exception(exc)
             print(f"{prog}: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
-            return code
+        return code
+
+
+def _parse_and_work(
+    arguments: list[str], build: Callable[[], Parser], work: Callable[[argparse.Namespace], int]
+) -> int:  # fmt: skip
+    try:
+        options = build().parse_args(arguments)
+    except SystemExit as exc:  # --help and --version
+        return int(exc.code or 0)
+    return work(options)
 
 
 def explain(exc: BaseException) -> tuple[str, int]:

@@ -41,7 +41,7 @@ def parse_labels(text: str | None) -> ClassSet | None:
     if not path.is_file():
         return class_sets.known(text)
     with path.open("rb") as file:
-        return class_sets.parse_names(file.read(1 << 16).decode("utf-8", "replace"), text)
+        return class_sets.parse_names(file.read(1 << 16).decode("utf-8-sig", "replace"), text)
 
 
 def parse_norm(text: str | None) -> Normalisation | None:
