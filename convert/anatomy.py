@@ -59,30 +59,37 @@ class Anatomy:
 
 def discover(graph: GraphDef, where: str) -> Anatomy:
     """Finds the parts of a DeepLab graph. Raises GraphError naming what is missing or unknown."""
+    try:
+        return _discover(graph)
+    except GraphError as exc:
+        raise GraphError(f"{where}: {exc}") from exc
+
+
+def _discover(graph: GraphDef) -> Anatomy:
     nodes = by_name(graph)
-    argmax = _argmax(nodes, where)
+    argmax = _argmax(nodes)
     labels = _answer(nodes, argmax)
     needed = ancestors(nodes, [labels])
-    _check_ops(nodes, needed, where)
-    validate(graph, [labels], where)
-    image = _image(nodes, needed, where)
+    _check_ops(nodes, needed)
+    validate(graph, [labels])
+    image = _image(nodes, needed)
     logits = upstream(nodes, inputs(nodes[argmax])[0], frozenset({"ResizeBilinear", "Identity"}))
     body = ancestors(nodes, [logits])
-    first = _first_convolution(nodes, body, where)
+    first = _first_convolution(nodes, body)
     normalised = upstream(nodes, inputs(nodes[first])[0], frozenset({"Identity", "Pad"}))
-    crop_hw, norm = _crop_and_norm(graph, image, normalised, where)
+    crop_hw, norm = _crop_and_norm(graph, image, normalised)
     shape = shapes(graph, normalised, (1, *crop_hw, 3), [logits])[logits]
     if len(shape) != 4 or shape[3] is None or not 2 <= shape[3] <= 255:
-        raise GraphError(f"{where}: expected scores (1, h, w, 2..255 classes) before {argmax}, got shape {shape}")
+        raise GraphError(f"expected scores (1, h, w, 2..255 classes) before {argmax}, got shape {shape}")
     stride = max(strides(nodes, normalised, logits).values())
     return Anatomy(image, normalised, norm, logits, labels, crop_hw, stride, shape[3])
 
 
-def _argmax(nodes: Nodes, where: str) -> str:
+def _argmax(nodes: Nodes) -> str:
     found = [name for name, node in nodes.items() if node.op == "ArgMax" and _sees_convolution(nodes, name)]
     if len(found) != 1:
         what = "no ArgMax over a convolution's scores" if not found else f"{len(found)} of them ({', '.join(found)})"
-        raise GraphError(f"{where}: not a segmentation graph: expected one ArgMax that picks the classes, found {what}")
+        raise GraphError(f"not a segmentation graph: expected one ArgMax that picks the classes, found {what}")
     return found[0]
 
 
@@ -105,61 +112,61 @@ def _answer(nodes: Nodes, argmax: str) -> str:
     return "SemanticPredictions" if "SemanticPredictions" in leaves else leaves[0] if leaves else argmax
 
 
-def _check_ops(nodes: Nodes, needed: set[str], where: str) -> None:
+def _check_ops(nodes: Nodes, needed: set[str]) -> None:
     elements = 0
     for name in needed:
         node = nodes[name]
         if node.op not in KNOWN_OPS:
-            raise GraphError(f"{where}: node {name} is a {node.op}, which no DeepLab export has; it is not run")
+            raise GraphError(f"node {name} is a {node.op}, which no DeepLab export has; it is not run")
         if "data_format" in node.attr and node.attr["data_format"].s != b"NHWC":
             layout = node.attr["data_format"].s.decode(errors="replace")
-            raise GraphError(f"{where}: node {name} is laid out {layout}, expected NHWC; export the graph for the CPU")
+            raise GraphError(f"node {name} is laid out {layout}, expected NHWC; export the graph for the CPU")
         if node.op == "Const":
             elements += math.prod(max(dim.size, 0) for dim in node.attr["value"].tensor.tensor_shape.dim)
     if elements > MAX_ELEMENTS:
-        raise GraphError(f"{where}: its constants unpack to {elements:,} numbers, expected {MAX_ELEMENTS:,} at most")
+        raise GraphError(f"its constants unpack to {elements:,} numbers, expected {MAX_ELEMENTS:,} at most")
 
 
-def _image(nodes: Nodes, needed: set[str], where: str) -> str:
+def _image(nodes: Nodes, needed: set[str]) -> str:
     found = [nodes[n] for n in sorted(needed) if nodes[n].op in ("Placeholder", "PlaceholderWithDefault")]
     if len(found) != 1 or found[0].attr["dtype"].type != tf.uint8.as_datatype_enum:
         names = ", ".join(f"{n.name} ({tf.as_dtype(n.attr['dtype'].type).name})" for n in found) or "none"
-        raise GraphError(f"{where}: expected one uint8 image placeholder, as DeepLab exports have; found {names}")
+        raise GraphError(f"expected one uint8 image placeholder, as DeepLab exports have; found {names}")
     name: str = found[0].name
     return name
 
 
-def _first_convolution(nodes: Nodes, body: set[str], where: str) -> str:
+def _first_convolution(nodes: Nodes, body: set[str]) -> str:
     for name in (n for n in nodes if n in body and nodes[n].op in CONVOLUTIONS):
         behind = ancestors(nodes, inputs(nodes[name])[:1])
         if not any(nodes[n].op in CONVOLUTIONS for n in behind):
             return name
-    raise GraphError(f"{where}: not a DeepLab graph: no convolution leads to its scores")
+    raise GraphError("not a DeepLab graph: no convolution leads to its scores")
 
 
-def _crop_and_norm(graph: GraphDef, image: str, normalised: str, where: str) -> tuple[tuple[int, int], Normalisation]:
+def _crop_and_norm(graph: GraphDef, image: str, normalised: str) -> tuple[tuple[int, int], Normalisation]:
     """Runs pictures through the graph's own preprocessing and sees what comes out."""
 
     def run(picture: NDArray[np.uint8]) -> NDArray[Any]:
         try:
             return evaluate(graph, [normalised], {image: picture})[0]
         except GraphError as exc:
-            raise GraphError(f"{where}: the way from {image} to {normalised} fails: {exc}") from exc
+            raise GraphError(f"the way from {image} to {normalised} fails: {exc}") from exc
 
     padded = run(np.zeros((1, 1, 1, 3), np.uint8))
     if padded.ndim != 4 or padded.shape[0] != 1 or padded.shape[3] != 3 or padded.dtype != np.float32:
-        raise GraphError(f"{where}: expected float32 (1, H, W, 3) at {normalised}, got {padded.dtype} {padded.shape}")
+        raise GraphError(f"expected float32 (1, H, W, 3) at {normalised}, got {padded.dtype} {padded.shape}")
     crop_hw = padded.shape[1], padded.shape[2]
     if not all(MIN_SIDE <= n <= MAX_SIDE for n in crop_hw):
         raise GraphError(
-            f"{where}: expected an input size of {MIN_SIDE} to {MAX_SIDE} pixels a side baked into the graph, "
+            f"expected an input size of {MIN_SIDE} to {MAX_SIDE} pixels a side baked into the graph, "
             f"got {crop_hw[0]}x{crop_hw[1]}"
         )
     picture = np.random.default_rng(0).integers(0, 256, padded.shape, np.uint8)
     norm = _line(picture, run(picture))
     if norm is None:
         raise GraphError(
-            f"{where}: expected (pixel - mean) / std of {image} at {normalised}, the same for all channels, "
+            f"expected (pixel - mean) / std of {image} at {normalised}, the same for all channels, "
             "got something else"
         )
     return crop_hw, norm

@@ -34,16 +34,13 @@ def parse(data: bytes, where: str) -> GraphDef:
     return graph
 
 
-def validate(graph: GraphDef, outputs: Iterable[str], where: str) -> None:
+def validate(graph: GraphDef, outputs: Iterable[str]) -> None:
     """Lets TensorFlow check what the outputs need: operators' inputs, attributes, types, shapes, cycles.
 
     Behind this, nodes can be read without asking whether they have what their operator must have.
     """
-    try:
-        with tf.Graph().as_default():
-            load(prune(graph, outputs))
-    except GraphError as exc:
-        raise GraphError(f"{where}: {exc}") from exc
+    with tf.Graph().as_default():
+        load(prune(graph, outputs))
 
 
 def by_name(graph: GraphDef) -> Nodes:
@@ -145,7 +142,10 @@ def load(graph: GraphDef) -> None:
 
 
 def first_line(exc: Exception) -> str:
-    return (str(exc).strip() or type(exc).__name__).splitlines()[0][:300]
+    """The line of an exception that says what went wrong; a session's stand behind the name of the node."""
+    lines = [line.strip() for line in str(exc).splitlines() if line.strip()] or [type(exc).__name__]
+    node = next((i for i, line in enumerate(lines) if line.startswith("Node: ")), None)
+    return (lines[0] if node is None else " ".join(lines[node : node + 2]))[:300]
 
 
 def strides(nodes: Nodes, start: str, end: str) -> dict[str, int]:
