@@ -119,15 +119,17 @@ def report(outcomes: list[Outcome], *, as_json: bool) -> None:
 
 
 def table(outcomes: list[Outcome]) -> object:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     first = outcomes[0].verdict
     made = Table(
-        title=f"Share of equal pixels, on {first.frames} frames not used for calibration", caption_justify="left",
+        title=f"Share of equal pixels, on {first.frames} frames not used for calibration", title_justify="left",
         caption="fidelity, worst frame: against the frozen graph at this size and stride. stock: against the frozen "
         "graph as it was, at its own size and stride." + _stock_truth(outcomes),
+        caption_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False,
     )  # fmt: skip
-    made.add_column("recipe")
+    made.add_column("recipe", no_wrap=True)
     for name in ("MB", "fidelity", "worst", "stock", "mIoU", "invoke", "made in", "gate"):
         made.add_column(name, justify="right", no_wrap=True)
     for o in outcomes:
@@ -135,7 +137,7 @@ def table(outcomes: list[Outcome]) -> object:
         made.add_row(
             o.recipe.name, f"{o.size_bytes / 1e6:.2f}", _share(v.fidelity), _share(v.worst_frame), _share(v.shrinking),
             _share(v.mean_iou), f"{v.invoke_ms:.1f} ms", f"{o.seconds:.1f} s",
-            f"[green]>= {o.limit:g}" if o.passed else f"[red]below {o.limit:g}",
+            f"[green]>= {o.limit:g}" if o.passed else f"[red]< {o.limit:g}",
         )  # fmt: skip
     return made
 
