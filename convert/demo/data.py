@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
@@ -21,7 +22,8 @@ from edge.scene import Scene
 FULL_HW = (513, 1025)
 CROP_HW = (257, 513)
 LABEL_STEP = 4  # the loss looks at every fourth pixel
-FULL_EVERY = 4  # every so many steps, two whole pictures instead of eight crops
+FULL_EVERY = 4  # every so many steps, a quarter as many whole pictures instead of crops
+CHUNK = 16  # steps that share their pictures
 FIRST_SEED = 10_000  # training draws from here on
 HELD_OUT_SEED = 1_000_000_000  # never reached by training
 
@@ -46,21 +48,40 @@ def held_out(size: int) -> Iterator[tuple[Pixels, Ids]]:
 
 
 def batch(recipe: Recipe, step: int) -> Batch:
-    """Crops of pictures at half to one and a quarter of full size, or whole pictures."""
-    random = np.random.default_rng((recipe.seed, step))
-    whole = step % FULL_EVERY == FULL_EVERY - 1
-    pixels, labels = [], []
-    for index in range(recipe.batch // 4 if whole else recipe.batch):
-        scale = 1.0 if whole else float(random.choice([0.5, random.uniform(0.5, 1.25)]))
-        if recipe.real and random.random() < recipe.real_share:
-            picture, ids = _real(recipe.real, scale, random)
-        else:
-            seed = FIRST_SEED + (recipe.seed << 32) + step * recipe.batch + index
-            picture, ids = Scene(seed).draw(float(random.uniform(0, 20)), _scaled(scale))
-        picture, ids = _crop(picture, ids, FULL_HW if whole else CROP_HW, random)
-        pixels.append(disturb(picture, random))
-        labels.append(ids[::LABEL_STEP, ::LABEL_STEP])
+    """The crops of one step, or its whole pictures."""
+    pixels, labels = zip(*_chunk(recipe, step // CHUNK)[step % CHUNK], strict=True)
     return np.stack(pixels), np.stack(labels)
+
+
+@lru_cache(maxsize=1)
+def _chunk(recipe: Recipe, number: int) -> list[list[tuple[Pixels, Ids]]]:
+    """The pictures of `CHUNK` steps. Large ones are expensive, so several crops come from each, in different steps."""
+    random = np.random.default_rng((recipe.seed, number))
+    seeds = count(FIRST_SEED + (recipe.seed << 32) + (number << 16))
+    whole = CHUNK // FULL_EVERY * (recipe.batch // 4)
+    wanted = (CHUNK - CHUNK // FULL_EVERY) * recipe.batch
+    pictures = [_sample(recipe, 1.0, next(seeds), random) for _ in range(whole)]
+    crops: list[tuple[Pixels, Ids]] = []
+    while len(crops) < wanted:
+        scale = float(random.choice([0.5, random.uniform(0.5, 1.25)]))
+        picture = _sample(recipe, scale, next(seeds), random)
+        crops += [_crop(*picture, CROP_HW, random) for _ in range(round(4 * scale * scale))]
+    order = iter(random.permutation(wanted).tolist())
+    steps = []
+    for step in range(CHUNK):
+        if step % FULL_EVERY == FULL_EVERY - 1:
+            chosen = [_crop(*pictures.pop(), FULL_HW, random) for _ in range(recipe.batch // 4)]
+        else:
+            chosen = [crops[next(order)] for _ in range(recipe.batch)]
+        steps.append([(disturb(pixels, random), ids[::LABEL_STEP, ::LABEL_STEP]) for pixels, ids in chosen])
+    return steps
+
+
+def _sample(recipe: Recipe, scale: float, seed: int, random: np.random.Generator) -> tuple[Pixels, Ids]:
+    """A picture at `scale` of `FULL_HW`: a real frame or a moment of a new scene."""
+    if recipe.real and random.random() < recipe.real_share:
+        return _real(recipe.real, scale, random)
+    return Scene(seed).draw(float(random.uniform(0, 20)), _scaled(scale))
 
 
 def _scaled(scale: float) -> tuple[int, int]:
@@ -94,12 +115,12 @@ def _crop(pixels: Pixels, ids: Ids, size_hw: tuple[int, int], random: np.random.
 
 def disturb(pixels: Pixels, random: np.random.Generator) -> Pixels:
     """Other exposures, colour casts, saturations, and now and then blur, noise or compression."""
-    gains = random.uniform(0.85, 1.18, 3) * random.uniform(0.65, 1.4)
-    ramp = (np.arange(256) / 255)[:, None] ** random.uniform(0.7, 1.45) * gains * 255 + random.uniform(-22, 22)
+    gains = random.uniform(0.88, 1.14, 3) * random.uniform(0.72, 1.3)
+    ramp = (np.arange(256) / 255)[:, None] ** random.uniform(0.75, 1.35) * gains * 255 + random.uniform(-15, 15)
     table = np.clip(ramp, 0, 255).astype(np.uint8).reshape(1, 256, 3)
     changed = cv2.LUT(np.ascontiguousarray(pixels), table)
     grey = cv2.cvtColor(cv2.cvtColor(changed, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    keep = float(random.uniform(0.3, 1.35))
+    keep = float(random.uniform(0.4, 1.3))
     changed = cv2.addWeighted(changed, keep, grey, 1 - keep, 0)
     if random.random() < 0.2:
         changed = cv2.GaussianBlur(changed, (0, 0), float(random.uniform(0.5, 1.6)))
@@ -110,7 +131,7 @@ def disturb(pixels: Pixels, random: np.random.Generator) -> Pixels:
     return np.asarray(changed, np.uint8)
 
 
-def class_weights(recipe: Recipe, classes: int, batches: int = 12) -> NDArray[np.float32]:
+def class_weights(recipe: Recipe, classes: int, batches: int = CHUNK) -> NDArray[np.float32]:
     """Loss weights that lift rare classes: one over the root of their share, float32 (classes,), mean over pixels 1."""
     counts = np.zeros(256, np.float64)
     for step in range(batches):

@@ -22,7 +22,7 @@ from edge.scene.traffic import Traffic, Walkers
 from edge.scene.view import Canvas, View, darken
 
 SIGHT_M = 190.0
-DETAIL_M = 100.0  # small things are left out beyond
+DETAIL_M = 75.0  # small things are left out beyond
 SHADOW_M = 60.0
 DEMO_SEED = 145
 DEMO_RATE = Fraction(25)

@@ -150,6 +150,6 @@ def camera_lens(random: np.random.Generator) -> Lens:
     gain = float(random.uniform(0.88, 1.3))
     gains = between(random, (0.93 * gain,) * 3, (1.07 * gain,) * 3)
     return Lens(
-        float(random.choice([0.4, 0.7, 1.1, 1.6])), gains, float(random.uniform(0.85, 1.25)),
-        float(random.uniform(0.5, 7)), float(random.choice([0, random.uniform(0.05, 0.35)])),
+        float(random.choice([0.4, 0.7, 1.1])), gains, float(random.uniform(0.85, 1.25)),
+        float(random.uniform(0.5, 4.5)), float(random.choice([0, random.uniform(0.05, 0.35)])),
     )  # fmt: skip

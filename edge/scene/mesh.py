@@ -14,7 +14,6 @@ LEFT, RIGHT, NEAR, TOP = range(4)
 # The camera coordinate that tells on which side of a face the camera is, and the sign it has when it sees the face.
 _SEEN_AXIS = np.array([0, 0, 2, 1])
 _SEEN_SIGN = np.array([1, -1, 1, 1], np.float32)
-SMALLEST_PX = 1.5  # things lower than this are left out
 DETAIL_PX = 26  # things lower than this are drawn without their details
 
 Corner = tuple[float, float, float]
@@ -41,7 +40,7 @@ class Mesh:
             return
         z_m = max(s_m - view.s_m, NEAR_M)
         high = view.focal_px * self.height_m / z_m
-        if high < SMALLEST_PX:
+        if high < view.smallest_px:
             return
         seen = view.see(self.points, d_m, s_m)
         pixels = None

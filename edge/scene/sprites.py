@@ -32,7 +32,7 @@ class Sprite:
             return
         per_m = view.focal_px / z_m
         wide, high = self.width_m * scale * per_m, self.height_m * scale * per_m
-        if high < 3:
+        if high < view.smallest_px:
             return
         left = view.middle_px + (view.centre(z_m)[0] + d_m) * per_m - wide / 2
         top = view.horizon_px + view.height_m * per_m - high

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edge.scene.light import Colour
-from edge.scene.mesh import LEFT, NEAR, RIGHT, TOP, Builder, Corner, Mesh
+from edge.scene.mesh import LEFT, NEAR, RIGHT, TOP, Builder, Corner, Mesh, rectangle
 from edge.scene.trainids import BUS, CAR, TRAIN, TRUCK
 
 GLASS = (46.0, 56.0, 66.0)
@@ -118,14 +118,26 @@ def truck(random: np.random.Generator, oncoming: bool) -> Mesh:
 
 def bus(random: np.random.Generator, oncoming: bool) -> Mesh:
     half, height, length = 1.25, float(random.uniform(2.95, 3.3)), float(random.uniform(10, 13))
-    return _coach(_paint(random), (half, height, length), oncoming, BUS)
+    red, green, blue = random.choice([(214, 170, 30), (190, 30, 34), (236, 236, 232), (30, 84, 160), (40, 130, 80)])
+    return _coach((float(red), float(green), float(blue)), (half, height, length), oncoming, BUS).mesh()
 
 
 def tram(random: np.random.Generator, oncoming: bool) -> Mesh:
-    return _coach(_paint(random), (1.3, 3.6, float(random.uniform(22, 34))), oncoming, TRAIN)
+    """Light above, coloured below, jointed, with its current collector on the roof."""
+    length = float(random.uniform(22, 34))
+    build = _coach((232.0, 228.0, 214.0), (1.3, 3.5, length), oncoming, TRAIN)
+    red, green, blue = random.choice([(170, 30, 36), (24, 96, 70), (196, 150, 30), (36, 60, 120)])
+    skirt = (float(red), float(green), float(blue))
+    for side, at in ((LEFT, -1.33), (RIGHT, 1.33)):
+        build.panel(side, at, (0, length), (0.3, 1.25), skirt, TRAIN)
+        joints = [rectangle(side, at * 1.01, (s, s + 0.7), (0.4, 3.5)) for s in np.arange(7, length - 3, 8.0).tolist()]
+        build.polygons(side, joints, (60, 60, 64), TRAIN)
+    build.panel(NEAR, -0.04, (-1.3, 1.3), (0.3, 1.2), skirt, TRAIN)
+    build.panel(NEAR, 2.0, (-0.7, 0.7), (3.5, 4.6), (70, 70, 74), TRAIN, detail=True)
+    return build.mesh()
 
 
-def _coach(paint: Colour, size: tuple[float, float, float], oncoming: bool, label: int) -> Mesh:
+def _coach(paint: Colour, size: tuple[float, float, float], oncoming: bool, label: int) -> Builder:
     """A long box with a band of windows."""
     half, height, length = size
     low = 0.3
@@ -148,4 +160,4 @@ def _coach(paint: Colour, size: tuple[float, float, float], oncoming: bool, labe
     stripe = (255 - paint[0], 255 - paint[1] * 0.6, 255 - paint[2])
     build.panel(NEAR, -0.02, (-half, half), (0.75, 0.95), stripe, label, detail=True)
     _lamps(build, half, 0.55, oncoming, label)
-    return build.mesh()
+    return build

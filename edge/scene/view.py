@@ -48,6 +48,11 @@ class View:
     bend: Bend
 
     @property
+    def smallest_px(self) -> float:
+        """Things lower than this are left out: nobody would label them."""
+        return 0.009 * self.size_hw[0]
+
+    @property
     def middle_px(self) -> float:
         return self.size_hw[1] / 2
 
