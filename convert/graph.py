@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -142,10 +143,12 @@ def load(graph: GraphDef) -> None:
 
 
 def first_line(exc: Exception) -> str:
-    """The line of an exception that says what went wrong; a session's stand behind the name of the node."""
-    lines = [line.strip() for line in str(exc).splitlines() if line.strip()] or [type(exc).__name__]
-    node = next((i for i, line in enumerate(lines) if line.startswith("Node: ")), None)
-    return (lines[0] if node is None else " ".join(lines[node : node + 2]))[:300]
+    """What TensorFlow says went wrong, in one line: without operator definitions, with the name of the node."""
+    text = str(exc).strip() or type(exc).__name__
+    lines = text.split("\nNode: ")[-1].splitlines()  # a session's reason stands behind the line that names the node
+    reason = re.split(r"(?:;| from) Op<", lines[min(text.count("\nNode: "), len(lines) - 1)])[0].strip()
+    node = re.search(r"\{\{node ([^}]+)\}\}", text)
+    return f"{reason.replace(node[0], node[1]):.300} (node {node[1]})" if node else f"{reason:.300}"
 
 
 def strides(nodes: Nodes, start: str, end: str) -> dict[str, int]:

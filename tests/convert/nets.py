@@ -1,0 +1,91 @@
+"""Small networks, and changes to make to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convert.anatomy import Anatomy
+from convert.calibration import normalised
+from convert.demo.builder import Architecture, build, random_weights
+from convert.demo.layers import BatchNorm, Weights
+from convert.graph import GraphDef, NodeDef, evaluate, parse
+from convert.surgery import Body
+from convert.tensorflow import tf
+
+FEATURES = "MobilenetV2/expanded_conv_16/output"  # what the head reads
+LAST = "logits/semantic/Conv2D"
+
+
+@cache
+def weights(width: float, classes: int) -> Weights:
+    return random_weights(Architecture(width=width, classes=classes), seed=1)
+
+
+def net(
+    crop_hw: tuple[int, int] = (33, 49), stride: int = 8, *, width: float = 0.25, classes: int = 5,
+    batch_norm: BatchNorm = "fused",
+) -> GraphDef:  # fmt: skip
+    """A DeepLab graph; the weights are the same for every size, stride and BatchNorm form."""
+    return parse(_built(Architecture(width, classes, crop_hw, stride, batch_norm)), "net.pb")
+
+
+@cache
+def _built(arch: Architecture) -> bytes:
+    data: bytes = build(arch, weights(arch.width, arch.classes)).SerializeToString()
+    return data
+
+
+def node(graph: GraphDef, name: str) -> NodeDef:
+    return next(n for n in graph.node if n.name == name)
+
+
+def add(graph: GraphDef, name: str, make: Callable[..., Any], *inputs: str, dtype: Any = None) -> str:
+    """Adds what `make` builds on the named float tensors; its result is called `name`."""
+    with tf.Graph().as_default() as scope:
+        tensors = [tf.compat.v1.placeholder(dtype or tf.float32, None, f"input{i}") for i in range(len(inputs))]
+        tf.identity(make(*tensors), name=name)
+    for new in scope.as_graph_def().node:
+        if new.op == "Placeholder":
+            continue
+        new.name = new.name if new.name == name else f"{name}/{new.name}"
+        for i, tensor in enumerate(new.input):
+            new.input[i] = inputs[int(tensor[5:])] if tensor.startswith("input") else f"{name}/{tensor}"
+        graph.node.append(new)
+    return name
+
+
+def insert(graph: GraphDef, reader: str, position: int, make: Callable[[Any], Any], name: str = "inserted") -> str:
+    """Puts what `make` builds between a node and one of its inputs."""
+    before = node(graph, reader).input[position]
+    add(graph, name, make, before)
+    node(graph, reader).input[position] = name
+    return name
+
+
+def set_constant(graph: GraphDef, name: str, value: Any) -> None:
+    old = node(graph, name).attr["value"].tensor
+    old.CopyFrom(tf.make_tensor_proto(value, dtype=old.dtype))
+
+
+def noise(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def stock_logits(graph: GraphDef, anatomy: Anatomy, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """What the untouched graph computes, its own preprocessing included."""
+    return evaluate(graph, [anatomy.logits], {anatomy.image: picture[None]})[0]
+
+
+def body_logits(body: Body, anatomy: Anatomy, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return evaluate(body.graph, [body.logits], {body.image: normalised(picture, anatomy.norm)})[0]
+
+
+def assert_same(found: NDArray[np.float32], expected: NDArray[np.float32]) -> None:
+    """Equal but for the rounding of another order of additions."""
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
