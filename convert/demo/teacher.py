@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.data import IGNORE, Ids, Pixels
+from edge.scene.trainids import CAR, ROAD, SKY, TERRAIN, VEGETATION
 from edge.segmenter import Segmenter
 from edge.sources import open_source
 
@@ -23,6 +24,8 @@ GAMMAS = (0.6, 0.8, 1.0, 1.3)
 SATURATIONS = (1.0, 0.5)
 SURE = 0.6  # share of the views that must agree
 CLASSES = 19
+BELIEVED = np.array([ROAD, VEGETATION, TERRAIN, SKY, CAR])
+# On open roads far from town, whatever else a model trained in towns sees there is mostly an error.
 
 
 def views(pixels: Pixels) -> Iterator[tuple[Pixels, bool]]:
@@ -37,7 +40,7 @@ def views(pixels: Pixels) -> Iterator[tuple[Pixels, bool]]:
 
 
 def vote(label: Callable[[Pixels], Ids], pixels: Pixels) -> Ids:
-    """What most views say about each pixel; `IGNORE` where fewer than `SURE` of them agree."""
+    """What most views say about each pixel; `IGNORE` where fewer than `SURE` agree or the class is not `BELIEVED`."""
     votes = np.zeros((CLASSES, *pixels.shape[:2]), np.uint8)
     rows, columns = np.ogrid[: pixels.shape[0], : pixels.shape[1]]
     looks = list(views(pixels))
@@ -46,7 +49,7 @@ def vote(label: Callable[[Pixels], Ids], pixels: Pixels) -> Ids:
         ids = ids[:, ::-1] if mirrored else ids
         votes[np.minimum(ids, CLASSES - 1), rows, columns] += ids < CLASSES
     winners = np.asarray(votes.argmax(0), np.uint8)
-    winners[votes.max(0) < SURE * len(looks)] = IGNORE
+    winners[(votes.max(0) < SURE * len(looks)) | ~np.isin(winners, BELIEVED)] = IGNORE
     return winners
 
 

@@ -59,15 +59,16 @@ def test_teacher_is_believed_only_where_its_views_agree() -> None:
     calls = iter(range(100))
 
     def shaky(view: np.ndarray) -> np.ndarray:
-        ids = np.where(view.mean(2) > 40, 2, 10).astype(np.uint8)
+        ids = np.where(view.mean(2) > 40, 8, 10).astype(np.uint8)
         ids[0] = next(calls) % 4
+        ids[1] = 11
         return ids
 
     winners = vote(shaky, picture)
     assert len(list(views(picture))) == 16
-    assert (winners[1:, :4] == 2).all(), "mirrored views are mirrored back"
-    assert (winners[1:, 4:] == 10).all()
-    assert (winners[0] == IGNORE).all()
+    assert (winners[2:, :4] == 8).all(), "mirrored views are mirrored back"
+    assert (winners[2:, 4:] == 10).all()
+    assert (winners[:2] == IGNORE).all()
 
 
 def test_iou_counts_what_it_should() -> None:
@@ -100,7 +101,7 @@ def test_training_learns_saves_and_goes_on(tmp_path: Path, monkeypatch: pytest.M
     assert not first.resume()
     first.run(Recipe(0, 4), 20, lines.append, save_every=10)
     losses = [float(line.split("loss ")[1].split()[0]) for line in lines]
-    assert losses[1] < 0.7 * losses[0]
+    assert 0 < losses[1] < 0.7 * losses[0]
     second = trainer()
     assert second.resume()
     for name, value in first.network.weights().items():

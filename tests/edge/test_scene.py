@@ -49,6 +49,7 @@ def test_labels_lie_where_the_picture_shows_things() -> None:
         pixels, ids = scene_frame(seed, 0.0, SMALL)
         assert (ids[:40] == 10).any() or (ids[:40] == 2).any()
         assert (ids[100:, 60:200] == 0).mean() > 0.3
+        assert pixels[ids == 0].mean() > 15
         if (ids == 10).sum() > 500:
             assert pixels[ids == 10].mean() > pixels[ids == 0].mean()
 
