@@ -63,7 +63,7 @@ def collect(
     Raises SourceError when there is no frame for one of the purposes, SinkError when the disk is full.
     """
     held_out, held, kept = [], set(), []
-    with tempfile.TemporaryFile() as file:
+    with tempfile.TemporaryFile(buffering=0) as file:
         for spec, roles in _plan(list(dict.fromkeys(specs)), calibrate, verify, track).items():
             for index, sample in track(_read(spec, sorted(roles)), f"reading {spec}", len(roles)):
                 digest = sha256(np.ascontiguousarray(sample.pixels).data).digest()
@@ -138,8 +138,9 @@ def _draw(wanted: list[int]) -> Iterator[tuple[int, Sample]]:
 
 def _write(file: Any, pixels: Pixels) -> None:
     try:
-        file.write(pixels.data)
-        file.flush()
+        left = pixels.data.cast("B")
+        while left:
+            left = left[file.write(left) :]
     except OSError as exc:
         raise SinkError(
             f"{tempfile.gettempdir()}: cannot hold the calibration frames ({exc.strerror}); free some space, "

@@ -31,7 +31,7 @@ def save(network: Network, input_hw: tuple[int, int], folder: Path) -> None:
     module = tf.Module()
     spec = tf.TensorSpec((1, *input_hw, 3), tf.float32, name="image")
     module.network = network
-    module.serve = tf.function(lambda image: {"logits": network(image)}, input_signature=[spec])
+    module.serve = tf.function(lambda image: {"logits": network(image)}, input_signature=[spec], autograph=False)
     tf.saved_model.save(module, str(folder), signatures={"serving_default": module.serve})
 
 
