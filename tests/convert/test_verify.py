@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import nets
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from convert.anatomy import Anatomy, discover
+from convert.calibration import Sample
+from convert.graph import GraphDef
+from convert.recipes import RECIPES
+from convert.surgery import retarget
+from convert.tensorflow import tf
+from convert.tflite import Network, as_function, convert, save
+from convert.verify import Reference, Verdict, refer, verify
+from edge.engine import Engine, InterpreterEngine, open_engine
+from edge.errors import GraphError
+from edge.evaluate import Confusion, agreement
+from edge.postprocess import Upsample, nearest
+from edge.preprocess import resize
+
+pytestmark = pytest.mark.tensorflow
+HW = (49, 65)
+FRAME = (70, 90)
+
+
+@pytest.fixture(scope="module")
+def samples() -> list[Sample]:
+    """Coarse noise, enlarged; one frame's truth is not known."""
+    random = np.random.default_rng(5)
+    truths = [random.integers(0, 5, FRAME, np.uint8) for _ in range(2)]
+    truths[0][:10] = 255
+    frames = [resize(nets.noise(6, 8, seed), FRAME) for seed in range(3)]
+    return [Sample(f, t, "noise", i) for i, (f, t) in enumerate(zip(frames, [*truths, None], strict=True))]
+
+
+@pytest.fixture(scope="module")
+def graph() -> GraphDef:
+    return nets.net()
+
+
+@pytest.fixture(scope="module")
+def anatomy(graph: GraphDef) -> Anatomy:
+    return discover(graph, "net.pb")
+
+
+def network_of(graph: GraphDef, input_hw: tuple[int, int], stride: int) -> Network:
+    return as_function(retarget(graph, discover(graph, "net.pb"), input_hw, stride))
+
+
+def engine_of(network: Network, input_hw: tuple[int, int], folder: Path) -> InterpreterEngine:
+    save(network, input_hw, folder)
+    return open_engine(convert(folder, RECIPES["float32"], []), "net")
+
+
+@pytest.fixture(scope="module")
+def references(graph: GraphDef, anatomy: Anatomy, samples: list[Sample]) -> list[Reference]:
+    return refer(graph, anatomy, network_of(graph, HW, 16), HW, samples)
+
+
+@pytest.fixture(scope="module")
+def engine(graph: GraphDef, tmp_path_factory: pytest.TempPathFactory) -> InterpreterEngine:
+    return engine_of(network_of(graph, HW, 16), HW, tmp_path_factory.mktemp("float"))
+
+
+@pytest.fixture(scope="module")
+def verdict(engine: Engine, anatomy: Anatomy, samples: list[Sample], references: list[Reference]) -> Verdict:
+    return verify(engine, anatomy.norm, anatomy.classes, samples, references)
+
+
+def labels(engine: Engine, anatomy: Anatomy, sample: Sample, size_hw: tuple[int, int]) -> NDArray[np.uint8]:
+    """The model's answer at a size, worked out without verify."""
+    x = (resize(sample.pixels, HW).astype(np.float32) - 127.5) / np.float32(127.5)
+    logits = engine.invoke(x[None])[0]
+    return Upsample(logits.shape[:2], size_hw)(logits)
+
+
+def test_float_model_is_faithful(verdict: Verdict) -> None:
+    assert verdict.frames == 3
+    assert verdict.fidelity > 0.999
+    assert verdict.worst_frame <= verdict.fidelity
+    assert len(verdict.fidelities) == 3
+    assert verdict.invoke_ms > 0
+
+
+def test_damaged_model_gets_a_low_figure(
+    graph: GraphDef, anatomy: Anatomy, samples: list[Sample], references: list[Reference], tmp_path: Path
+) -> None:
+    """Every class answers with the next one's name."""
+    damaged = nets.net()
+    for name in ("logits/semantic/weights", "logits/semantic/biases"):
+        value = tf.make_ndarray(nets.node(graph, name).attr["value"].tensor)
+        nets.set_constant(damaged, name, np.roll(value, 1, axis=-1))
+    engine = engine_of(network_of(damaged, HW, 16), HW, tmp_path)
+    found = verify(engine, anatomy.norm, anatomy.classes, samples, references)
+    assert found.fidelity < 0.1
+    assert found.worst_frame <= found.fidelity
+
+
+def test_worst_frame_is_the_lowest_not_the_mean(
+    engine: Engine, anatomy: Anatomy, samples: list[Sample], references: list[Reference]
+) -> None:
+    wrong = Reference((references[1].retargeted + 1) % 5, references[1].stock)
+    found = verify(engine, anatomy.norm, anatomy.classes, samples, [references[0], wrong, references[2]])
+    assert found.worst_frame < 0.01
+    assert found.fidelity == pytest.approx(2 / 3, abs=0.01)
+
+
+def test_mean_iou_is_that_of_the_evaluation_alone(
+    engine: Engine, anatomy: Anatomy, samples: list[Sample], references: list[Reference], verdict: Verdict
+) -> None:
+    model, stock = Confusion(5), Confusion(5)
+    for sample, reference in zip(samples, references, strict=True):
+        if sample.truth is not None:
+            model.add(sample.truth, labels(engine, anatomy, sample, FRAME))
+            stock.add(sample.truth, nearest(reference.stock, FRAME))
+    assert verdict.mean_iou == pytest.approx(model.mean_iou())
+    assert verdict.stock_mean_iou == pytest.approx(stock.mean_iou())
+
+
+def test_mean_iou_is_left_out_where_no_truth_is_known(
+    engine: Engine, anatomy: Anatomy, samples: list[Sample], references: list[Reference]
+) -> None:
+    found = verify(engine, anatomy.norm, anatomy.classes, samples[2:], references[2:])
+    assert found.mean_iou is None
+    assert not {"mean_iou", "stock_mean_iou", "fidelities"} & set(found.as_dict())
+
+
+def test_shrinking_is_measured_against_the_stock_graph_at_its_own_size(
+    graph: GraphDef, engine: Engine, anatomy: Anatomy, samples: list[Sample], references: list[Reference],
+    verdict: Verdict,
+) -> None:  # fmt: skip
+    shares = []
+    for sample, reference in zip(samples, references, strict=True):
+        assert reference.retargeted.shape == HW
+        assert reference.stock.shape == anatomy.crop_hw
+        logits = nets.stock_logits(graph, anatomy, resize(sample.pixels, anatomy.crop_hw))[0]
+        whole = Upsample(logits.shape[:2], anatomy.crop_hw)(logits)
+        assert agreement(whole, reference.stock) > 0.999
+        shares.append(agreement(labels(engine, anatomy, sample, anatomy.crop_hw), reference.stock))
+    assert verdict.shrinking == pytest.approx(np.mean(shares))
+    assert verdict.shrinking < verdict.fidelity
+
+
+def test_nothing_shrinks_at_the_baked_size_and_stride(
+    graph: GraphDef, anatomy: Anatomy, samples: list[Sample], tmp_path: Path
+) -> None:
+    network = network_of(graph, anatomy.crop_hw, 8)
+    references = refer(graph, anatomy, network, anatomy.crop_hw, samples)
+    engine = engine_of(network, anatomy.crop_hw, tmp_path)
+    found = verify(engine, anatomy.norm, anatomy.classes, samples, references)
+    assert found.shrinking > 0.999
+    assert found.mean_iou == pytest.approx(found.stock_mean_iou, abs=0.01)
+
+
+def test_answer_that_is_no_label_map_is_refused(anatomy: Anatomy, samples: list[Sample]) -> None:
+    graph = nets.net()
+    nets.add(graph, "Scores", tf.nn.softmax, "ResizeBilinear_3")
+    strange = Anatomy(
+        anatomy.image, anatomy.normalised, anatomy.norm, anatomy.logits, "Scores", anatomy.crop_hw,
+        anatomy.output_stride, anatomy.classes,
+    )  # fmt: skip
+    with pytest.raises(GraphError, match="Scores: expected integer labels"):
+        refer(graph, strange, network_of(graph, HW, 16), HW, samples)
+
+
+def test_weights_that_are_no_numbers_are_refused(anatomy: Anatomy, samples: list[Sample]) -> None:
+    graph = nets.net()
+    nets.set_constant(graph, "logits/semantic/biases", np.full(5, np.nan, np.float32))
+    with pytest.raises(GraphError, match="scores are not finite"):
+        refer(graph, anatomy, network_of(graph, HW, 16), HW, samples)
