@@ -62,7 +62,10 @@ class Network:
 
 
 class _Norm:
-    """BatchNorm of a scope: with the batch's statistics in training, else with the moving ones."""
+    """BatchNorm of a scope: with the batch's statistics in training, else with the moving ones.
+
+    The pooled features are one value a picture, too few for statistics of a batch: they always use the moving ones.
+    """
 
     def __init__(self, variables: dict[str, Tensor], training: bool, momentum: float) -> None:
         self.variables, self.training, self.momentum = variables, training, momentum
@@ -70,9 +73,16 @@ class _Norm:
     def __call__(self, x: Tensor, scope: str, epsilon: float) -> Tensor:
         parts = ("gamma", "beta", *STATISTICS)
         gamma, beta, mean, variance = (self.variables[f"{scope}/BatchNorm/{part}"] for part in parts)
-        if not self.training:
+        if self.training and scope == "image_pooling":
+            self._track(x, mean, variance)
+        if not self.training or scope == "image_pooling":
             return tf.compat.v1.nn.fused_batch_norm(x, gamma, beta, mean, variance, epsilon, is_training=False)[0]
         x, batch_mean, batch_variance = tf.compat.v1.nn.fused_batch_norm(x, gamma, beta, epsilon=epsilon)
         for statistic, batch in ((mean, batch_mean), (variance, batch_variance)):
             statistic.assign(self.momentum * statistic + (1 - self.momentum) * batch)
         return x
+
+    def _track(self, x: Tensor, mean: Tensor, variance: Tensor) -> None:
+        mean.assign(self.momentum * mean + (1 - self.momentum) * tf.reduce_mean(x, [0, 1, 2]))
+        around = tf.reduce_mean(tf.square(x - mean), [0, 1, 2])
+        variance.assign(self.momentum * variance + (1 - self.momentum) * around)
