@@ -166,8 +166,7 @@ def _crop_and_norm(graph: GraphDef, image: str, normalised: str) -> tuple[tuple[
     norm = _line(picture, run(picture))
     if norm is None:
         raise GraphError(
-            f"expected (pixel - mean) / std of {image} at {normalised}, the same for all channels, "
-            "got something else"
+            f"expected (pixel - mean) / std of {image} at {normalised}, the same for all channels, got something else"
         )
     return crop_hw, norm
 

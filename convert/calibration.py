@@ -153,7 +153,12 @@ def normalised(pixels: Pixels, norm: Normalisation) -> NDArray[np.float32]:
     return ((pixels.astype(np.float32) - np.float32(norm.mean)) / np.float32(norm.std))[None]
 
 
-def tensors(samples: list[Sample], norm: Normalisation, track: Track = silent) -> Iterator[NDArray[np.float32]]:
-    """Calibration input, one tensor at a time."""
-    for sample in track(samples, "calibrating", len(samples)):
-        yield normalised(sample.pixels, norm)
+class Tensors:
+    """Calibration input, float32 (1, H, W, 3), one tensor at a time and as often as it is gone through."""
+
+    def __init__(self, samples: list[Sample], norm: Normalisation, track: Track = silent) -> None:
+        self._samples, self._norm, self._track = samples, norm, track
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        for sample in self._track(self._samples, "calibrating", len(self._samples)):
+            yield normalised(sample.pixels, self._norm)

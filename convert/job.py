@@ -14,8 +14,9 @@ from convert import anatomy as anatomies
 from convert import graph as graphs
 from convert import surgery, tflite
 from convert.anatomy import Anatomy
-from convert.calibration import Samples, collect, tensors
+from convert.calibration import Samples, Tensors, collect
 from convert.models import FrozenGraph
+from convert.quantize import Range
 from convert.recipes import Recipe
 from convert.tensorflow import tf
 from convert.verify import Verdict, refer, verify
@@ -25,6 +26,7 @@ from edge.classes import ClassSet, guess
 from edge.engine import open_engine
 from edge.errors import UsageError
 from edge.files import write_whole
+from edge.preprocess import Normalisation
 from edge.progress import Track, silent
 
 
@@ -83,7 +85,8 @@ def run(
         tflite.save(network, job.input_hw, Path(folder))
         for recipe in job.recipes:
             start = time.perf_counter()
-            model = tflite.convert(Path(folder), recipe, tensors(samples.calibration, anatomy.norm, track))
+            frames = Tensors(samples.calibration, anatomy.norm, track)
+            model = tflite.convert(Path(folder), recipe, frames, pixel_range(anatomy.norm))
             seconds = time.perf_counter() - start
             engine = open_engine(model, recipe.name)
             verdict = verify(
@@ -98,6 +101,11 @@ def run(
                 write_whole(path, data)
             outcomes.append(outcome)
     return outcomes
+
+
+def pixel_range(norm: Normalisation) -> Range:
+    """What a normalised picture can hold."""
+    return Range((0 - norm.mean) / norm.std, (255 - norm.mean) / norm.std)
 
 
 def describe(frozen: FrozenGraph, anatomy: Anatomy, body: surgery.Body) -> str:
@@ -128,7 +136,11 @@ def make_card(
         },
         "calibration": {"seed": frames["seed"], "frames": frames["calibration"]} if recipe.calibrated else None,
         "verification": {"held_out": frames["held_out"], **verdict.as_dict()},
-        "versions": {"roadlite": _version("roadlite"), "tensorflow": tf.__version__},
+        "versions": {
+            "roadlite": _version("roadlite"),
+            "tensorflow": tf.__version__,
+            "litert-quantizer": _version("litert-quantizer"),
+        },
     }
     return Card(
         frozen.name, recipe.name, body.input_hw, body.output_stride, anatomy.norm, "logits", classes, provenance

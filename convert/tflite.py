@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.graph import first_line, load
-from convert.recipes import Recipe
+from convert.quantize import Range, measure_ranges, quantize
+from convert.recipes import RECIPES, Recipe
 from convert.surgery import Body
 from convert.tensorflow import tf
 from edge.errors import ConversionError
 
 Network = Any  # a tf.function: float32 (1, H, W, 3) -> float32 (1, h, w, classes)
+DEEPLAB_RANGE = Range(-1.0, 1.0)  # of the normalised picture
 LARGE = 1024  # elements; smaller kernels may stay in float
 WEIGHTED = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})  # operators whose second input is a kernel
 
@@ -35,11 +37,24 @@ def save(network: Network, input_hw: tuple[int, int], folder: Path) -> None:
     tf.saved_model.save(module, str(folder), signatures={"serving_default": module.serve})
 
 
-def convert(saved_model: Path, recipe: Recipe, samples: Iterable[NDArray[np.float32]]) -> bytes:
-    """The SavedModel as a .tflite flatbuffer. `samples` (1, H, W, 3), normalised, calibrate int8.
+def convert(
+    saved_model: Path, recipe: Recipe, samples: Iterable[NDArray[np.float32]], input_range: Range = DEEPLAB_RANGE
+) -> bytes:  # fmt: skip
+    """The SavedModel as a .tflite flatbuffer. `samples` (1, H, W, 3), normalised, calibrate int8 and are gone
+    through more than once where the activations of a network do not fit in memory together.
 
     Raises ConversionError when the converter fails or breaks the recipe's promise.
     """
+    if recipe.calibrated:
+        model = _convert(saved_model, RECIPES["float32"])
+        model = quantize(model, measure_ranges(model, samples, input_range))
+    else:
+        model = _convert(saved_model, recipe)
+    check_promise(model, recipe)
+    return model
+
+
+def _convert(saved_model: Path, recipe: Recipe) -> bytes:
     from tensorflow.lite.python.convert_phase import ConverterError
 
     converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model))
@@ -47,15 +62,10 @@ def convert(saved_model: Path, recipe: Recipe, samples: Iterable[NDArray[np.floa
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if recipe.weights == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if recipe.calibrated:
-        converter.representative_dataset = lambda: ({"image": sample} for sample in samples)
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.inference_input_type = converter.inference_output_type = tf.int8
     try:
         model: bytes = converter.convert()
     except (ConverterError, ValueError, RuntimeError, tf.errors.OpError) as exc:
         raise ConversionError(f"{recipe.name}: TensorFlow Lite's converter failed: {first_line(exc)}") from exc
-    check_promise(model, recipe)
     return model
 
 

@@ -44,7 +44,7 @@ class Renderer:
         self._classes, self._view, self._alpha = classes, view, alpha
         self._legend, self._hud = legend, hud
         self._table = classes.table().reshape(256, 1, 3)
-        self._bare = (~self._table.any(axis=(1, 2))).view(np.uint8)  # by id: 1 where there is nothing to paint
+        self._bare = np.all(self._table == 0, axis=(1, 2)).astype(np.uint8)  # by id: 1 where there is nothing to paint
         self._names = [printable(name) for name in classes.names]
 
     def __call__(self, pixels: Pixels, ids: Ids, hud_line: str = "") -> Pixels:

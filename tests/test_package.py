@@ -57,6 +57,7 @@ def test_wheel_runs_without_tensorflow(wheel: Path, int8_model: Path, tmp_path: 
     assert out.stat().st_size > 10_000
     for name in ("compare-models", "inspect-model", "convert-model"):
         subprocess.run([programs / name, "--help"], check=True, capture_output=True)
-    converted = subprocess.run([programs / "convert-model", "--model", "demo"], capture_output=True, text=True, check=False)
+    convert = [programs / "convert-model", "--model", "demo"]
+    converted = subprocess.run(convert, capture_output=True, text=True, check=False)
     assert converted.returncode == 1
     assert 'pip install "roadlite[convert]"' in converted.stderr

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from convert import calibration
-from convert.calibration import Samples, collect, evenly, tensors
+from convert.calibration import Samples, Tensors, collect, evenly
 from edge.data import Frame, SourceInfo, TensorSpec
 from edge.errors import SinkError, SourceError
 from edge.preprocess import DEEPLAB, Preprocess, resize
@@ -143,7 +143,7 @@ def test_pixels_are_those_of_the_runtime_and_verification_keeps_its_size(drives:
     frame = list(drives["a"])[sample.index].pixels
     np.testing.assert_array_equal(sample.pixels, resize(frame, HW))
     runtime = Preprocess(TensorSpec("image", (1, *HW, 3), np.dtype(np.float32), 0.0, 0), DEEPLAB)
-    np.testing.assert_array_equal(list(tensors(samples.calibration, DEEPLAB))[-1], runtime(frame))
+    np.testing.assert_array_equal(list(Tensors(samples.calibration, DEEPLAB))[-1], runtime(frame))
 
 
 def test_memory_does_not_grow_with_the_number_of_calibration_frames(drives: dict[str, Drive]) -> None:
@@ -151,7 +151,7 @@ def test_memory_does_not_grow_with_the_number_of_calibration_frames(drives: dict
     tracemalloc.start()
     try:
         samples = collect(["a"], (257, 513), calibrate=300, verify=10)  # 119 MB of pixels
-        total = sum(float(x.sum()) for x in tensors(samples.calibration, DEEPLAB))
+        total = sum(float(x.sum()) for x in Tensors(samples.calibration, DEEPLAB))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
