@@ -15,6 +15,7 @@ from convert import graph as graphs
 from convert import surgery, tflite
 from convert.anatomy import Anatomy
 from convert.calibration import Samples, Tensors, collect
+from convert.forms import for_integers
 from convert.models import FrozenGraph
 from convert.quantize import Range
 from convert.recipes import Recipe
@@ -82,11 +83,13 @@ def run(
     references = refer(graph, anatomy, network, job.input_hw, samples.held_out, track)
     outcomes = []
     with tempfile.TemporaryDirectory(prefix="roadlite-") as folder:
-        tflite.save(network, job.input_hw, Path(folder))
+        for activations in {recipe.activations for recipe in job.recipes}:
+            form = network if activations == "float32" else tflite.as_function(for_integers(body))
+            tflite.save(form, job.input_hw, Path(folder, activations))
         for recipe in job.recipes:
             start = time.perf_counter()
             frames = Tensors(samples.calibration, anatomy.norm, track)
-            model = tflite.convert(Path(folder), recipe, frames, pixel_range(anatomy.norm))
+            model = tflite.convert(Path(folder, recipe.activations), recipe, frames, pixel_range(anatomy.norm))
             seconds = time.perf_counter() - start
             engine = open_engine(model, recipe.name)
             verdict = verify(

@@ -238,9 +238,29 @@ def _coarsen(nodes: Nodes, anatomy: Anatomy) -> None:
     if not before:
         raise GraphError(f"{first.name}: no convolution in front of it could take the stride")
     before[-1].attr["strides"].list.i[:] = [1, 2, 2, 1]
+    _shrink_around(nodes, before[-1].name, order)
     for i in atrous:
         rate = _rate(convolutions[i]) // 2
         convolutions[i].attr["dilations"].list.i[:] = [1, rate, rate, 1]
+
+
+def _shrink_around(nodes: Nodes, strided: str, order: list[str]) -> None:
+    """Where the output of a convolution that got a stride meets a tensor that went around it, as in a residual
+    unit with a convolution on its shortcut, that convolution gets the stride too.
+    """
+    behind = {strided}
+    for name in order[order.index(strided) + 1 :]:
+        sources = [i for i in inputs(nodes[name]) if nodes[i].op != "Const"]
+        if behind.isdisjoint(sources):
+            continue
+        behind.add(name)
+        for around in (i for i in sources if i not in behind):
+            conv = nodes[around]
+            while conv.op not in CONVOLUTIONS and inputs(conv):
+                conv = nodes[inputs(conv)[0]]
+            if conv.op != "Conv2D" or _kernel_hw(nodes, conv) != (1, 1):
+                raise GraphError(f"{name}: what goes around {strided} has no 1x1 convolution to take the stride")
+            conv.attr["strides"].list.i[:] = [1, 2, 2, 1]
 
 
 def _kernel_hw(nodes: Nodes, conv: NodeDef) -> HW:
