@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -48,29 +48,29 @@ class InterpreterEngine:
         module = _import(runtime)
         self.runtime, self.threads = runtime, threads
         try:
+            _check_subgraphs(model)
             self._interpreter = module.Interpreter(model_content=model, num_threads=threads)
             self._interpreter.allocate_tensors()
+            inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         except (ValueError, RuntimeError) as exc:
             raise ModelError(f"{where}: {runtime} cannot load it as a .tflite model ({_line(exc)})") from exc
         self._where = where
-        self.input, self._input_index = _only(self._interpreter.get_input_details(), where, "input")
-        if not _is_fixed(self._interpreter.get_input_details()):
-            raise ModelError(f"{where}: its input has no fixed size; convert it with one")
-        if not _is_fixed(self._interpreter.get_output_details()):
-            self._run(np.zeros(self.input.shape, self.input.dtype))  # only then is the output's shape known
-        self.output, self._output_index = _only(self._interpreter.get_output_details(), where, "output")
+        self.input, self._input_index = _only(inputs, where, "input")
+        self.output, self._output_index = _only(outputs, where, "output")
+        if not _is_fixed(inputs[0]):
+            raise ModelError(f"{where}: its input has no fixed size {self.input.shape}; convert it with one")
+        if not _is_fixed(outputs[0]):  # its shape is known after a run
+            found = self.invoke(np.zeros(self.input.shape, self.input.dtype))
+            self.output = replace(self.output, shape=found.shape)
 
     def invoke(self, x: NDArray[Any]) -> NDArray[Any]:
-        self._run(x)
-        output: NDArray[Any] = self._interpreter.get_tensor(self._output_index)
-        return output
-
-    def _run(self, x: NDArray[Any]) -> None:
         try:
             self._interpreter.set_tensor(self._input_index, x)
             self._interpreter.invoke()
+            output: NDArray[Any] = self._interpreter.get_tensor(self._output_index)
         except (ValueError, RuntimeError) as exc:
             raise ModelError(f"{self._where}: {self.runtime} cannot run it ({_line(exc)})") from exc
+        return output
 
     def partitions(self) -> Partitions:
         return count_partitions(self._interpreter._get_ops_details())
@@ -158,9 +158,33 @@ def _only(details: list[dict[str, Any]], where: str, what: str) -> tuple[TensorS
     return TensorSpec(detail["name"], shape, np.dtype(detail["dtype"]), float(scale), int(zero_point)), detail["index"]
 
 
-def _is_fixed(details: list[dict[str, Any]]) -> bool:
-    """Whether all sizes are known; a free batch size counts as 1."""
-    return not any(-1 in detail["shape_signature"][1:] for detail in details)
+def _is_fixed(detail: dict[str, Any]) -> bool:
+    """Whether all sizes are known; a free batch size counts as 1. Runtimes crash on pictures without pixels."""
+    return all(n > 0 for n in (*detail["shape"], *detail["shape_signature"][1:]))
+
+
+def _check_subgraphs(model: bytes) -> None:
+    """Runtimes verify a model, then crash where a subgraph has no list of tensors. Raises ValueError.
+
+    Table layout: https://flatbuffers.dev/internals/; fields: Model.subgraphs is 2, SubGraph.tensors 0.
+    """
+
+    def field(table: int, index: int) -> int:
+        """Position of a table's field; 0 where it is not there."""
+        vtable = table - int.from_bytes(model[table : table + 4], "little", signed=True)
+        size = int.from_bytes(model[vtable : vtable + 2], "little")
+        at = 4 + 2 * index
+        offset = int.from_bytes(model[vtable + at : vtable + at + 2], "little") if at < size else 0
+        return table + offset if offset else 0
+
+    def follow(position: int) -> int:
+        return position + int.from_bytes(model[position : position + 4], "little")
+
+    graphs = follow(field(follow(0), 2))
+    first = graphs + 4
+    for position in range(first, min(first + 4 * int.from_bytes(model[graphs:first], "little"), len(model)), 4):
+        if not field(follow(position), 0):
+            raise ValueError("a subgraph has no tensors")
 
 
 def default_threads() -> int:

@@ -16,8 +16,10 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     Raises SinkError, naming `path`, for whatever the file system refuses.
     """
-    part = path.with_name(path.name + ".part")
+    part = path.parent / f"{path.name}.{os.getpid()}.part"  # two processes may write the same file
     try:
+        if path.exists() and not path.is_file():  # a folder, or a device, which renaming would replace
+            raise SinkError(f"{path}: cannot be written (it is there and no regular file)")
         yield part
         os.replace(part, path)
     except OSError as exc:
