@@ -99,11 +99,13 @@ def test_training_learns_saves_and_goes_on(tmp_path: Path, monkeypatch: pytest.M
 
     first = trainer()
     assert not first.resume()
+    first.history.append("from step 0: a command")
     first.run(Recipe(0, 4), 20, lines.append, save_every=10)
     losses = [float(line.split("loss ")[1].split()[0]) for line in lines]
     assert 0 < losses[1] < 0.7 * losses[0]
     second = trainer()
     assert second.resume()
+    assert second.history == ["from step 0: a command"]
     for name, value in first.network.weights().items():
         np.testing.assert_array_equal(value, second.network.weights()[name])
     second.run(Recipe(0, 4), 20, lines.append)
