@@ -47,7 +47,7 @@ def full_size_graph() -> bytes:
 def to_int8(graph: bytes, stride: int, folder: Path) -> Path:
     frozen = FrozenGraph("mobilenetv2", graph, "random weights", "built for the benchmark")
     recipes = [RECIPES["int8"]]
-    job = jobs.Job(recipes, (513, 1025), stride, folder, ["demo"], 4, 1, 0.0, CITYSCAPES)
+    job = jobs.Job(recipes, (513, 1025), str(stride), folder, ["demo"], 4, 1, 0.0, CITYSCAPES)
     return jobs.run(frozen, job)[0].path
 
 

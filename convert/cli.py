@@ -30,8 +30,9 @@ def build_parser() -> Parser:
     made.add_argument("--quantize", default="int8", metavar="RECIPE,...", help=f"any of {','.join(RECIPES)}")
     made.add_argument("--input-size", default="513x1025", metavar="HxW", help="height and width of the model's input")
     made.add_argument(
-        "--output-stride", default="16", choices=["8", "16", "32", "keep"],
-        help="16 is what the published accuracies are measured at and 3 times cheaper than 8; keep leaves the graph's",
+        "--output-stride", default="auto", choices=["auto", "8", "16", "32", "keep"],
+        help="auto: 16, which published accuracies are measured at and which costs a third of 8, or the graph's "
+        "where that is coarser; keep: the graph's",
     )  # fmt: skip
     made.add_argument(
         "--calibrate", action="append", metavar="PATH",
@@ -70,10 +71,9 @@ def convert(options: argparse.Namespace) -> int:
 
     from convert import job as jobs  # brings TensorFlow
 
-    stride = None if options.output_stride == "keep" else int(options.output_stride)
     job = jobs.Job(
-        recipes, input_hw, stride, options.output_dir, options.calibrate or ["demo"], options.calibration_frames,
-        options.verification_frames, options.min_agreement, classes,
+        recipes, input_hw, options.output_stride, options.output_dir, options.calibrate or ["demo"],
+        options.calibration_frames, options.verification_frames, options.min_agreement, classes,
     )  # fmt: skip
     outcomes = jobs.run(frozen, job, bars, say)
     report(outcomes, as_json=options.json)

@@ -37,7 +37,7 @@ class Job:
 
     recipes: list[Recipe]
     input_hw: tuple[int, int]
-    output_stride: int | None  # None keeps the graph's
+    output_stride: str  # 8, 16, 32, keep (the graph's), or auto: 16, the graph's where that is coarser
     output_dir: Path
     calibrate: list[str]  # sources of frames
     calibration_frames: int
@@ -74,7 +74,7 @@ def run(
     classes = job.classes or guess(anatomy.classes)
     if len(classes) != anatomy.classes:
         raise UsageError(f"{frozen.name} has {anatomy.classes} classes, the label set {len(classes)}; see --labels")
-    body = surgery.retarget(graph, anatomy, job.input_hw, job.output_stride)
+    body = surgery.retarget(graph, anatomy, job.input_hw, stride_for(job.output_stride, anatomy))
     notice(describe(frozen, anatomy, body))
     network = tflite.as_function(body)
     samples = collect(
@@ -104,6 +104,13 @@ def run(
                 write_whole(path, data)
             outcomes.append(outcome)
     return outcomes
+
+
+def stride_for(wanted: str, anatomy: Anatomy) -> int:
+    """The output stride a job's wish comes to for a graph."""
+    if wanted in ("auto", "keep"):
+        return max(16, anatomy.output_stride) if wanted == "auto" else anatomy.output_stride
+    return int(wanted)
 
 
 def pixel_range(norm: Normalisation) -> Range:

@@ -61,7 +61,7 @@ def retarget(graph: GraphDef, anatomy: Anatomy, input_hw: HW, output_stride: int
     _drop_identities(nodes)
     _fuse_atrous(nodes)
     baked = shapes(_pack(nodes, body), anatomy.normalised, (1, *anatomy.crop_hw, 3))
-    _retarget_pools(nodes, baked)
+    _retarget_pools(nodes, baked, anatomy, input_hw, stride)
     _retarget_resizes(nodes, anatomy, input_hw, stride)
     _change_stride(nodes, anatomy, stride)
     _plain_adds(nodes)
@@ -168,21 +168,47 @@ def _rate(conv: NodeDef) -> int:
     return int(conv.attr["dilations"].list.i[1]) if "dilations" in conv.attr else 1
 
 
-def _retarget_pools(nodes: Nodes, baked: dict[str, tuple[int | None, ...]]) -> None:
-    """An average pool over the whole feature map becomes a mean, which has no size."""
+def _retarget_pools(
+    nodes: Nodes, baked: dict[str, tuple[int | None, ...]], anatomy: Anatomy, input_hw: HW, stride: int
+) -> None:  # fmt: skip
+    """An average pool over the whole feature map becomes a mean, which has no size.
+
+    One over large windows, as MobileNetV3's head has, was built for a region of the picture: its windows keep
+    that region and its steps stay as they are, which is what the exporter does at another size and stride.
+    """
     for node in [n for n in nodes.values() if n.op == "AvgPool"]:
         kernel, size = tuple(node.attr["ksize"].list.i[1:3]), baked[inputs(node)[0]][1:3]
-        if kernel != size or baked[node.name][1:3] != (1, 1):
-            raise GraphError(
-                f"{node.name}: cannot be re-targeted: expected an average over the whole map of "
-                f"{size[0]}x{size[1]}, got one over windows of {kernel[0]}x{kernel[1]}"
-            )
-        axes = _set_constant(nodes, f"{node.name}/axes", np.array([1, 2], np.int32))
-        mean = tf.compat.v1.NodeDef(name=node.name, op="Mean", input=[node.input[0], axes])
-        mean.attr["T"].type = tf.float32.as_datatype_enum
-        mean.attr["Tidx"].type = tf.int32.as_datatype_enum
-        mean.attr["keep_dims"].b = True
-        nodes[node.name] = mean
+        if kernel == size and baked[node.name][1:3] == (1, 1):
+            _to_mean(nodes, node)
+        else:
+            _move_windows(node, size, anatomy, input_hw, stride)
+
+
+def _to_mean(nodes: Nodes, pool: NodeDef) -> None:
+    axes = _set_constant(nodes, f"{pool.name}/axes", np.array([1, 2], np.int32))
+    mean = tf.compat.v1.NodeDef(name=pool.name, op="Mean", input=[pool.input[0], axes])
+    mean.attr["T"].type = tf.float32.as_datatype_enum
+    mean.attr["Tidx"].type = tf.int32.as_datatype_enum
+    mean.attr["keep_dims"].b = True
+    nodes[pool.name] = mean
+
+
+def _move_windows(pool: NodeDef, size: tuple[int | None, ...], anatomy: Anatomy, input_hw: HW, stride: int) -> None:
+    region = [(k - 1) * anatomy.output_stride + 1 for k in pool.attr["ksize"].list.i[1:3]]
+    whole_steps = all((n - 1) % stride == 0 for n in region)
+    deepest = tuple((n - 1) // anatomy.output_stride + 1 for n in anatomy.crop_hw)
+    if size != deepest or not whole_steps or pool.attr["padding"].s != b"VALID":
+        raise GraphError(
+            f"{pool.name}: cannot be re-targeted: expected an average over the whole map of {size[0]}x{size[1]} or "
+            f"over regions of the picture, got {pool.attr['padding'].s.decode()} windows of "
+            f"{'x'.join(map(str, pool.attr['ksize'].list.i[1:3]))}"
+        )
+    if any(n < r for n, r in zip(input_hw, region, strict=True)):
+        raise GraphError(
+            f"{pool.name}: cannot be re-targeted: it averages over regions of {region[0]}x{region[1]}; "
+            f"the input must be at least that large, {input_hw[0]}x{input_hw[1]} is not"
+        )
+    pool.attr["ksize"].list.i[1:3] = [(n - 1) // stride + 1 for n in region]
 
 
 def _retarget_resizes(nodes: Nodes, anatomy: Anatomy, input_hw: HW, stride: int) -> None:
@@ -246,11 +272,12 @@ def _coarsen(nodes: Nodes, anatomy: Anatomy) -> None:
 
 def _shrink_around(nodes: Nodes, strided: str, order: list[str]) -> None:
     """Where the output of a convolution that got a stride meets a tensor that went around it, as in a residual
-    unit with a convolution on its shortcut, that convolution gets the stride too.
+    unit with a convolution on its shortcut, that convolution gets the stride too. What has been resized has a
+    size of its own (it is not in `order`).
     """
     behind = {strided}
     for name in order[order.index(strided) + 1 :]:
-        sources = [i for i in inputs(nodes[name]) if nodes[i].op != "Const"]
+        sources = [i for i in inputs(nodes[name]) if i in order]
         if behind.isdisjoint(sources):
             continue
         behind.add(name)

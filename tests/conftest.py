@@ -72,7 +72,7 @@ def _models(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     data = demo.read_bytes() if trained else request.getfixturevalue("random_graph")
     frames = "demo" if trained else str(request.getfixturevalue("pictures"))
     job = Job(
-        parse_recipes("float32,int8"), (65, 129), 16, tmp_path_factory.mktemp("models"), calibrate=[frames],
+        parse_recipes("float32,int8"), (65, 129), "auto", tmp_path_factory.mktemp("models"), calibrate=[frames],
         calibration_frames=8, verification_frames=4, min_agreement=0.0, classes=None,
     )  # fmt: skip
     outcomes = run(FrozenGraph("test", data, sha256(data).hexdigest(), "test"), job)

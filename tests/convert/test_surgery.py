@@ -5,7 +5,7 @@ from pathlib import Path
 
 import nets
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from convert.anatomy import discover
@@ -32,7 +32,10 @@ def test_baked_size_and_stride_give_the_stock_logits(stride: int, batch_norm: st
     same_as_native(graph, graph, (65, 97), stride)
 
 
-@settings(max_examples=8, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=8, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck),
+    phases=[Phase.generate],  # looking for a simpler failure would take minutes
+)  # fmt: skip
 @given(
     width=st.sampled_from([0.25, 0.4]), baked=st.sampled_from([8, 16]), double=st.sampled_from([1, 2]),
     crop=st.tuples(st.integers(1, 4), st.integers(1, 4)), new=st.tuples(st.integers(1, 4), st.integers(1, 4)),
@@ -83,7 +86,7 @@ def test_stride_that_the_weights_do_not_allow_is_refused() -> None:
         retarget(graph, anatomy, (65, 65), 64)
 
 
-def refusal(change: Callable[[GraphDef], None], input_hw: tuple[int, int] = (65, 65), stride: int = 8) -> str:
+def refusal(change: Callable[[GraphDef], object], input_hw: tuple[int, int] = (65, 65), stride: int = 8) -> str:
     graph = nets.net()
     change(graph)
     anatomy = discover(graph, "net.pb")
@@ -99,15 +102,29 @@ def whole_map_pool_that_slides(graph: GraphDef) -> None:
     node.attr["padding"].s = b"SAME"
 
 
-def test_pools_over_less_than_the_map_are_refused() -> None:
-    def smaller(graph: GraphDef) -> None:
-        node = nets.node(graph, "AvgPool2D/AvgPool")
-        node.attr["ksize"].list.i[:] = [1, 4, 7, 1]
+def windows(graph: GraphDef, kernel: tuple[int, int] = (3, 5)) -> GraphDef:
+    """A pool over 3x5 of the 5x7 map, 17x33 pixels, as MobileNetV3's head has one over a part of its map."""
+    node = nets.node(graph, "AvgPool2D/AvgPool")
+    node.attr["ksize"].list.i[:] = [1, *kernel, 1]
+    node.attr["strides"].list.i[:] = [1, 1, 2, 1]
+    return graph
 
-    message = refusal(smaller)
+
+@pytest.mark.parametrize(
+    ("size", "stride", "kernel"), [((33, 49), 8, (3, 5)), ((65, 97), 8, (3, 5)), ((97, 65), 16, (2, 3))]
+)
+def test_windows_keep_the_region_they_average_over(
+    size: tuple[int, int], stride: int, kernel: tuple[int, int]
+) -> None:  # fmt: skip
+    same_as_native(windows(nets.net()), windows(nets.net(size, stride), kernel), size, stride)
+
+
+def test_pools_that_cannot_move_are_refused() -> None:
+    message = refusal(windows, (17, 17))
     assert "AvgPool2D/AvgPool: cannot be re-targeted" in message
-    assert "5x7, got one over windows of 4x7" in message
-    assert "AvgPool2D/AvgPool: cannot be re-targeted" in refusal(whole_map_pool_that_slides)
+    assert "at least that large" in message
+    assert "got SAME windows of 5x7" in refusal(whole_map_pool_that_slides)
+    assert "got VALID windows of 3x5" in refusal(windows, (65, 65), 32)
 
 
 def test_resizes_that_do_not_follow_the_stride_are_refused() -> None:
