@@ -78,7 +78,7 @@ class InterpreterEngine:
     def operators(self) -> Counter[str]:
         """How often each operator occurs, before a delegate took it."""
         names = (op["op_name"] for op in self._interpreter._get_ops_details())
-        return Counter(name for name in names if "DELEGATE" not in name.upper())
+        return Counter(name for name in names if not _is_delegate(name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +95,7 @@ def count_partitions(ops: list[dict[str, Any]]) -> Partitions:
     A delegate node names only the tensors at its border: what it replaced is found by walking back from its
     outputs to its inputs.
     """
-    delegates = [op for op in ops if "DELEGATE" in op["op_name"].upper()]
-    plain = [op for op in ops if op not in delegates]
+    delegates, plain = ([op for op in ops if _is_delegate(op["op_name"]) is wanted] for wanted in (True, False))
     maker = {int(tensor): i for i, op in enumerate(plain) for tensor in op["outputs"]}
     covered: set[int] = set()
     for delegate in delegates:
@@ -109,6 +108,10 @@ def count_partitions(ops: list[dict[str, Any]]) -> Partitions:
             covered.add(maker[tensor])
             todo.extend(int(t) for t in plain[maker[tensor]]["inputs"])
     return Partitions(len(delegates), len(plain) - len(covered))
+
+
+def _is_delegate(operator: str) -> bool:
+    return "DELEGATE" in operator.upper()
 
 
 def open_engine(model: bytes, where: str, *, runtime: str = "auto", threads: int | None = None) -> InterpreterEngine:

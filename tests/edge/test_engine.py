@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge.engine import RUNTIMES, Partitions, count_partitions, default_threads, open_engine
+from edge.errors import ModelError, RuntimeMissing, UsageError
+
+Tiny = Callable[..., bytes]
+
+
+def refusal(model: bytes, **options: Any) -> str:
+    with pytest.raises(ModelError) as caught:
+        open_engine(model, "x.tflite", **options)
+    message = str(caught.value)
+    assert message.startswith("x.tflite: ")
+    assert "\n" not in message
+    assert len(message) < 400
+    return message
+
+
+def test_tensors_come_with_shape_dtype_and_quantization(tiny_model: Tiny) -> None:
+    engine = open_engine(tiny_model("int8", scale=1 / 127.5, zero_point=-1), "x")
+    assert (engine.input.name, engine.input.shape, engine.input.dtype) == ("picture", (1, 9, 17, 3), np.dtype("int8"))
+    assert engine.input.scale == pytest.approx(1 / 127.5)
+    assert (engine.input.zero_point, engine.output.shape) == (-1, (1, 5, 9, 3))
+
+
+def test_every_invoke_returns_an_array_of_its_own(tiny_model: Tiny) -> None:
+    engine = open_engine(tiny_model(), "x")
+    x = np.random.default_rng(0).random((1, 9, 17, 3)).astype(np.float32)
+    first = engine.invoke(x)
+    kept = first.copy()
+    engine.invoke(np.zeros_like(x))
+    assert np.array_equal(first, kept)
+    assert np.allclose(first, x[:, ::2, ::2])
+
+
+def test_an_output_whose_size_shows_only_when_it_runs(tiny_model: Tiny) -> None:
+    assert open_engine(tiny_model(output="free"), "x").output.shape == (1, 5, 9, 3)
+
+
+def test_an_input_without_a_fixed_size_is_refused(tiny_model: Tiny) -> None:
+    assert "no fixed size" in refusal(tiny_model(free_input=True))
+
+
+def test_two_outputs_are_refused_by_name(tiny_model: Tiny) -> None:
+    assert "expected one output tensor, got 2 (scores, labels)" in refusal(tiny_model(output="both"))
+
+
+@pytest.mark.parametrize("model", [b"", b"TFL3", b"\x1c\0\0\0TFL3", bytes(5000), b"not a model\n" * 99, b"\xff" * 999])
+def test_garbage_is_refused(model: bytes) -> None:
+    refusal(model)
+
+
+def test_a_truncated_model_is_refused(tiny_model: Tiny) -> None:
+    whole = tiny_model()
+    for end in range(0, len(whole) - 8, 8):
+        refusal(whole[:end])
+
+
+@pytest.mark.parametrize("x", [np.zeros((1, 9, 16, 3), np.float32), np.zeros((1, 9, 17, 3), np.float64)])
+def test_what_the_runtime_refuses_to_run_is_a_model_error(tiny_model: Tiny, x: np.ndarray) -> None:
+    with pytest.raises(ModelError, match=r"x\.tflite: litert cannot run it"):
+        open_engine(tiny_model(), "x.tflite").invoke(x)
+
+
+CHILD = """
+import resource, sys
+import numpy as np
+from edge.engine import open_engine
+from edge.errors import ModelError
+from edge.preprocess import DEEPLAB
+from edge.segmenter import describe
+
+resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+whole = sys.stdin.buffer.read()
+step, tail = int(sys.argv[1]), int(sys.argv[2])
+chance = np.random.default_rng(0)
+for at in range(max(len(whole) - tail, 0), len(whole), step):
+    for value in (0, 255, int(chance.integers(256))):
+        print(at, value, flush=True)
+        data = bytearray(whole)
+        data[at] = value
+        try:
+            engine = open_engine(bytes(data), "x", runtime="litert", threads=1)
+            describe(engine.input, engine.output, None, "x", DEEPLAB)
+        except ModelError:
+            pass
+print("done")
+"""
+
+
+def load_damaged(model: bytes, step: int, tail: int) -> None:
+    """In a process of its own: a crash of native code takes no other test along."""
+    command = [sys.executable, "-c", CHILD, str(step), str(tail)]
+    done = subprocess.run(command, input=model, capture_output=True, check=False, timeout=300)
+    last = done.stdout.decode().splitlines()[-1:]
+    assert (done.returncode, last) == (0, ["done"]), done.stderr.decode()[-2000:]
+
+
+def test_no_damaged_byte_crashes_the_loader(tiny_model: Tiny) -> None:
+    load_damaged(tiny_model("int8", scale=1 / 127.5, zero_point=-1), 1, 1 << 20)
+
+
+@pytest.mark.tensorflow
+def test_no_damaged_byte_of_a_network_crashes_the_loader(int8_model: Path) -> None:
+    load_damaged(int8_model.read_bytes(), 331, 60_000)  # the structure stands behind the weights
+
+
+def test_graphs_without_tensors_are_refused_before_the_runtime_crashes(tiny_model: Tiny) -> None:
+    assert "no tensors" in refusal(tiny_model(output="nothing"))
+
+
+def test_an_unknown_runtime_is_a_usage_error(tiny_model: Tiny) -> None:
+    with pytest.raises(UsageError, match="expected one of auto, litert"):
+        open_engine(tiny_model(), "x", runtime="onnx")
+
+
+@pytest.mark.parametrize("threads", [-1, 0, 65, 10**9])
+def test_absurd_numbers_of_threads_are_refused(tiny_model: Tiny, threads: int) -> None:
+    with pytest.raises(UsageError, match="1 to 64 threads"):
+        open_engine(tiny_model(), "x", threads=threads)
+
+
+def test_threads_default_to_the_cores_but_four_at_most(tiny_model: Tiny) -> None:
+    assert open_engine(tiny_model(), "x").threads == default_threads()
+    assert 1 <= default_threads() <= 4
+    assert open_engine(tiny_model(), "x", threads=3).threads == 3
+
+
+@pytest.fixture
+def missing(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Exception]], None]:
+    """Makes imports of runtimes fail."""
+    real = importlib.import_module
+
+    def install(failures: dict[str, Exception]) -> None:
+        def import_module(name: str) -> Any:
+            for part, failure in failures.items():
+                if name.startswith(part):
+                    raise failure
+            return real(name)
+
+        monkeypatch.setattr(importlib, "import_module", import_module)
+
+    return install
+
+
+def test_when_no_runtime_is_there_one_error_lists_every_reason_and_the_cure(
+    tiny_model: Tiny, missing: Callable[[dict[str, Exception]], None]
+) -> None:
+    missing({
+        "ai_edge_litert": ImportError("libfoo.so:\n  not found"), "tflite_runtime": AttributeError("_ARRAY_API"),
+        "tensorflow": TypeError("Descriptors cannot be created directly"),
+    })  # fmt: skip
+    with pytest.raises(RuntimeMissing) as caught:
+        open_engine(tiny_model(), "x")
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in ("libfoo.so: not found", "_ARRAY_API", "Descriptors", "pip install ai-edge-litert", *RUNTIMES[1:]):
+        assert part in message
+
+
+def test_auto_takes_the_next_runtime_and_says_which(
+    tiny_model: Tiny, missing: Callable[[dict[str, Exception]], None]
+) -> None:
+    assert open_engine(tiny_model(), "x").runtime == "litert"
+    module = importlib.import_module("ai_edge_litert.interpreter")
+    missing({"ai_edge_litert": ImportError("gone")})
+    sys.modules["tflite_runtime.interpreter"] = module
+    try:
+        assert open_engine(tiny_model(), "x").runtime == "tflite-runtime"
+    finally:
+        del sys.modules["tflite_runtime.interpreter"]
+
+
+def test_a_runtime_asked_for_by_name_is_not_replaced(
+    tiny_model: Tiny, missing: Callable[[dict[str, Exception]], None]
+) -> None:
+    missing({"ai_edge_litert": ImportError("gone")})
+    with pytest.raises(RuntimeMissing, match="litert cannot be imported"):
+        open_engine(tiny_model(), "x", runtime="litert")
+
+
+def op(name: str, inputs: list[int], outputs: list[int]) -> dict[str, Any]:
+    return {"op_name": name, "inputs": np.array(inputs), "outputs": np.array(outputs)}
+
+
+CHAIN = [op("CONV_2D", [0, 9], [1]), op("RELU", [1], [2]), op("CONV_2D", [2, 8], [3]), op("ADD", [3, 1], [4])]
+
+
+@pytest.mark.parametrize(
+    ("ops", "expected"),
+    [
+        ([], Partitions(0, 0)),
+        (CHAIN, Partitions(0, 4)),
+        ([*CHAIN, op("TfLiteXNNPackDelegate", [0, 9, 8], [4])], Partitions(1, 0)),
+        ([*CHAIN, op("DELEGATE", [0, 9], [1]), op("DELEGATE", [1, 2, 8], [4])], Partitions(2, 1)),
+        ([*CHAIN, op("DELEGATE", [0, 9], [2, 1])], Partitions(1, 2)),
+        ([op("A", [5], [0]), *CHAIN, op("B", [4], [6]), op("DELEGATE", [0, 9, 8], [4])], Partitions(1, 2)),
+    ],
+)
+def test_partitions_are_counted_from_the_operators(ops: list[dict[str, Any]], expected: Partitions) -> None:
+    assert count_partitions(ops) == expected
+
+
+def test_partitions_and_operators_of_a_model(tiny_model: Tiny) -> None:
+    engine = open_engine(tiny_model(), "x")
+    assert engine.operators() == Counter({"MAXIMUM": 1, "RESIZE_BILINEAR": 1, "ARG_MAX": 1})
+    assert engine.partitions() == Partitions(1, 2)  # XNNPACK takes neither integer maxima nor argmax
+
+
+@pytest.mark.tensorflow
+def test_the_kits_own_models_are_one_partition(float_model: Path, int8_model: Path) -> None:
+    for path in (float_model, int8_model):
+        assert open_engine(path.read_bytes(), "x").partitions() == Partitions(1, 0)
+
+
+def test_partitions_of_a_model_that_the_delegate_takes_in_parts(shared: Callable[[str], Path]) -> None:
+    path = shared("models/coral_deeplab_slim_cityscapes_uint8.tflite")
+    engine = open_engine(path.read_bytes(), "x", runtime="litert")
+    found = engine.partitions()
+    assert found.delegated >= 1
+    assert 1 <= found.outside < 10
+    assert engine.operators()["CONV_2D"] == 49
