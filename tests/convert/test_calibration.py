@@ -98,6 +98,12 @@ def test_a_third_is_held_out_where_frames_are_few(
     assert (len(samples.calibration), len(samples.held_out)) == (used, held_out)
 
 
+def test_as_many_are_held_out_as_asked_where_there_are_enough(drives: dict[str, Drive]) -> None:
+    drives["a"] = Drive(500)
+    samples = collect(["a"], HW, calibrate=10, verify=30)
+    assert (len(samples.calibration), len(samples.held_out)) == (10, 30)
+
+
 def test_frames_nobody_calibrates_with_are_all_there_to_verify(drives: dict[str, Drive]) -> None:
     drives["a"] = Drive(1)
     assert indexes(collect(["a"], HW, calibrate=0, verify=20)) == ([], [0])
@@ -162,7 +168,7 @@ def test_memory_does_not_grow_with_the_number_of_calibration_frames(drives: dict
 def test_full_disk_is_one_clear_line(drives: dict[str, Drive]) -> None:
     drives["a"] = Drive(100)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (90 * 33 * 49 * 3 - 10, hard))
     try:
         with pytest.raises(SinkError, match=r"cannot hold the calibration frames \([^\n]*\); free some space"):
             collect(["a"], HW, calibrate=90, verify=5)

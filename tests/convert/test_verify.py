@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import nets
 import numpy as np
@@ -155,15 +158,18 @@ def test_nothing_shrinks_at_the_baked_size_and_stride(
     assert found.mean_iou == pytest.approx(found.stock_mean_iou, abs=0.01)
 
 
-def test_answer_that_is_no_label_map_is_refused(anatomy: Anatomy, samples: list[Sample]) -> None:
+@pytest.mark.parametrize(
+    ("make", "read", "dtype"),
+    [(tf.nn.softmax, "ResizeBilinear_3", tf.float32), (lambda ids: ids[..., None], "ArgMax", tf.int64)],
+    ids=["scores", "one axis more"],
+)
+def test_answer_that_is_no_label_map_is_refused(
+    anatomy: Anatomy, samples: list[Sample], make: Callable[[Any], Any], read: str, dtype: Any
+) -> None:
     graph = nets.net()
-    nets.add(graph, "Scores", tf.nn.softmax, "ResizeBilinear_3")
-    strange = Anatomy(
-        anatomy.image, anatomy.normalised, anatomy.norm, anatomy.logits, "Scores", anatomy.crop_hw,
-        anatomy.output_stride, anatomy.classes,
-    )  # fmt: skip
-    with pytest.raises(GraphError, match="Scores: expected integer labels"):
-        refer(graph, strange, network_of(graph, HW, 16), HW, samples)
+    nets.add(graph, "Answer", make, read, dtype=dtype)
+    with pytest.raises(GraphError, match="Answer: expected integer labels"):
+        refer(graph, replace(anatomy, labels="Answer"), network_of(graph, HW, 16), HW, samples)
 
 
 def test_weights_that_are_no_numbers_are_refused(anatomy: Anatomy, samples: list[Sample]) -> None:
