@@ -47,11 +47,13 @@ def run(
     with contextlib.nullcontext() if debug else quiet_native(), ending_like_interrupt():
         try:
             code = _parse_and_work(arguments, build, work)
-            sys.stdout.flush()  # here, and not at exit, it is noticed that the reader is gone
+            if sys.stdout is not None:  # as it is when the shell has closed it
+                sys.stdout.flush()  # here, and not at exit, it is noticed that the reader is gone
         except (Exception, KeyboardInterrupt) as exc:  # noqa: BLE001 - the last line of defence
             message, code = explain(exc)
             if debug:
                 traceback.print_exception(exc)
+            _give_up_stdout()
             print(f"{prog}: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
         return code
 
@@ -66,6 +68,15 @@ def _parse_and_work(
     return work(options)
 
 
+def _give_up_stdout() -> None:
+    """Where nothing can be written any more, what is left in the buffer would fail again at exit."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+
+
 def explain(exc: BaseException) -> tuple[str, int]:
     """One line for the user, and the exit code."""
     match exc:
@@ -76,10 +87,9 @@ def explain(exc: BaseException) -> tuple[str, int]:
         case MemoryError():
             return "out of memory", 1
         case BrokenPipeError():
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - what is left in the buffer has no reader
             return "nobody reads the output any more", 1
-        case OSError(filename=str(name), strerror=str(reason)):
-            return f"{name}: {reason}", 1
+        case OSError(filename=name, strerror=str(reason)):
+            return f"{name}: {reason}" if name else reason, 1
         case _:
             return f"unexpected {type(exc).__name__}: {exc} (run with --debug to see where)", 1
 

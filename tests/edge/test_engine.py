@@ -81,7 +81,7 @@ from edge.errors import ModelError
 from edge.preprocess import DEEPLAB
 from edge.segmenter import describe
 
-resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+resource.setrlimit(resource.RLIMIT_AS, (3 << 29, 3 << 29))
 whole = sys.stdin.buffer.read()
 step, tail = int(sys.argv[1]), int(sys.argv[2])
 chance = np.random.default_rng(0)

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import pytest
+
+from edge.classes import CITYSCAPES, VOC, ClassSet, guess, known, parse_names, spread_colours
+from edge.errors import CardError, UsageError
+
+
+def test_the_label_sets_are_the_published_ones() -> None:
+    assert (len(CITYSCAPES), len(VOC)) == (19, 21)
+    assert {name: CITYSCAPES.names.index(name) for name in ("road", "sky", "car", "bicycle")} == {
+        "road": 0, "sky": 10, "car": 13, "bicycle": 18,
+    }  # fmt: skip
+    assert CITYSCAPES.colours[13] == (0, 0, 142)
+    # The first colours of the PASCAL VOC devkit's VOCcolormap, and its void.
+    assert VOC.colours[:4] == ((0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0))
+    assert spread_colours(256)[255] == (224, 224, 192)
+    assert (VOC.names[15], VOC.colours[15]) == ("person", (192, 128, 128))
+
+
+def test_colours_of_any_number_of_classes_differ() -> None:
+    assert len(set(spread_colours(255))) == 255
+
+
+def test_the_table_is_black_where_there_is_no_class() -> None:
+    table = CITYSCAPES.table()
+    assert (table.shape, table.dtype) == ((256, 3), "uint8")
+    assert table[0].tolist() == [128, 64, 128]
+    assert not table[19:].any()
+
+
+@pytest.mark.parametrize(("count", "first"), [(19, "road"), (21, "background"), (5, "class 0"), (255, "class 0")])
+def test_labels_are_guessed_from_their_number(count: int, first: str) -> None:
+    assert (len(guess(count)), guess(count).names[0]) == (count, first)
+
+
+def test_an_unknown_label_set_names_the_known_ones() -> None:
+    assert known("voc") is VOC
+    with pytest.raises(UsageError, match="'coco': expected one of cityscapes, voc or a file"):
+        known("coco")
+
+
+def test_names_are_one_a_line_and_keep_their_usual_colour() -> None:
+    classes = parse_names("background\r\n\n  car \n", "labels.txt")
+    assert classes.names == ("background", "car")
+    assert classes.colours == ((0, 0, 0), (0, 0, 142))
+
+
+@pytest.mark.parametrize("text", ["", " \n\n", "x" * 65, "a\x07b", "a\n" * 256, "road\x00"])
+def test_what_is_no_list_of_names_is_refused(text: str) -> None:
+    with pytest.raises(CardError, match=r"labels\.txt: expected 1 to 255 printable class names"):
+        parse_names(text, "labels.txt")
+
+
+@pytest.mark.parametrize(("names", "colours"), [(("a",), ()), ((), ()), (("a",) * 256, ((0, 0, 0),) * 256)])
+def test_a_set_needs_a_colour_for_each_of_1_to_255_classes(names: tuple[str, ...], colours: tuple[()]) -> None:
+    with pytest.raises(CardError, match="expected"):
+        ClassSet(names, colours)
