@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import subprocess
@@ -11,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from edge.cli import parser, run
-from edge.errors import CardError, RoadliteError, UsageError
+from edge.cli import Parser, parser, run
+from edge.errors import CardError, GateFailed, RoadliteError, UsageError
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 
@@ -40,56 +41,86 @@ def toy(body: str, *arguments: str, **options: Any) -> subprocess.CompletedProce
     return subprocess.run(command, text=True, check=False, timeout=60, **options)
 
 
+def main(arguments: list[str], failure: BaseException | None = None, code: int = 0) -> int:
+    def build() -> Parser:
+        made = parser("toy", "A toy.")
+        made.add_argument("--n", type=int, default=1, choices=[1, 2])
+        return made
+
+    def work(_: argparse.Namespace) -> int:
+        if failure is not None:
+            raise failure
+        return code
+
+    return run("toy", arguments, build, work)
+
+
 @pytest.mark.parametrize(
-    ("body", "code", "line"),
+    ("failure", "code", "line"),
     [
-        ("return 0", 0, ""),
-        ("return 3", 3, ""),
-        ("raise SinkError('a.mp4: cannot be written')", 1, "toy: a.mp4: cannot be written"),
-        ("raise UsageError('--n: no')", 2, "toy: --n: no"),
-        ("raise GateFailed('0.5 is below 0.9')", 3, "toy: 0.5 is below 0.9"),
-        ("raise KeyboardInterrupt", 130, "toy: interrupted"),
-        ("os.kill(os.getpid(), signal.SIGTERM); time.sleep(30)", 130, "toy: interrupted"),
-        ("os.kill(os.getpid(), signal.SIGINT); time.sleep(30)", 130, "toy: interrupted"),
-        ("raise MemoryError", 1, "toy: out of memory"),
-        ("open('/no/such/file')", 1, "toy: /no/such/file: No such file or directory"),
-        ("raise SinkError('two\\n  lines')", 1, "toy: two lines"),
-        ("1 / 0", 1, "toy: unexpected ZeroDivisionError: division by zero (run with --debug to see where)"),
+        (CardError("a.tflite: damaged"), 1, "a.tflite: damaged"),
+        (UsageError("--n: no"), 2, "--n: no"),
+        (GateFailed("0.5 is below 0.9"), 3, "0.5 is below 0.9"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (MemoryError(), 1, "out of memory"),
+        (FileNotFoundError(2, "No such file or directory", "a.png"), 1, "a.png: No such file or directory"),
+        (RoadliteError("two\n  lines"), 1, "two lines"),
+        (ZeroDivisionError("1/0"), 1, "unexpected ZeroDivisionError: 1/0 (run with --debug to see where)"),
     ],
 )
-def test_every_end_has_its_code_and_one_line(body: str, code: int, line: str) -> None:
-    done = toy(body)
-    assert (done.returncode, done.stdout, done.stderr) == (code, "", line + "\n" if line else "")
+def test_every_failure_has_its_code_and_one_line(
+    failure: BaseException, code: int, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    assert main([], failure) == code
+    assert capsys.readouterr() == ("", f"toy: {line}\n")
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_the_works_own_code_is_returned_in_silence(code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([], code=code) == code
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("arguments", [["--n", "x"], ["--n", "3"], ["--wrong"], ["extra"], ["--n"]])
-def test_wrong_arguments_are_one_line_and_a_hint(arguments: list[str]) -> None:
-    done = toy("return 0", *arguments)
-    assert done.returncode == 2
-    assert done.stderr.startswith("toy: ")
-    assert done.stderr.endswith("(see toy --help)\n")
-    assert done.stderr.count("\n") == 1
+def test_wrong_arguments_are_one_line_and_a_hint(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("toy: ")
+    assert err.endswith("(see toy --help)\n")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
+def test_a_signal_interrupts(number: str) -> None:
+    done = toy(f"os.kill(os.getpid(), signal.{number}); time.sleep(30)")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "toy: interrupted\n")
 
 
 @pytest.mark.parametrize(("argument", "shown"), [("--help", "usage: toy"), ("--version", "roadlite ")])
-def test_help_and_version_are_no_errors(argument: str, shown: str) -> None:
-    done = toy("raise RoadliteError('never')", argument)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith(shown)
+def test_help_and_version_are_no_errors(argument: str, shown: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([argument], RoadliteError("never")) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith(shown)
+    assert err == ""
 
 
 @pytest.mark.parametrize(
-    ("body", "code", "last"),
+    ("failure", "code", "last"),
     [
-        ("raise UsageError('no')", 2, "toy: no"), ("raise GateFailed('low')", 3, "toy: low"),
-        ("{}['key']", 1, "toy: unexpected KeyError: 'key' (run with --debug to see where)"),
+        (UsageError("no"), 2, "toy: no"), (GateFailed("low"), 3, "toy: low"),
+        (KeyError("key"), 1, "toy: unexpected KeyError: 'key' (run with --debug to see where)"),
     ],
 )  # fmt: skip
-def test_debug_shows_the_traceback_and_keeps_the_code(body: str, code: int, last: str) -> None:
-    done = toy(body, "--debug")
-    assert done.returncode == code
-    assert "Traceback (most recent call last)" in done.stderr
-    assert done.stderr.splitlines()[-1] == last
+def test_debug_shows_the_traceback_and_keeps_the_code(
+    failure: Exception, code: int, last: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--debug"], failure) == code
+    err = capsys.readouterr().err
+    assert "Traceback (most recent call last)" in err
+    assert err.splitlines()[-1] == last
 
 
 NOISY = "os.write(2, b'native noise\\n'); print('python says', file=sys.stderr); os.system('echo child >&2'); return 0"
@@ -132,16 +163,3 @@ def test_a_full_disk_behind_stdout_is_one_line() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("toy: ")
     assert done.stderr.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    ("failure", "code"), [(CardError("x"), 1), (RoadliteError("x"), 1), (UsageError("x"), 2), (OSError("odd"), 1)]
-)
-def test_main_is_a_function_that_returns(failure: Exception, code: int, capsys: pytest.CaptureFixture[str]) -> None:
-    def work(_: object) -> int:
-        raise failure
-
-    before = signal.getsignal(signal.SIGTERM)
-    assert run("toy", [], lambda: parser("toy", "A toy."), work) == code
-    assert capsys.readouterr().err.startswith("toy: ")
-    assert signal.getsignal(signal.SIGTERM) is before
