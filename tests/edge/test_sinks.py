@@ -2,6 +2,7 @@ import resource
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -161,31 +162,35 @@ def test_a_video_plays_after_its_writer_was_killed(tmp_path):
     assert all(abs(float(frame.pixels.mean()) - frame.index) < 4 for frame in frames)
 
 
-@pytest.fixture
-def file_limit():
-    """Lets no file grow beyond so many bytes, as a full disk would: for any user, and without a disk of its own."""
+@contextmanager
+def file_limit(size: int):
+    """Lets no file grow beyond so many bytes, as a full disk would: for any user, and without a disk of its own.
+
+    It ends before pytest writes a word: that may go to a file too.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("missing", [1, 2000, 200_000, 10_000_000])
-def test_a_full_disk_ends_a_video_and_leaves_nothing(tmp_path, file_limit, missing):
+def test_a_full_disk_ends_a_video_and_leaves_nothing(tmp_path, missing):
     write_video(tmp_path / "whole.mp4", list(NOISE))
     size = (tmp_path / "whole.mp4").stat().st_size
     (tmp_path / "whole.mp4").unlink()
-    file_limit(max(0, size - missing))
-    with pytest.raises(SinkError, match=r"out\.mp4.*File too large"):
+    with file_limit(max(0, size - missing)), pytest.raises(SinkError, match=r"out\.mp4.*File too large"):
         write_video(tmp_path / "out.mp4", list(NOISE))
     assert names(tmp_path) == []
 
 
 @pytest.mark.parametrize("spec", ["out.png", "out.jpg", "out-%05d.png", "", "labels:"])
-def test_a_full_disk_ends_pictures_and_leaves_nothing(tmp_path, file_limit, spec):
+def test_a_full_disk_ends_pictures_and_leaves_nothing(tmp_path, spec):
     kind, _, name = spec.rpartition(":")
     sink = open_sink(f"{kind}:{tmp_path}" if kind else f"{tmp_path}/{name}", info())
-    file_limit(1000)
-    with pytest.raises(SinkError, match="File too large") as caught:
+    with file_limit(1000), pytest.raises(SinkError, match="File too large") as caught:
         sink.write(result(NOISE[0], 4, NOISE[0, :, :, 0].copy()))
     sink.close()
     assert str(tmp_path) in str(caught.value)
