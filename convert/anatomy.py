@@ -121,6 +121,9 @@ def _check_ops(nodes: Nodes, needed: set[str]) -> None:
         if "data_format" in node.attr and node.attr["data_format"].s != b"NHWC":
             layout = node.attr["data_format"].s.decode(errors="replace")
             raise GraphError(f"node {name} is laid out {layout}, expected NHWC; export the graph for the CPU")
+        wild = [i for attribute in node.attr.values() for i in attribute.list.i if abs(i) > MAX_SIDE]
+        if wild:  # TensorFlow ends the process over some of them
+            raise GraphError(f"damaged graph: node {name} has a stride, rate or window of {wild[0]}")
         if node.op == "Const":
             elements += math.prod(max(dim.size, 0) for dim in node.attr["value"].tensor.tensor_shape.dim)
     if elements > MAX_ELEMENTS:

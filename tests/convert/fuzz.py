@@ -15,11 +15,12 @@ import nets
 import numpy as np
 
 from convert.anatomy import KNOWN_OPS, discover
-from convert.graph import GraphDef, NodeDef, parse
+from convert.graph import GraphDef, NodeDef, evaluate, parse
 from convert.surgery import retarget
 from convert.tensorflow import tf
 from edge.errors import RoadliteError
 
+PICTURE = np.zeros((1, 33, 41, 3), np.uint8)
 NUMBERS = (0, 1, -1, 2, 3, 7, 1000, 2**31 - 1, -(2**31))
 
 
@@ -43,7 +44,7 @@ def _change_shape(graph: GraphDef, node: NodeDef, chance: random.Random) -> None
 def _change_list(graph: GraphDef, node: NodeDef, chance: random.Random) -> None:
     lists = [a.list.i for n in graph.node for a in n.attr.values() if a.HasField("list") and a.list.i]
     chosen = chance.choice(lists)
-    chosen[chance.randrange(len(chosen))] = chance.choice(NUMBERS)
+    chosen[chance.randrange(len(chosen))] = chance.choice([*NUMBERS, 2**62])
 
 
 def _drop_input(graph: GraphDef, node: NodeDef, chance: random.Random) -> None:
@@ -104,7 +105,9 @@ def fuzz(count: int) -> str:
         sys.stderr.write(f"seed {seed}\n")
         try:
             graph = parse(_mutated(seed), "net.pb")
-            retarget(graph, discover(graph, "net.pb"), (65, 49), 16)
+            anatomy = discover(graph, "net.pb")
+            retarget(graph, anatomy, (65, 49), 16)
+            evaluate(graph, [anatomy.labels], {anatomy.image: PICTURE})
         except RoadliteError as exc:
             refused += 1
             if "\n" in str(exc):

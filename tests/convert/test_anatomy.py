@@ -119,6 +119,12 @@ def test_constants_that_unpack_to_terabytes_are_refused() -> None:
     assert "its constants unpack to 1,000,000," in refusal(graph)
 
 
+def test_rate_that_ends_tensorflow_is_refused() -> None:
+    graph = nets.net()
+    nets.node(graph, "aspp0/Conv2D").attr["dilations"].list.i[:] = [1, 2**62, 1, 1]
+    assert f"node aspp0/Conv2D has a stride, rate or window of {2**62}" in refusal(graph)
+
+
 def test_channels_first_is_refused() -> None:
     graph = nets.net()
     nets.node(graph, "MobilenetV2/Conv/Conv2D").attr["data_format"].s = b"NCHW"
