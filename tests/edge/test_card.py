@@ -166,6 +166,7 @@ def test_a_truncated_card_is_damaged_not_absent() -> None:
         lambda d: d["classes"][3].update(colour="red"),
         lambda d: d.update(name=""),
         lambda d: d.update(provenance=[]),
+        lambda d: d["provenance"].update(mean_iou=float("nan")),
     ],
 )
 def test_a_card_with_impossible_values_is_refused(change: Callable[[dict[str, Any]], object]) -> None:
@@ -182,8 +183,11 @@ def test_a_card_that_is_no_json_object_is_refused(text: str | bytes) -> None:
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_packing_that_unzip_may_not_know_is_refused(method: int) -> None:
-    refusal(zipped(CARD, "{}", method=method))
+def test_packing_that_may_ask_for_gigabytes_is_refused(method: int) -> None:
+    with zipfile.ZipFile(io.BytesIO(attach(MODEL, WRITTEN))) as archive:
+        whole = archive.read(CARD)
+    assert read(zipped(CARD, whole, method=zipfile.ZIP_STORED), "x") == WRITTEN
+    refusal(zipped(CARD, whole, method=method))
 
 
 def test_an_encrypted_card_is_refused() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -131,10 +132,14 @@ def test_absurd_numbers_of_threads_are_refused(tiny_model: Tiny, threads: int) -
         open_engine(tiny_model(), "x", threads=threads)
 
 
-def test_threads_default_to_the_cores_but_four_at_most(tiny_model: Tiny) -> None:
-    assert open_engine(tiny_model(), "x").threads == default_threads()
-    assert 1 <= default_threads() <= 4
-    assert open_engine(tiny_model(), "x", threads=3).threads == 3
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (3, 3), (64, 4)])
+def test_threads_default_to_the_cores_but_four_at_most(
+    tiny_model: Tiny, monkeypatch: pytest.MonkeyPatch, cores: int, threads: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(cores), raising=False)
+    assert default_threads() == threads
+    assert open_engine(tiny_model(), "x").threads == threads
+    assert open_engine(tiny_model(), "x", threads=2).threads == 2
 
 
 @pytest.fixture

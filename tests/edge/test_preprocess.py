@@ -87,6 +87,10 @@ def test_deeplabs_grey_levels_do_not_merge_when_quantized(dtype: str, zero_point
     assert np.abs(scale * (table.astype(float) - zero_point) - (np.arange(256) / 127.5 - 1)).max() <= scale * 1.01
 
 
+def test_the_usual_int8_input_stores_the_grey_level_itself() -> None:
+    assert lookup(spec("int8", float(np.float32(1 / 127.5)), -1), DEEPLAB).tolist() == list(range(-128, 128))
+
+
 def test_plain_grey_levels_fit_int8_at_its_lowest_zero_point() -> None:
     assert lookup(spec("int8", 1 / 255, -128), UNIT).tolist() == list(range(-128, 128))
 
