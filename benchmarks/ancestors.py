@@ -4,7 +4,8 @@ Ancestors: OpenCV reads a frame, it is resized to the frozen graph's size, a Ten
 graph (MobileNetV2, 1025x2049, output stride 8), and the label map is coloured and blended over the frame.
 Kit: `run-model`'s own loop with the int8 model at 513x1025, H.264 decoding and overlay included.
 
-The graph has the official layout and size; its weights are random, which changes neither side's work in the network.
+The graph has the official layout and size; its weights are random, which changes no side's work in the network. They
+are made so that label maps have areas, with borders in 15 to 26 % of the cells; in street scenes it is 7 to 12 %.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ CROP_HW = (1025, 2049)
 def full_size_graph() -> bytes:
     """MobileNetV2 DeepLab as officially exported for Cityscapes: width 1.0, 1025x2049, output stride 8."""
     architecture = Architecture(width=1.0, classes=19, crop_hw=CROP_HW, output_stride=8)
-    data: bytes = build(architecture, random_weights(architecture, seed=1)).SerializeToString()
+    data: bytes = build(architecture, random_weights(architecture, seed=1, smooth=True)).SerializeToString()
     return data
 
 

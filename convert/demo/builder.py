@@ -110,13 +110,19 @@ def initial_weights(arch: Architecture, seed: int) -> dict[str, NDArray[np.float
     return weights
 
 
-def random_weights(arch: Architecture, seed: int) -> dict[str, NDArray[np.float32]]:
+def random_weights(arch: Architecture, seed: int, smooth: bool = False) -> dict[str, NDArray[np.float32]]:
     """Weights for tests of exactness and speed: random kernels, BatchNorm statistics of a few random pictures, and
     biases that give every class its share of them.
+
+    Label maps are noise. With `smooth`, depthwise kernels are positive, which makes them averages: label maps then
+    have areas and borders, twice as many as a street has.
     """
     from convert.demo.network import Network
 
-    network = Network(replace(arch, output_stride=16), initial_weights(arch, seed))
+    initial = initial_weights(arch, seed)
+    if smooth:
+        initial = {k: np.abs(v) if k.endswith("depthwise_weights") else v for k, v in initial.items()}
+    network = Network(replace(arch, output_stride=16), initial)
     pictures = np.random.default_rng(seed).uniform(-1, 1, (8, 8, 16, 3))
     smooth = tf.image.resize(pictures.astype(np.float32), (129, 257))
     network.logits(smooth, training=True, momentum=0.0)
