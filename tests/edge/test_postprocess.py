@@ -98,7 +98,7 @@ def test_all_nan_is_labelled_with_some_class() -> None:
 @pytest.mark.tensorflow
 @settings(deadline=None, max_examples=100)
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 120), st.integers(1, 120))
-@example(2, 2, 99, 59)  # halves that float32 misses
+@example(2, 4, 83, 75)  # float32 misses a half
 def test_nearest_is_tensorflows(height: int, width: int, out_h: int, out_w: int) -> None:
     import tensorflow as tf
 
