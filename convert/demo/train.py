@@ -147,7 +147,7 @@ def measure(weights: Weights, size: int = HELD_OUT) -> dict[str, Any]:
 def publish(trainer: Trainer, path: Path) -> None:
     """The frozen graph at output stride 8, and its card beside it."""
     weights = trainer.network.weights()
-    path.with_suffix(".part").write_bytes(build(ARCHITECTURE, weights).SerializeToString())
+    path.with_suffix(".part").write_bytes(build(ARCHITECTURE, weights).SerializeToString(deterministic=True))
     path.with_suffix(".part").replace(path)
     card = {
         "architecture": asdict(ARCHITECTURE),
