@@ -18,7 +18,7 @@ import numpy as np
 
 from convert.anatomy import Anatomy
 from convert.calibration import Sample, normalised
-from convert.graph import GraphDef, running
+from convert.graph import GraphDef, first_line, running
 from convert.tensorflow import tf
 from convert.tflite import Network
 from edge.data import Ids, Pixels
@@ -76,7 +76,10 @@ def refer(
 
 
 def _labels(network: Network, picture: Pixels, anatomy: Anatomy) -> Ids:
-    logits = network(tf.constant(normalised(picture, anatomy.norm))).numpy()[0]
+    try:
+        logits = network(tf.constant(normalised(picture, anatomy.norm))).numpy()[0]
+    except tf.errors.OpError as exc:
+        raise GraphError(f"TensorFlow cannot run the re-targeted graph: {first_line(exc)}") from exc
     if not np.isfinite(logits).all():
         raise GraphError(f"{anatomy.logits}: its scores are not finite; the graph's weights are damaged")
     return Upsample(logits.shape[:2], picture.shape[:2])(logits)

@@ -177,3 +177,13 @@ def test_weights_that_are_no_numbers_are_refused(anatomy: Anatomy, samples: list
     nets.set_constant(graph, "logits/semantic/biases", np.full(5, np.nan, np.float32))
     with pytest.raises(GraphError, match="scores are not finite"):
         refer(graph, anatomy, network_of(graph, HW, 16), HW, samples)
+
+
+def test_network_that_cannot_run_is_refused_in_one_line(
+    graph: GraphDef, anatomy: Anatomy, samples: list[Sample]
+) -> None:
+    damaged = nets.net()
+    kernel = nets.node(damaged, "logits/semantic/weights").attr["value"].tensor
+    kernel.tensor_content = kernel.tensor_content[:-4]
+    with pytest.raises(GraphError, match=r"^TensorFlow cannot run the re-targeted graph: [^\n]+$"):
+        refer(graph, anatomy, network_of(damaged, HW, 16), HW, samples)
