@@ -4,7 +4,7 @@ BIN := .venv/bin
 OUT ?= out
 DEMO := $(OUT)/demo-513x1025-os16
 
-.PHONY: demo test lint types bench clean
+.PHONY: demo test lint types bench train-demo clean
 
 demo: .venv/.convert
 	$(BIN)/convert-model --model demo --quantize float32,int8 --output-dir $(OUT)
@@ -28,6 +28,9 @@ types: .venv/.dev
 bench: .venv/.dev
 	$(BIN)/python benchmarks/ancestors.py
 	$(BIN)/python benchmarks/postprocess.py
+
+train-demo: .venv/.convert
+	$(BIN)/python -m convert.demo.train
 
 clean:
 	rm -rf .venv out build dist *.egg-info

@@ -218,3 +218,16 @@ def cut_at(graph: GraphDef, tensor: str, shape: tuple[int, ...], outputs: list[s
         else:
             new.CopyFrom(node)
     return prune(cut, outputs)
+
+
+def constant(nodes: Nodes, name: str, user: str) -> Any:
+    """The value of a constant input, worked out where the graph computes it from constants."""
+    node = nodes[name]
+    if node.op == "Const":
+        return tf.make_ndarray(node.attr["value"].tensor)
+    graph = tf.compat.v1.GraphDef()
+    graph.node.extend(nodes[n] for n in ancestors(nodes, [name]))
+    try:
+        return evaluate(graph, [name], {})[0]
+    except GraphError as exc:
+        raise GraphError(f"{user}: expected constant input {name}, it depends on the picture") from exc

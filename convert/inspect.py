@@ -43,8 +43,8 @@ def inspect(options: argparse.Namespace) -> int:
 def inspect_tflite(path: Path) -> dict[str, Any]:
     """The file as a dict: model, tensors, operators, delegate, provenance."""
     data = read_model(path)
+    found = cards.read(data, path.name)  # first: a damaged file of ours must not reach native code
     engine = open_engine(data, path.name)
-    found = cards.read(data, path.name)
     partitions = engine.partitions()
     about: dict[str, Any] = {"file": path.name, "size_bytes": len(data), "card": found is not None}
     card = describe(engine.input, engine.output, found, path.name, parse_norm("deeplab"), parse_labels(None))

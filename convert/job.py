@@ -77,9 +77,8 @@ def run(
     body = surgery.retarget(graph, anatomy, job.input_hw, stride_for(job.output_stride, anatomy))
     notice(describe(frozen, anatomy, body))
     network = tflite.as_function(body)
-    samples = collect(
-        job.calibrate, job.input_hw, calibrate=job.calibration_frames, verify=job.verification_frames, track=track
-    )  # fmt: skip
+    wanted = job.calibration_frames if any(recipe.calibrated for recipe in job.recipes) else 0
+    samples = collect(job.calibrate, job.input_hw, calibrate=wanted, verify=job.verification_frames, track=track)
     references = refer(graph, anatomy, network, job.input_hw, samples.held_out, track)
     outcomes = []
     with tempfile.TemporaryDirectory(prefix="roadlite-") as folder:

@@ -17,16 +17,15 @@ from convert.graph import (
     GraphDef,
     NodeDef,
     Nodes,
-    ancestors,
     by_name,
+    constant,
     consumers,
     cut_at,
-    evaluate,
     inputs,
     producer,
     shapes,
-    strides,
 )
+from convert.stride import change_stride, kernel_hw
 from convert.tensorflow import tf
 from edge.errors import GraphError, UsageError
 
@@ -63,7 +62,7 @@ def retarget(graph: GraphDef, anatomy: Anatomy, input_hw: HW, output_stride: int
     baked = shapes(_pack(nodes, body), anatomy.normalised, (1, *anatomy.crop_hw, 3))
     _retarget_pools(nodes, baked, anatomy, input_hw, stride)
     _retarget_resizes(nodes, anatomy, input_hw, stride)
-    _change_stride(nodes, anatomy, stride)
+    change_stride(nodes, anatomy, stride)
     _plain_adds(nodes)
     packed = cut_at(_pack(nodes, body), anatomy.normalised, (1, *input_hw, 3), [anatomy.logits])
     logits_hw = _moved(baked[anatomy.logits][1:3], anatomy.logits, anatomy, input_hw, stride)
@@ -110,19 +109,6 @@ def _drop_identities(nodes: Nodes) -> None:
         del nodes[name]
 
 
-def _constant(nodes: Nodes, name: str, user: str) -> Any:
-    """The value of a constant input, worked out where the graph computes it from constants."""
-    node = nodes[name]
-    if node.op == "Const":
-        return tf.make_ndarray(node.attr["value"].tensor)
-    graph = tf.compat.v1.GraphDef()
-    graph.node.extend(nodes[n] for n in ancestors(nodes, [name]))
-    try:
-        return evaluate(graph, [name], {})[0]
-    except GraphError as exc:
-        raise GraphError(f"{user}: expected constant input {name}, it depends on the picture") from exc
-
-
 def _set_constant(nodes: Nodes, name: str, value: Any) -> str:
     """A Const node; returns its name."""
     node = tf.compat.v1.NodeDef(name=name, op="Const")
@@ -145,12 +131,12 @@ def _fuse_atrous(nodes: Nodes) -> None:
         split = nodes[inputs(conv)[0]] if conv.op in CONVOLUTIONS else join
         if split.op != "SpaceToBatchND" or conv.attr["padding"].s != b"VALID" or len(readers[conv.name]) != 1:
             raise GraphError(f"{join.name}: expected SpaceToBatchND -> convolution VALID -> BatchToSpaceND here")
-        rate, padding = (_constant(nodes, name, split.name) for name in inputs(split)[1:3])
-        block, crops = (_constant(nodes, name, join.name) for name in inputs(join)[1:3])
+        rate, padding = (constant(nodes, name, split.name) for name in inputs(split)[1:3])
+        block, crops = (constant(nodes, name, join.name) for name in inputs(join)[1:3])
         if rate.shape != (2,) or block.tolist() != [rate[0]] * 2 or rate.tolist() != block.tolist():
             raise GraphError(f"{split.name}: expected one rate for height and width, got {rate.tolist()}")
         net = padding - crops
-        reach = rate * (np.array(_kernel_hw(nodes, conv)) - 1)
+        reach = rate * (np.array(kernel_hw(nodes, conv)) - 1)
         if (net[:, 0] != reach // 2).any() or (net.sum(axis=1) != reach).any():
             raise GraphError(f"{split.name}: its paddings {padding.tolist()} and crops {crops.tolist()} are not SAME")
         if list(conv.attr["strides"].list.i) != [1, 1, 1, 1]:
@@ -162,10 +148,6 @@ def _fuse_atrous(nodes: Nodes) -> None:
         fused.attr["padding"].s = b"SAME"
         fused.attr["dilations"].list.i[:] = [1, int(rate[0]), int(rate[1]), 1]
         nodes[join.name] = fused
-
-
-def _rate(conv: NodeDef) -> int:
-    return int(conv.attr["dilations"].list.i[1]) if "dilations" in conv.attr else 1
 
 
 def _retarget_pools(
@@ -216,7 +198,7 @@ def _retarget_resizes(nodes: Nodes, anatomy: Anatomy, input_hw: HW, stride: int)
     for node in [n for n in nodes.values() if n.op == "ResizeBilinear"]:
         if not node.attr["align_corners"].b:
             raise GraphError(f"{node.name}: a resize without align_corners is not DeepLab's and cannot be re-targeted")
-        size = tuple(_constant(nodes, inputs(node)[1], node.name).tolist())
+        size = tuple(constant(nodes, inputs(node)[1], node.name).tolist())
         target = np.array(_moved(size, node.name, anatomy, input_hw, stride), np.int32)
         node.input[1] = _set_constant(nodes, f"{node.name}/new_size", target)
 
@@ -231,68 +213,6 @@ def _moved(size: tuple[int | None, ...], name: str, anatomy: Anatomy, input_hw: 
         raise GraphError(f"{name}: cannot be re-targeted: its size {size} is no whole stride of {anatomy.crop_hw}")
     new = stride if step == anatomy.output_stride else int(step)
     return (input_hw[0] - 1) // new + 1, (input_hw[1] - 1) // new + 1
-
-
-def _change_stride(nodes: Nodes, anatomy: Anatomy, stride: int) -> None:
-    """Doubles the stride, from the graph's to the wanted one, by undoing atrous rates.
-
-    A network of stride s is its own stride-2s version with one convolution's stride set to 1 and every rate
-    behind it doubled. Undone: the last convolution with a kernel before the first atrous one gets its stride
-    of 2 back and all rates halve. Weights stay as they are.
-    """
-    now = anatomy.output_stride
-    while now < stride:
-        _coarsen(nodes, anatomy)
-        now *= 2
-    reached = max(strides(nodes, anatomy.normalised, anatomy.logits).values())
-    if reached != stride:
-        raise GraphError(f"output stride {stride} cannot be reached from {anatomy.output_stride}: got {reached}")
-
-
-def _coarsen(nodes: Nodes, anatomy: Anatomy) -> None:
-    order = list(strides(nodes, anatomy.normalised, anatomy.logits))
-    convolutions = [nodes[n] for n in order if nodes[n].op in CONVOLUTIONS]
-    atrous = [i for i, conv in enumerate(convolutions) if _rate(conv) > 1]
-    if not atrous:
-        raise GraphError("the output stride cannot be raised: the graph has no atrous convolution left to undo")
-    odd = next((convolutions[i] for i in atrous if _rate(convolutions[i]) % 2), None)
-    if odd is not None:
-        raise GraphError(f"{odd.name}: the output stride cannot be raised: its rate {_rate(odd)} cannot be halved")
-    first = convolutions[atrous[0]]
-    behind = ancestors(nodes, [first.name], frozenset({anatomy.normalised}))
-    before = [c for c in convolutions[: atrous[0]] if c.name in behind and max(_kernel_hw(nodes, c)) > 1]
-    if not before:
-        raise GraphError(f"{first.name}: no convolution in front of it could take the stride")
-    before[-1].attr["strides"].list.i[:] = [1, 2, 2, 1]
-    _shrink_around(nodes, before[-1].name, order)
-    for i in atrous:
-        rate = _rate(convolutions[i]) // 2
-        convolutions[i].attr["dilations"].list.i[:] = [1, rate, rate, 1]
-
-
-def _shrink_around(nodes: Nodes, strided: str, order: list[str]) -> None:
-    """Where the output of a convolution that got a stride meets a tensor that went around it, as in a residual
-    unit with a convolution on its shortcut, that convolution gets the stride too. What has been resized has a
-    size of its own (it is not in `order`).
-    """
-    behind = {strided}
-    for name in order[order.index(strided) + 1 :]:
-        sources = [i for i in inputs(nodes[name]) if i in order]
-        if behind.isdisjoint(sources):
-            continue
-        behind.add(name)
-        for around in (i for i in sources if i not in behind):
-            conv = nodes[around]
-            while conv.op not in CONVOLUTIONS and inputs(conv):
-                conv = nodes[inputs(conv)[0]]
-            if conv.op != "Conv2D" or _kernel_hw(nodes, conv) != (1, 1):
-                raise GraphError(f"{name}: what goes around {strided} has no 1x1 convolution to take the stride")
-            conv.attr["strides"].list.i[:] = [1, 2, 2, 1]
-
-
-def _kernel_hw(nodes: Nodes, conv: NodeDef) -> HW:
-    height, width = _constant(nodes, inputs(conv)[1], conv.name).shape[:2]
-    return height, width
 
 
 def _plain_adds(nodes: Nodes) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
@@ -19,7 +19,7 @@ def silent(items: Iterable[T], what: str, total: int | None = None) -> Iterator[
     yield from items
 
 
-def bars(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
+def bars(items: Iterable[T], what: str, total: int | None = None) -> Generator[T]:
     """Draws a bar on stderr while the items last; only a plain line where stderr is not a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

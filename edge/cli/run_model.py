@@ -64,9 +64,11 @@ def run_model(options: argparse.Namespace) -> int:
         sinks = [stack.enter_context(closing(open_sink(spec, source.info))) for spec in outputs]
         say(describe(segmenter, source.info))
         total = min(filter(None, (source.info.frame_count, options.limit)), default=None)
+        frames = bars(source, "labelling", total)
         try:
-            pipeline.run(bars(source, "labelling", total), segmenter, renderer, sinks, timing)
+            pipeline.run(frames, segmenter, renderer, sinks, timing)
         finally:
+            frames.close()  # takes the bar away before the report is printed
             for sink in sinks:  # also after Ctrl-C: what is done is kept
                 sink.close()
             if timing.frames:

@@ -187,3 +187,18 @@ def test_real_voc_model(shared: Callable[[str], Path], tmp_path: Path, capsys: p
     stats = tmp_path / "stats.json"
     assert run_model([int8["file"], "--source", str(video), "--output", "null", "--stats", str(stats)]) == 0
     assert json.loads(stats.read_text())["frames"] == 221
+
+
+def test_with_nothing_but_int8_the_demo_steps_in_loudly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:  # fmt: skip
+    """No network: the official model cannot be had, and what is made instead is named so."""
+    monkeypatch.setenv("ROADLITE_MODELS_URL", "https://127.0.0.1:9/")
+    monkeypatch.setenv("ROADLITE_CACHE", str(tmp_path / "cache"))
+    out = tmp_path / "out"
+    assert main(["--quantize", "int8", *SMALL, "--output-dir", str(out), "--json"]) == 0
+    captured = capsys.readouterr()
+    assert [p.name for p in out.iterdir()] == ["demo-65x129-os16-int8.tflite"]
+    assert "not the official model" in captured.err
+    assert 0 < json.loads(captured.out)[0]["mean_iou"] <= 1
+    assert main(["--model", "mobilenetv2", *SMALL, "--output-dir", str(out)]) == 1, "named, it never falls back"

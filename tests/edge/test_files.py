@@ -27,9 +27,7 @@ def test_a_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt])
-def test_what_fails_half_way_leaves_the_old_file_and_nothing_else(
-    tmp_path: Path, failure: type[BaseException]
-) -> None:
+def test_what_fails_half_way_leaves_the_old_file_and_nothing_else(tmp_path: Path, failure: type[BaseException]) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(b"old")
 

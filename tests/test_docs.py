@@ -1,0 +1,43 @@
+"""What the README shows is run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import cv2
+import pytest
+
+from convert.cli import build_parser as convert_parser
+from edge.cli.compare_models import build_parser as compare_parser
+from edge.cli.run_model import build_parser as run_parser
+from edge.scene import DEMO_SEED, Scene
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+PARSERS = {"convert-model": convert_parser, "run-model": run_parser, "compare-models": compare_parser}
+
+
+@pytest.mark.tensorflow  # only the model is made with it
+def test_python_example(int8_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("model.tflite").write_bytes(int8_model.read_bytes())
+    cv2.imwrite("street.png", Scene(DEMO_SEED).draw(0.0, (120, 200))[0])
+    examples = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(examples) == 1
+    names: dict[str, object] = {}
+    exec(examples[0], names)
+    assert names["labels"].shape == (120, 200)  # type: ignore[attr-defined]
+
+
+def test_command_lines_parse() -> None:
+    commands = [line.strip() for line in README.splitlines() if line.strip().startswith(tuple(PARSERS))]
+    assert {command.split()[0] for command in commands} == set(PARSERS)
+    for command in commands:
+        program, *arguments = shlex.split(command)
+        PARSERS[program]().parse_args(arguments)
+
+
+def test_files_it_names_are_there() -> None:
+    for name in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (Path(__file__).parents[1] / name).exists(), name
