@@ -127,7 +127,7 @@ def table(outcomes: list[Outcome]) -> object:
         title=f"Share of equal pixels, on {first.frames} frames not used for calibration", title_justify="left",
         caption="fidelity, worst frame: against the frozen graph at this size and stride. stock: against the frozen "
         "graph as it was, at its own size and stride." + _stock_truth(outcomes),
-        caption_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False,
+        caption_justify="left", box=SIMPLE_HEAD, padding=0, show_edge=False, pad_edge=False,
     )  # fmt: skip
     made.add_column("recipe", no_wrap=True)
     for name in ("MB", "fidelity", "worst", "stock", "mIoU", "invoke", "made in", "gate"):
