@@ -185,3 +185,13 @@ def _line(picture: NDArray[np.uint8], out: NDArray[Any]) -> Normalisation | None
     zero = float(x.mean() - out.mean(dtype=np.float64) / slope)
     norm = Normalisation(float(f"{zero:.3f}") + 0.0, float(f"{1 / slope:.5g}"))
     return norm if np.allclose(out, (x - norm.mean) / norm.std, rtol=0, atol=1e-3) else None
+
+
+def generation(nodes: Nodes, anatomy: Anatomy) -> str:
+    """Which of the three known exporters wrote a graph, told by what only it writes."""
+    before = {nodes[name].op for name in ancestors(nodes, [anatomy.normalised])}
+    if "ResizeBilinear" in before:
+        return "2018-01: resizes the picture to its own size first"
+    if any(node.op in ("AddV2", "FusedBatchNormV3") for node in nodes.values()):
+        return "2019 or later: AddV2, FusedBatchNormV3"
+    return "2018-02"

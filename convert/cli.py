@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from convert.job import Outcome
 
 
+STRIDES = ("auto", "8", "16", "32", "keep")
+
+
 def build_parser() -> Parser:
     made = parser("convert-model", "Turn a frozen DeepLab graph into small, verified .tflite files.")
     made.add_argument(
@@ -30,7 +33,7 @@ def build_parser() -> Parser:
     made.add_argument("--quantize", default="int8", metavar="RECIPE,...", help=f"any of {','.join(RECIPES)}")
     made.add_argument("--input-size", default="513x1025", metavar="HxW", help="height and width of the model's input")
     made.add_argument(
-        "--output-stride", default="auto", choices=["auto", "8", "16", "32", "keep"],
+        "--output-stride", default="auto", choices=STRIDES,
         help="auto: 16, which published accuracies are measured at and which costs a third of 8, or the graph's "
         "where that is coarser; keep: the graph's",
     )  # fmt: skip

@@ -7,8 +7,9 @@ import json
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from convert.cli import STRIDES, parse_size
 from edge import card as cards
 from edge.cli import Parser, parser, run
 from edge.cli.options import parse_labels, parse_norm
@@ -16,12 +17,19 @@ from edge.data import TensorSpec
 from edge.engine import open_engine
 from edge.segmenter import describe, read_model
 
+if TYPE_CHECKING:
+    from convert.surgery import Body
+
 
 def build_parser() -> Parser:
     made = parser("inspect-model", "Show a model's card, tensors and operators, or what a frozen graph holds.")
     made.add_argument(
         "model", metavar="MODEL", help="a .tflite; or, with the convert extra, all that convert-model takes"
     )
+    made.add_argument("--input-size", metavar="HxW", help="for a graph: re-target it to this size (default: its own)")
+    made.add_argument(
+        "--output-stride", default="auto", choices=STRIDES, help="for a graph: re-target it to this output stride"
+    )  # fmt: skip
     made.add_argument("--json", action="store_true", help="print as JSON")
     return made
 
@@ -32,7 +40,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def inspect(options: argparse.Namespace) -> int:
     path = Path(options.model)
-    found = inspect_tflite(path) if path.suffix == ".tflite" else inspect_graph(options.model)
+    if path.suffix == ".tflite":
+        found = inspect_tflite(path)
+    else:
+        found = inspect_graph(options.model, options.input_size, options.output_stride)
     if options.json:
         print(json.dumps(found, indent=1))  # noqa: T201
     else:
@@ -68,32 +79,57 @@ def tensor(spec: TensorSpec) -> str:
     return f"{spec.name} {spec.dtype.name} {'x'.join(map(str, spec.shape))}{quantized}"
 
 
-def inspect_graph(model: str) -> dict[str, Any]:
-    """What the converter finds in a frozen graph: its parts, and its operators by kind."""
+def inspect_graph(model: str, input_size: str | None, output_stride: str) -> dict[str, Any]:
+    """What the converter finds in a frozen graph, and what it makes of it."""
     from convert.models import load_frozen_graph
 
     frozen = load_frozen_graph(model, notice=say)
 
     from convert import anatomy as anatomies
     from convert import graph as graphs
+    from convert import surgery
+    from convert.job import stride_for
 
     graph = graphs.parse(frozen.graph_bytes, frozen.name)
     anatomy = anatomies.discover(graph, frozen.name)
-    body = graphs.ancestors(graphs.by_name(graph), [anatomy.logits], frozenset({anatomy.normalised}))
-    operators = Counter(node.op for node in graph.node if node.name in body and node.op not in ("Const", "Identity"))
+    nodes = graphs.by_name(graph)
+    body = graphs.ancestors(nodes, [anatomy.logits], frozenset({anatomy.normalised}))
+    operators = Counter(nodes[name].op for name in body if nodes[name].op not in ("Const", "Identity"))
+    stock = surgery.retarget(graph, anatomy, anatomy.crop_hw)
+    size = parse_size(input_size) if input_size else anatomy.crop_hw
+    moved = surgery.retarget(graph, anatomy, size, stride_for(output_stride, anatomy))
     return {
         "graph": {
             "name": frozen.name, "origin": frozen.origin, "sha256": frozen.sha256,
-            "size_bytes": len(frozen.graph_bytes),
+            "size_bytes": len(frozen.graph_bytes), "exporter": anatomies.generation(nodes, anatomy),
         },
         "parts": {
             "image": anatomy.image, "first convolution sees": anatomy.normalised,
             "normalisation": f"(pixel - {anatomy.norm.mean:g}) / {anatomy.norm.std:g}",
             "logits": anatomy.logits, "answer": anatomy.labels, "classes": anatomy.classes,
             "baked input": "x".join(map(str, anatomy.crop_hw)), "output stride": anatomy.output_stride,
+            "pools": sorted(n for n in body if nodes[n].op == "AvgPool"),
+            "resizes": sorted(n for n in body if nodes[n].op == "ResizeBilinear"),
         },
         "operators": dict(operators.most_common()),
+        "stock network": _network(stock),
+        "re-targeted network": _network(moved),
     }  # fmt: skip
+
+
+def _network(body: Body) -> dict[str, str]:
+    """Size, stride, atrous rates and multiply-accumulates of a re-targeted network."""
+    from convert.cost import macs
+    from convert.graph import CONVOLUTIONS
+    from convert.stride import rate
+
+    rates = Counter(rate(node) for node in body.graph.node if node.op in CONVOLUTIONS)
+    return {
+        "input": "x".join(map(str, body.input_hw)),
+        "output stride": str(body.output_stride),
+        "atrous rates": ", ".join(f"{r} ({n} convolutions)" for r, n in sorted(rates.items()) if r > 1) or "none",
+        "multiply-accumulates": f"{macs(body.graph, body.image, body.logits, body.input_hw) / 1e9:.1f} G",
+    }
 
 
 def show(found: dict[str, Any]) -> None:

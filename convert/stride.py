@@ -26,12 +26,12 @@ def change_stride(nodes: Nodes, anatomy: Anatomy, stride: int) -> None:
 def _coarsen(nodes: Nodes, anatomy: Anatomy) -> None:
     order = list(strides(nodes, anatomy.normalised, anatomy.logits))
     convolutions = [nodes[n] for n in order if nodes[n].op in CONVOLUTIONS]
-    atrous = [i for i, conv in enumerate(convolutions) if _rate(conv) > 1]
+    atrous = [i for i, conv in enumerate(convolutions) if rate(conv) > 1]
     if not atrous:
         raise GraphError("the output stride cannot be raised: the graph has no atrous convolution left to undo")
-    odd = next((convolutions[i] for i in atrous if _rate(convolutions[i]) % 2), None)
+    odd = next((convolutions[i] for i in atrous if rate(convolutions[i]) % 2), None)
     if odd is not None:
-        raise GraphError(f"{odd.name}: the output stride cannot be raised: its rate {_rate(odd)} cannot be halved")
+        raise GraphError(f"{odd.name}: the output stride cannot be raised: its rate {rate(odd)} cannot be halved")
     first = convolutions[atrous[0]]
     behind = ancestors(nodes, [first.name], frozenset({anatomy.normalised}))
     before = [c for c in convolutions[: atrous[0]] if c.name in behind and max(kernel_hw(nodes, c)) > 1]
@@ -40,8 +40,8 @@ def _coarsen(nodes: Nodes, anatomy: Anatomy) -> None:
     before[-1].attr["strides"].list.i[:] = [1, 2, 2, 1]
     _shrink_around(nodes, before[-1].name, order)
     for i in atrous:
-        rate = _rate(convolutions[i]) // 2
-        convolutions[i].attr["dilations"].list.i[:] = [1, rate, rate, 1]
+        half = rate(convolutions[i]) // 2
+        convolutions[i].attr["dilations"].list.i[:] = [1, half, half, 1]
 
 
 def _shrink_around(nodes: Nodes, strided: str, order: list[str]) -> None:
@@ -69,5 +69,5 @@ def kernel_hw(nodes: Nodes, conv: NodeDef) -> tuple[int, int]:
     return height, width
 
 
-def _rate(conv: NodeDef) -> int:
+def rate(conv: NodeDef) -> int:
     return int(conv.attr["dilations"].list.i[1]) if "dilations" in conv.attr else 1

@@ -40,6 +40,33 @@ def test_graph(random_graph: bytes, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert parts["normalisation"] == "(pixel - 127.5) / 127.5"
 
 
+def test_stock_mobilenet_costs_what_is_known(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from convert.demo.builder import Architecture, build, initial_weights
+
+    arch = Architecture(crop_hw=(1025, 2049), output_stride=8)
+    path = tmp_path / "net.pb"
+    path.write_bytes(build(arch, initial_weights(arch, 0)).SerializeToString())
+    found = inspect(path, capsys)
+    assert found["stock network"] == {
+        "input": "1025x2049", "output stride": "8", "atrous rates": "2 (7 convolutions), 4 (3 convolutions)",
+        "multiply-accumulates": "69.3 G",
+    }  # fmt: skip
+    assert found["re-targeted network"]["output stride"] == "16"
+    assert found["re-targeted network"]["multiply-accumulates"] == "21.2 G"
+    assert found["parts"]["pools"] == ["AvgPool2D/AvgPool"]
+    assert main([str(path), "--json", "--input-size", "257x513", "--output-stride", "8"]) == 0
+    assert json.loads(capsys.readouterr().out)["re-targeted network"]["input"] == "257x513"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("mnv2_voc21_513x513", "2018-01"), ("mnv3small_road5_513x1025", "2019 or later")]
+)
+def test_exporter_generation(
+    name: str, words: str, shared: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:  # fmt: skip
+    assert words in str(inspect(shared(f"models/deeplab_{name}.pb"), capsys)["graph"]["exporter"])
+
+
 def test_third_party_tflite(shared: Callable[[str], Path], capsys: pytest.CaptureFixture[str]) -> None:
     found = inspect(shared("models/coral_deeplab_slim_cityscapes_uint8.tflite"), capsys)
     assert found["model"]["output"] == "labels"
