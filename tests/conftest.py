@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from hashlib import sha256
 from importlib import resources
@@ -11,6 +12,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
+# Where the shell started this in the background, Ctrl-C is ignored here, and so it would be in the commands under test.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = Path(os.environ.get("ROADLITE_SHARED", Path(__file__).parents[1].with_name("shared")))
 
