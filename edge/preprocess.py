@@ -27,6 +27,7 @@ def resize(pixels: Pixels, size_hw: tuple[int, int]) -> Pixels:
     """Bilinear with align_corners, as TensorFlow's ResizeBilinear, rounded to whole grey levels.
 
     Corner pixels map to corner pixels: source = target * (in - 1) / (out - 1). uint8 (H, W, 3) in and out.
+    Exact with OpenCV 5; OpenCV 4, for environments held at numpy 1, works in steps of 1/32 pixel.
     """
     (height, width), (out_h, out_w) = pixels.shape[:2], size_hw
     if (height, width) == (out_h, out_w):
