@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from convert.graph import GraphDef, by_name, consumers, inputs
+from convert.graph import GraphDef, by_name, consumers, inputs, producer
 from convert.surgery import Body
 from convert.tensorflow import tf
 
@@ -39,12 +39,14 @@ def _spell_hard_swish(graph: GraphDef) -> None:
     into two dozen parts and gets slower than in float. Scaling x first costs no precision: the product has the
     same steps at another scale.
     """
-    nodes = by_name(graph)
+    nodes, readers = by_name(graph), consumers(by_name(graph))
     for last in [n for n in graph.node if n.op == "Mul"]:
         product, factor = (nodes[name] for name in inputs(last))
         if product.op != "Mul" or factor.op != "Const" or factor.attr["value"].tensor.tensor_shape.dim:
             continue
-        x, gate = inputs(product)
-        shifted = nodes[inputs(nodes[gate])[0]] if nodes[gate].op == "Relu6" else None
-        if shifted is not None and shifted.op in ("Add", "AddV2") and inputs(shifted)[0] == x:
+        x, gate = product.input
+        shifted = nodes[inputs(nodes[producer(gate)])[0]] if nodes[producer(gate)].op == "Relu6" else None
+        if shifted is None or shifted.op not in ("Add", "AddV2") or shifted.input[0] != x:
+            continue
+        if readers[product.name] == [last.name]:  # nobody else wants the product as it was
             last.input[:], product.input[:] = [product.name, gate], [x, factor.name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -105,9 +106,7 @@ def describe(
         raise ModelError(f"{where}: expected {spec_out.shape[3]} class names for its output, got {len(classes)}")
     height, width = spec_in.shape[1:3]
     if card is not None:
-        return Card(
-            card.name, card.recipe, card.input_hw, card.output_stride, norm, kind, classes, card.provenance
-        )  # fmt: skip
+        return replace(card, norm=norm, classes=classes)
     stride = round((height - 1) / max(spec_out.shape[1] - 1, 1)) if kind == "logits" else 1
     return Card(Path(where).stem[:64], _recipe(spec_in), (height, width), stride, norm, kind, classes)
 

@@ -42,6 +42,20 @@ def test_hard_swish_is_spelt_in_what_the_delegate_takes(tmp_path: Path) -> None:
     assert found == {"plain": (1, 1), "form": (0, 0)}
 
 
+def test_a_product_that_others_read_stays_what_it_is() -> None:
+    def swish_beside_its_product(x: object) -> object:
+        gate = tf.raw_ops.Relu6(features=tf.raw_ops.AddV2(x=x, y=tf.constant(3.0)))
+        product = tf.raw_ops.Mul(x=x, y=gate)
+        return tf.raw_ops.AddV2(x=tf.raw_ops.Mul(x=product, y=tf.constant(1 / 6)), y=product)
+
+    graph = nets.net()
+    nets.insert(graph, "concat_projection/Conv2D", 0, swish_beside_its_product, "swish")
+    body = retarget(graph, discover(graph, "net.pb"), (65, 65), 16)
+    x = np.random.default_rng(0).uniform(-1, 1, (1, 65, 65, 3)).astype(np.float32)
+    before, after = (evaluate(b.graph, [b.logits], {b.image: x})[0] for b in (body, for_integers(body)))
+    nets.assert_same(after, before)
+
+
 def test_forms_leave_other_networks_alone() -> None:
     graph = nets.net()
     body = retarget(graph, discover(graph, "net.pb"), (65, 65), 16)
