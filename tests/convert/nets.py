@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.anatomy import Anatomy
+from convert.anatomy import Anatomy, discover
 from convert.calibration import normalised
 from convert.demo.builder import Architecture, build, random_weights
 from convert.demo.layers import BatchNorm, Weights
 from convert.graph import GraphDef, NodeDef, evaluate, parse
-from convert.surgery import Body
+from convert.surgery import Body, retarget
 from convert.tensorflow import tf
+from convert.tflite import Network, as_function
 
 FEATURES = "MobilenetV2/expanded_conv_16/output"  # what the head reads
 LAST = "logits/semantic/Conv2D"
@@ -38,6 +39,12 @@ def net(
 def _built(arch: Architecture) -> bytes:
     data: bytes = build(arch, weights(arch.width, arch.classes)).SerializeToString()
     return data
+
+
+def network(hw: tuple[int, int]) -> Network:
+    """The small net re-targeted to another size at output stride 16, as a TensorFlow function."""
+    graph = net()
+    return as_function(retarget(graph, discover(graph, "net.pb"), hw, 16))
 
 
 def node(graph: GraphDef, name: str) -> NodeDef:

@@ -7,13 +7,11 @@ import numpy as np
 import pytest
 
 from convert import quantize as quantizing
-from convert.anatomy import discover
 from convert.calibration import normalised
 from convert.quantize import Range, measure_ranges, quantize
 from convert.recipes import RECIPES
-from convert.surgery import retarget
 from convert.tensorflow import tf
-from convert.tflite import Network, as_function, convert, save
+from convert.tflite import Network, convert, save
 from edge.engine import open_engine
 from edge.errors import ConversionError
 from edge.preprocess import DEEPLAB
@@ -25,8 +23,7 @@ INPUT = Range(-1.0, 1.0)
 
 @pytest.fixture(scope="module")
 def network() -> Network:
-    graph = nets.net()
-    return as_function(retarget(graph, discover(graph, "net.pb"), HW, 16))
+    return nets.network(HW)
 
 
 @pytest.fixture(scope="module")

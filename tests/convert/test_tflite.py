@@ -33,8 +33,7 @@ def pictures(count: int = 3) -> list[NDArray[np.float32]]:
 
 @pytest.fixture(scope="module")
 def network() -> Network:
-    graph = nets.net()
-    return as_function(retarget(graph, discover(graph, "net.pb"), HW, 16))
+    return nets.network(HW)
 
 
 @pytest.fixture(scope="module")
