@@ -37,6 +37,7 @@ TRAINED_STRIDE = 16
 WARM_UP = 0.03  # share of the steps
 FROZEN = 0.12  # share of the steps at the end in which BatchNorms keep their statistics
 HELD_OUT = 48
+OVERLAP = 1.0  # weight of the overlap loss beside cross-entropy
 
 Report = Callable[[str], None]
 
@@ -63,6 +64,7 @@ class Trainer:
             known = tf.where(labels == IGNORE, tf.zeros_like(labels), labels)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(known, tf.int32), logits)
             loss = tf.reduce_sum(losses * weights) / tf.reduce_sum(weights)
+            loss += OVERLAP * overlap_loss(logits, labels)
         gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, self.trainable), 5.0)
         correction = rate * tf.sqrt(1 - tf.pow(0.999, number)) / (1 - tf.pow(0.9, number))
         for variable, first, second, gradient in zip(self.trainable, self.first, self.second, gradients, strict=True):
@@ -118,6 +120,21 @@ class Trainer:
                 second.assign(stored[f"second:{i}"])
             self.step, self.history = int(stored["step"]), stored["history"].tolist()
         return True
+
+
+def overlap_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """One minus the soft intersection over union, mean over the classes that the batch holds.
+
+    Probabilities stand in for the found pixels (Rahman and Wang 2016). Cross-entropy counts pixels, and so does little
+    for classes that have few of them; this counts classes, as mIoU does.
+    """
+    found = tf.nn.softmax(logits) * tf.cast(labels != IGNORE, tf.float32)[..., None]
+    truth = tf.one_hot(tf.cast(labels, tf.int32), tf.shape(logits)[-1])  # all zero where ignored
+    hits = tf.reduce_sum(found * truth, [0, 1, 2])
+    pixels = tf.reduce_sum(truth, [0, 1, 2])
+    union = tf.reduce_sum(found, [0, 1, 2]) + pixels - hits
+    present = tf.cast(pixels > 0, tf.float32)
+    return 1 - tf.reduce_sum(present * hits / tf.maximum(union, 1.0)) / tf.maximum(tf.reduce_sum(present), 1.0)
 
 
 def labels_of(graph_def: Any, pictures: list[NDArray[np.uint8]]) -> list[NDArray[np.int64]]:
