@@ -28,6 +28,7 @@ from convert.recipes import RECIPES
 from edge import pipeline
 from edge.classes import CITYSCAPES
 from edge.data import Frame, LabelMap, Result, SourceInfo
+from edge.live import Controls
 from edge.render import Renderer
 from edge.scene import DEMO_RATE, demo_clip
 from edge.segmenter import Segmenter
@@ -70,7 +71,7 @@ def kits_way(segmenter: Segmenter, clip: Path) -> tuple[float, Timing]:
     """Seconds per frame over the whole clip: opening, decoding, labelling and overlay."""
     timing = Timing()
     with closing(open_source(str(clip))) as source, closing(open_sink("null", source.info)) as sink:
-        pipeline.run(source, segmenter, Renderer(segmenter.card.classes), [sink], timing)
+        pipeline.run(source, segmenter, Renderer(segmenter.card.classes, Controls()), [sink], timing)
     return timing.seconds / timing.frames, timing
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from edge.cli import quiet_native
 from edge.errors import RoadliteError
+from edge.live import Controls
 from edge.progress import Track, silent
 from edge.render import Renderer
 from edge.segmenter import Segmenter
@@ -157,7 +158,7 @@ class _Bench:
         self._load_s = time.perf_counter() - start
         with closing(open_source(source, limit=FRAMES)) as frames:
             self._pictures = [frame.pixels for frame in frames]
-        self._render = Renderer(self._segmenter.card.classes)
+        self._render = Renderer(self._segmenter.card.classes, Controls())
         self._turn = 0
 
     def load(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import numpy as np
 from edge.classes import ClassSet
 from edge.data import Ids, Pixels
 from edge.errors import UsageError
+from edge.live import Controls
 
 View = Literal["overlay", "mask", "side-by-side"]
 
@@ -23,7 +24,7 @@ _DRAWS_UNICODE = int(cv2.__version__.split(".")[0]) >= 5  # before, every byte o
 
 
 class Renderer:
-    """Turns a picture and its label ids into what is shown.
+    """Turns a picture and its label ids into what is shown, as `controls` want it when the picture comes.
 
     `overlay` blends the class colours over the picture with weight `alpha`; it leaves the picture as it is where the
     colour is black: ignored pixels, and a class like VOC's background, which would only darken the picture;
@@ -34,14 +35,12 @@ class Renderer:
         UsageError: the view is unknown or alpha is not within 0 to 1.
     """
 
-    def __init__(
-        self, classes: ClassSet, view: View = "overlay", alpha: float = 0.5, legend: bool = True, hud: bool = True
-    ) -> None:
-        if view not in get_args(View):
-            raise UsageError(f"unknown view {view!r}: expected one of {', '.join(get_args(View))}")
-        if not 0.0 <= alpha <= 1.0:
-            raise UsageError(f"expected an alpha from 0 (picture only) to 1 (colours only), got {alpha}")
-        self._classes, self._view, self._alpha = classes, view, alpha
+    def __init__(self, classes: ClassSet, controls: Controls, *, legend: bool = True, hud: bool = True) -> None:
+        if controls.view not in get_args(View):
+            raise UsageError(f"unknown view {controls.view!r}: expected one of {', '.join(get_args(View))}")
+        if not 0.0 <= controls.alpha <= 1.0:
+            raise UsageError(f"expected an alpha from 0 (picture only) to 1 (colours only), got {controls.alpha}")
+        self._classes, self._controls = classes, controls
         self._legend, self._hud = legend, hud
         self._table = classes.table().reshape(256, 1, 3)
         self._bare = np.all(self._table == 0, axis=(1, 2)).astype(np.uint8)  # by id: 1 where there is nothing to paint
@@ -62,10 +61,11 @@ class Renderer:
     def _paint(self, pixels: Pixels, ids: Ids) -> tuple[Pixels, Pixels]:
         """The whole picture without text, and the part of it that shows the labels."""
         coloured: Pixels = cv2.applyColorMap(ids, self._table)  # type: ignore[assignment]
-        if self._view == "overlay":
-            cv2.addWeighted(pixels, 1 - self._alpha, coloured, self._alpha, 0, dst=coloured)
+        view, alpha = self._controls.view, self._controls.alpha
+        if view == "overlay":
+            cv2.addWeighted(pixels, 1 - alpha, coloured, alpha, 0, dst=coloured)
             cv2.copyTo(pixels, cv2.LUT(ids, self._bare), coloured)
-        if self._view == "side-by-side":
+        if view == "side-by-side":
             both: Pixels = cv2.hconcat([pixels, coloured])  # type: ignore[assignment]
             return both, both[:, ids.shape[1] :]
         return coloured, coloured

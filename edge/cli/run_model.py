@@ -15,6 +15,7 @@ from edge.cli.options import add_model_options, segmenter_from
 from edge.data import SourceInfo
 from edge.errors import UsageError
 from edge.files import writable_folder, write_whole
+from edge.live import Controls
 from edge.progress import bars
 from edge.render import Renderer, View
 from edge.segmenter import Segmenter
@@ -54,9 +55,8 @@ def run_model(options: argparse.Namespace) -> int:
     if options.stats is not None:
         writable_folder(options.stats.parent)
     segmenter = segmenter_from(options)
-    renderer = Renderer(
-        segmenter.card.classes, options.view, options.alpha, legend=not options.no_legend, hud=not options.no_hud
-    )  # fmt: skip
+    controls = Controls(view=options.view, alpha=options.alpha)
+    renderer = Renderer(segmenter.card.classes, controls, legend=not options.no_legend, hud=not options.no_hud)
     timing = Timing()
     with ExitStack() as stack:
         source = stack.enter_context(closing(open_source(options.source, limit=options.limit)))

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from edge.data import Result, SourceInfo
 from edge.errors import UsageError
+from edge.live import Live
 from edge.sinks.pictures import SUFFIXES, Labels, Pictures
 
 _EXPECTED = (
@@ -38,7 +39,7 @@ class Nowhere:
         pass
 
 
-def open_sink(spec: str, info: SourceInfo) -> Sink:
+def open_sink(spec: str, info: SourceInfo, live: Live | None = None) -> Sink:
     """Opens `*.mp4`, `*.png`, `*.jpg`, `*-%05d.png`, a folder, `labels:FOLDER` or `null` for results from a source.
 
     A folder that is not there is made, with its parents.

@@ -8,6 +8,7 @@ import pytest
 from edge import pipeline
 from edge.data import Frame, Result
 from edge.errors import SinkError
+from edge.live import Controls
 from edge.render import Renderer
 from edge.segmenter import Segmenter
 from edge.timing import STAGES, Timing
@@ -37,7 +38,7 @@ def frames(count: int) -> list[Frame]:
 def test_every_sink_gets_every_frame_in_order(float_model: Path) -> None:
     segmenter, timing, sinks = Segmenter(float_model), Timing(), [Kept(), Kept()]
     given = frames(5)
-    pipeline.run(given, segmenter, Renderer(segmenter.card.classes), sinks, timing)
+    pipeline.run(given, segmenter, Renderer(segmenter.card.classes, Controls()), sinks, timing)
     for sink in sinks:
         assert [r.frame.index for r in sink.results] == list(range(5))
         for frame, result in zip(given, sink.results, strict=True):
@@ -50,5 +51,5 @@ def test_every_sink_gets_every_frame_in_order(float_model: Path) -> None:
 def test_a_sink_that_fails_ends_the_run(float_model: Path) -> None:
     segmenter, sink = Segmenter(float_model), Kept(full_after=2)
     with pytest.raises(SinkError, match="full"):
-        pipeline.run(frames(5), segmenter, Renderer(segmenter.card.classes), [sink], Timing())
+        pipeline.run(frames(5), segmenter, Renderer(segmenter.card.classes, Controls()), [sink], Timing())
     assert len(sink.results) == 2

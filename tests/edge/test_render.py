@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from edge.classes import CITYSCAPES, VOC, ClassSet
 from edge.errors import UsageError
+from edge.live import Controls
 from edge.render import Renderer, printable
 
 ROAD, SKY, CAR = 0, 10, 13
@@ -17,7 +18,7 @@ def picture(height: int, width: int) -> np.ndarray:
 
 
 def bare(view: str = "overlay", alpha: float = 0.5) -> Renderer:
-    return Renderer(CITYSCAPES, view, alpha, legend=False, hud=False)
+    return Renderer(CITYSCAPES, Controls(view, alpha), legend=False, hud=False)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])
@@ -39,7 +40,7 @@ def test_overlay_leaves_ignored_pixels_untouched():
 def test_overlay_does_not_darken_the_background():
     pixels, ids = picture(40, 50), np.zeros((40, 50), np.uint8)
     ids[:, 20:] = 1
-    shown = Renderer(VOC, alpha=0.5, legend=False, hud=False)(pixels, ids)
+    shown = Renderer(VOC, Controls(), legend=False, hud=False)(pixels, ids)
     assert np.array_equal(shown[:, :20], pixels[:, :20])
     assert not np.array_equal(shown[:, 20:], pixels[:, 20:])
 
@@ -60,7 +61,7 @@ def test_side_by_side_is_the_picture_left_of_the_mask():
 def test_arguments_stay_untouched_and_results_are_independent(view):
     pixels, ids = picture(240, 320), np.zeros((240, 320), np.uint8)
     before = pixels.copy()
-    render = Renderer(CITYSCAPES, view)
+    render = Renderer(CITYSCAPES, Controls(view))
     first = render(pixels, ids, "12 ms")
     kept = first.copy()
     render(np.zeros_like(pixels), np.full_like(ids, SKY), "99 ms")
@@ -81,24 +82,24 @@ def test_legend_lists_classes_in_view_largest_first():
     ids[:100] = SKY
     ids[200:220, :50] = CAR
     pixels = np.full((240, 320, 3), 255, np.uint8)
-    shown = Renderer(CITYSCAPES, alpha=0.0)(pixels, ids)
+    shown = Renderer(CITYSCAPES, Controls(alpha=0.0))(pixels, ids)
     assert swatch_colours(shown) == [CITYSCAPES.colours[i] for i in (ROAD, SKY, CAR)]
 
 
 def test_legend_shows_whole_rows_only():
     ids = RNG.integers(0, 19, (240, 320), np.uint8)
-    shown = Renderer(CITYSCAPES, alpha=0.0)(np.full((240, 320, 3), 255, np.uint8), ids)
+    shown = Renderer(CITYSCAPES, Controls(alpha=0.0))(np.full((240, 320, 3), 255, np.uint8), ids)
     assert 5 < len(swatch_colours(shown)) < 19
     assert (shown[119, :100] == 255).all() or (shown[119, :100] == shown[119, 0]).all(), "a row is cut in two"
 
 
 def test_nothing_in_view_needs_no_legend():
     pixels = picture(240, 320)
-    assert np.array_equal(Renderer(CITYSCAPES)(pixels, np.full((240, 320), 255, np.uint8)), pixels)
+    assert np.array_equal(Renderer(CITYSCAPES, Controls())(pixels, np.full((240, 320), 255, np.uint8)), pixels)
 
 
 def test_a_long_line_is_cut_before_the_edge():
-    render = Renderer(CITYSCAPES, "mask", legend=False)
+    render = Renderer(CITYSCAPES, Controls("mask"), legend=False)
     shown = render(picture(240, 320), np.full((240, 320), 255, np.uint8), "w" * 200)
     assert shown[:, 160:300].any()
     assert not shown[:, 314:].any()
@@ -108,7 +109,7 @@ def test_a_long_line_is_cut_before_the_edge():
 def test_text_covers_only_the_upper_half_and_legend_the_left(size_hw):
     ids = RNG.integers(0, 19, size_hw, np.uint8)
     pixels = np.full((*size_hw, 3), 200, np.uint8)
-    changed = (Renderer(CITYSCAPES, alpha=0.0)(pixels, ids, "15.2 fps") != pixels).any(axis=2)
+    changed = (Renderer(CITYSCAPES, Controls(alpha=0.0))(pixels, ids, "15.2 fps") != pixels).any(axis=2)
     height, width = size_hw
     assert changed.any()
     assert not changed[height // 2 :].any()
@@ -118,14 +119,14 @@ def test_text_covers_only_the_upper_half_and_legend_the_left(size_hw):
 @pytest.mark.parametrize("height", [240, 720, 2160])
 def test_text_grows_with_the_picture(height):
     pixels = np.zeros((height, height * 4 // 3, 3), np.uint8)
-    shown = Renderer(CITYSCAPES, alpha=0.0, legend=False)(pixels, np.zeros(pixels.shape[:2], np.uint8), "HH")
+    shown = Renderer(CITYSCAPES, Controls(alpha=0.0), legend=False)(pixels, np.zeros(pixels.shape[:2], np.uint8), "HH")
     rows = np.flatnonzero(shown.max(axis=(1, 2)) > 128)
     assert height / 60 <= np.ptp(rows) + 1 <= max(11, height / 40)
 
 
 def test_percentages_follow_the_shares():
     pixels, ids = np.zeros((240, 320, 3), np.uint8), np.zeros((240, 320), np.uint8)
-    render = Renderer(ClassSet(("a", "b"), ((9, 9, 9), (90, 90, 90))), alpha=0.0)
+    render = Renderer(ClassSet(("a", "b"), ((9, 9, 9), (90, 90, 90))), Controls(alpha=0.0))
     ids[:30] = 1
     one = render(pixels, ids)
     ids[:60] = 1
@@ -138,14 +139,14 @@ def test_percentages_follow_the_shares():
 def test_legend_and_hud_can_be_switched_off():
     pixels, ids = picture(240, 320), np.zeros((240, 320), np.uint8)
     plain = bare()(pixels, ids, "text")
-    assert not np.array_equal(Renderer(CITYSCAPES, hud=False)(pixels, ids, "text"), plain)
-    assert not np.array_equal(Renderer(CITYSCAPES, legend=False)(pixels, ids, "text"), plain)
-    assert np.array_equal(Renderer(CITYSCAPES, legend=False)(pixels, ids, ""), plain)
+    assert not np.array_equal(Renderer(CITYSCAPES, Controls(), hud=False)(pixels, ids, "text"), plain)
+    assert not np.array_equal(Renderer(CITYSCAPES, Controls(), legend=False)(pixels, ids, "text"), plain)
+    assert np.array_equal(Renderer(CITYSCAPES, Controls(), legend=False)(pixels, ids, ""), plain)
 
 
 def test_ids_without_a_class_are_drawn_but_not_listed():
     pixels, ids = picture(240, 320), np.full((240, 320), 77, np.uint8)
-    assert not Renderer(CITYSCAPES, "mask")(pixels, ids).any()
+    assert not Renderer(CITYSCAPES, Controls("mask"))(pixels, ids).any()
 
 
 @settings(max_examples=40, deadline=None)
@@ -159,7 +160,7 @@ def test_ids_without_a_class_are_drawn_but_not_listed():
 def test_any_size_and_any_text_can_be_drawn(height, width, view, names, line):
     classes = ClassSet(tuple(names), ((1, 2, 3),) * len(names))
     ids = RNG.integers(0, 256, (height, width), np.uint8)
-    shown = Renderer(classes, view)(picture(height, width), ids, line)
+    shown = Renderer(classes, Controls(view))(picture(height, width), ids, line)
     assert shown.shape == (height, width * (2 if view == "side-by-side" else 1), 3)
     assert shown.dtype == np.uint8
 
@@ -173,15 +174,15 @@ def test_text_is_made_drawable(monkeypatch):
 
 def test_bad_options_are_refused():
     with pytest.raises(UsageError, match=r"'heatmap'.*overlay, mask, side-by-side"):
-        Renderer(CITYSCAPES, "heatmap")
+        Renderer(CITYSCAPES, Controls("heatmap"))
     for alpha in (-0.1, 1.5, float("nan")):
         with pytest.raises(UsageError, match="alpha"):
-            Renderer(CITYSCAPES, alpha=alpha)
+            Renderer(CITYSCAPES, Controls(alpha=alpha))
 
 
 def test_long_names_leave_room_for_the_picture():
     classes = ClassSet(("w" * 64,), ((255, 0, 0),))
     pixels = np.full((240, 320, 3), 200, np.uint8)
-    shown = Renderer(classes, alpha=0.0)(pixels, np.zeros((240, 320), np.uint8))
+    shown = Renderer(classes, Controls(alpha=0.0))(pixels, np.zeros((240, 320), np.uint8))
     assert np.array_equal(shown[:, 165:], pixels[:, 165:])
     assert cv2.countNonZero((shown != pixels).any(axis=2).astype(np.uint8)) > 0
