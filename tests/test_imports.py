@@ -15,7 +15,7 @@ EDGE = PROJECT / "edge"
 # From the bottom up: a module imports only from the lines above its own.
 LAYERS = (
     {"errors"},
-    {"data", "progress", "timing"},
+    {"board", "data", "progress", "timing"},
     {"classes", "files", "evaluate"},
     {"preprocess", "postprocess", "scene"},
     {"card", "engine", "render"},
