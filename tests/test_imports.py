@@ -16,7 +16,7 @@ EDGE = PROJECT / "edge"
 LAYERS = (
     {"errors"},
     {"board", "data", "progress", "timing"},
-    {"classes", "files", "evaluate"},
+    {"cameras", "classes", "files", "evaluate"},
     {"preprocess", "postprocess", "scene"},
     {"card", "engine", "render"},
     {"segmenter", "sources", "sinks"},
