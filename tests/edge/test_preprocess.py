@@ -119,3 +119,14 @@ def test_a_picture_becomes_the_models_input(dtype: str, scale: float, zero_point
         x = Preprocess(made, DEEPLAB)(view)
         assert (x.shape, x.dtype) == ((1, 9, 17, 3), np.dtype(dtype))
         assert np.array_equal(x[0], lookup(made, DEEPLAB)[resize(view, (9, 17))])
+
+
+def test_pictures_of_changing_size_do_not_leave_traces_in_each_other() -> None:
+    preprocess = Preprocess(spec("int8", 1 / 127.5, -1), DEEPLAB)
+    sizes = ((45, 80), (30, 20), (9, 17), (45, 80))
+    kept = [preprocess(noise(*size)) for size in sizes]
+    for size, x in zip(sizes, kept, strict=True):
+        assert np.array_equal(x, Preprocess(spec("int8", 1 / 127.5, -1), DEEPLAB)(noise(*size)))
+    before = noise(9, 17)
+    preprocess(before)[...] = 0
+    assert np.array_equal(before, noise(9, 17)), "a picture of the model's size is not written to"
