@@ -70,11 +70,16 @@ def lookup(spec: TensorSpec, norm: Normalisation) -> NDArray[Any]:
     """
     if spec.dtype == np.float32:
         return (np.arange(256, dtype=np.float32) - np.float32(norm.mean)) / np.float32(norm.std)
-    real = (np.arange(256) - norm.mean) / norm.std
+    return stored((np.arange(256) - norm.mean) / norm.std, spec)
+
+
+def stored(real: NDArray[np.floating[Any]], spec: TensorSpec) -> NDArray[Any]:
+    """Real values as a tensor of `spec` stores them, in its dtype: halves, and what lies just below, upwards."""
+    if spec.dtype == np.float32:
+        return real.astype(np.float32, copy=False)
     limits = np.iinfo(spec.dtype)
-    stored = np.floor(real / spec.scale + 0.5 + 1e-3) + spec.zero_point
-    table: NDArray[Any] = np.clip(stored, limits.min, limits.max).astype(spec.dtype)
-    return table
+    whole = np.floor(real / spec.scale + 0.5 + 1e-3) + spec.zero_point
+    return np.clip(whole, limits.min, limits.max).astype(spec.dtype)
 
 
 class Preprocess:
