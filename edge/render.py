@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from edge.classes import ClassSet
-from edge.data import Ids, Pixels
+from edge.data import IGNORE, Ids, Pixels
 from edge.errors import UsageError
 from edge.live import Controls
 
@@ -29,6 +29,7 @@ class Renderer:
     `overlay` blends the class colours over the picture with weight `alpha`; it leaves the picture as it is where the
     colour is black: ignored pixels, and a class like VOC's background, which would only darken the picture;
     `mask` shows the colours alone, ignored pixels black; `side-by-side` puts the picture left of the mask.
+    Hidden classes are treated as ignored, and not listed. `boundaries` draws a white line around every area.
     The line of numbers runs along the upper edge and the legend hangs below it, where a road scene has its sky.
 
     Raises:
@@ -44,10 +45,12 @@ class Renderer:
         self._legend, self._hud = legend, hud
         self._table = classes.table().reshape(256, 1, 3)
         self._bare = np.all(self._table == 0, axis=(1, 2)).astype(np.uint8)  # by id: 1 where there is nothing to paint
+        self._ids = np.arange(256, dtype=np.uint8)
         self._names = [printable(name) for name in classes.names]
 
     def __call__(self, pixels: Pixels, ids: Ids, hud_line: str = "") -> Pixels:
         """A new picture, (H, W, 3), or (H, 2 W, 3) side by side; the arguments stay as they are."""
+        ids = self._without_hidden(ids)
         shown, labelled = self._paint(pixels, ids)
         text_px = max(8, round(min(ids.shape) / 55))
         strip_px = 0
@@ -58,6 +61,14 @@ class Renderer:
             self._draw_legend(labelled[strip_px : max(strip_px, labelled.shape[0] // 2)], ids, text_px)
         return shown
 
+    def _without_hidden(self, ids: Ids) -> Ids:
+        hidden = self._controls.hidden
+        if not hidden:
+            return ids
+        kept = np.where(np.isin(self._ids, list(hidden)), np.uint8(IGNORE), self._ids)
+        shown: Ids = cv2.LUT(ids, kept)  # type: ignore[assignment]
+        return shown
+
     def _paint(self, pixels: Pixels, ids: Ids) -> tuple[Pixels, Pixels]:
         """The whole picture without text, and the part of it that shows the labels."""
         coloured: Pixels = cv2.applyColorMap(ids, self._table)  # type: ignore[assignment]
@@ -65,6 +76,8 @@ class Renderer:
         if view == "overlay":
             cv2.addWeighted(pixels, 1 - alpha, coloured, alpha, 0, dst=coloured)
             cv2.copyTo(pixels, cv2.LUT(ids, self._bare), coloured)
+        if self._controls.boundaries:
+            cv2.bitwise_or(coloured, cv2.cvtColor(_outlines(ids), cv2.COLOR_GRAY2RGB), dst=coloured)
         if view == "side-by-side":
             both: Pixels = cv2.hconcat([pixels, coloured])  # type: ignore[assignment]
             return both, both[:, ids.shape[1] :]
@@ -102,6 +115,15 @@ def printable(text: str) -> str:
         return line
     bare = "".join(char for char in unicodedata.normalize("NFKD", line) if not unicodedata.combining(char))
     return bare.encode("ascii", "replace").decode("ascii")
+
+
+def _outlines(ids: Ids) -> Ids:
+    """255 along the borders between areas, in a width that suits the picture; elsewhere 0."""
+    lines = np.zeros(ids.shape, bool)
+    np.not_equal(ids[:, 1:], ids[:, :-1], out=lines[:, :-1])
+    lines[:-1] |= ids[1:] != ids[:-1]
+    width_px = max(1, round(min(ids.shape) / 360))
+    return cv2.dilate(lines * np.uint8(255), np.ones((width_px, width_px), np.uint8))  # type: ignore[return-value]
 
 
 def _share(part: float) -> str:

@@ -186,3 +186,52 @@ def test_long_names_leave_room_for_the_picture():
     shown = Renderer(classes, Controls(alpha=0.0))(pixels, np.zeros((240, 320), np.uint8))
     assert np.array_equal(shown[:, 165:], pixels[:, 165:])
     assert cv2.countNonZero((shown != pixels).any(axis=2).astype(np.uint8)) > 0
+
+
+def test_a_changed_control_shows_in_the_next_picture():
+    controls = Controls("mask")
+    render = Renderer(CITYSCAPES, controls, legend=False, hud=False)
+    pixels, ids = picture(30, 40), np.full((30, 40), CAR, np.uint8)
+    assert render(pixels, ids)[0, 0].tolist() == [0, 0, 142]
+    controls.view, controls.alpha = "overlay", 0.0
+    assert np.array_equal(render(pixels, ids), pixels)
+    controls.view = "side-by-side"
+    assert render(pixels, ids).shape == (30, 80, 3)
+
+
+def test_hidden_classes_are_neither_painted_nor_listed():
+    ids = np.full((240, 320), ROAD, np.uint8)
+    ids[:100], ids[200:220] = SKY, CAR
+    pixels = np.full((240, 320, 3), 255, np.uint8)
+    controls = Controls(hidden=frozenset({ROAD, CAR}))
+    shown = Renderer(CITYSCAPES, controls, legend=False)(pixels, ids)
+    assert np.array_equal(shown[100:], pixels[100:])
+    assert (shown[:100] != 255).any(axis=2).all()
+    controls.alpha = 0.0
+    assert swatch_colours(Renderer(CITYSCAPES, controls)(pixels, ids)) == [CITYSCAPES.colours[SKY]]
+    controls.view = "mask"
+    assert not Renderer(CITYSCAPES, controls, legend=False)(pixels, ids)[100:].any()
+    assert ids[150, 0] == ROAD, "the labels themselves stay"
+
+
+@pytest.mark.parametrize("view", ["overlay", "mask"])
+@pytest.mark.parametrize("height", [120, 720])
+def test_boundaries_outline_the_areas_that_are_painted(view, height):
+    ids = np.full((height, 200), ROAD, np.uint8)
+    ids[:, 100:], ids[height // 2 :, 150:] = SKY, CAR
+    pixels = np.zeros((height, 200, 3), np.uint8)
+    controls = Controls(view, boundaries=True)
+    render = Renderer(CITYSCAPES, controls, legend=False)
+    white = (render(pixels, ids) == 255).all(axis=2)
+    assert white[:, 98:102].any(axis=1).all()
+    assert white[height // 2 - 2 : height // 2 + 2, 155:].any(axis=0).all()
+    assert not white[:, :96].any()
+    assert white.sum() <= (height + height // 2 + 50) * (3 if height == 720 else 1)
+    controls.hidden = frozenset({SKY, CAR})
+    assert not (render(pixels, ids) == 255).all(axis=2)[:, 105:].any(), "no line between two hidden areas"
+
+
+@pytest.mark.parametrize("size_hw", [(1, 1), (1, 9), (9, 1)])
+def test_boundaries_of_the_smallest_pictures(size_hw):
+    shown = Renderer(CITYSCAPES, Controls("mask", boundaries=True))(picture(*size_hw), np.zeros(size_hw, np.uint8))
+    assert shown.shape == (*size_hw, 3)
