@@ -1,0 +1,123 @@
+"""TensorFlow Lite interpreters: litert, tflite-runtime and tensorflow share one interface."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.data import TensorSpec
+from edge.engine.cost import macs
+from edge.engine.load import import_runtime, line
+from edge.engine.partitions import Partitions, count_partitions, delegated_operators, is_delegate
+from edge.errors import ModelError
+
+# name -> module with an Interpreter class
+INTERPRETERS = {
+    "litert": "ai_edge_litert.interpreter",
+    "tflite-runtime": "tflite_runtime.interpreter",
+    "tensorflow": "tensorflow.lite.python.interpreter",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """One operator of the model, in the order in which they run."""
+
+    kind: str  # CONV_2D, ADD, ...
+    name: str  # of the tensor it makes
+    macs: int
+    delegated: bool
+
+
+class InterpreterEngine:
+    """Raises ModelError here and in `invoke` for what the runtime refuses."""
+
+    def __init__(self, model: bytes, where: str, runtime: str, threads: int) -> None:
+        module = import_runtime(runtime, INTERPRETERS[runtime])
+        self.runtime, self.threads = runtime, threads
+        try:
+            _check_subgraphs(model)
+            self._interpreter = module.Interpreter(model_content=model, num_threads=threads)
+            self._interpreter.allocate_tensors()
+            inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        except (ValueError, RuntimeError) as exc:
+            raise ModelError(f"{where}: {runtime} cannot load it as a .tflite model ({line(exc)})") from exc
+        self._where = where
+        self.input, self._input_index = _only(inputs, where, "input")
+        self.output, self._output_index = _only(outputs, where, "output")
+        if not _is_fixed(inputs[0]):
+            raise ModelError(f"{where}: its input has no fixed size {self.input.shape}; convert it with one")
+        if not _is_fixed(outputs[0]):  # its shape is known after a run
+            found = self.invoke(np.zeros(self.input.shape, self.input.dtype))
+            self.output = replace(self.output, shape=found.shape)
+
+    def invoke(self, x: NDArray[Any]) -> NDArray[Any]:
+        try:
+            self._interpreter.set_tensor(self._input_index, x)
+            self._interpreter.invoke()
+            output: NDArray[Any] = self._interpreter.get_tensor(self._output_index)
+        except (ValueError, RuntimeError) as exc:
+            raise ModelError(f"{self._where}: {self.runtime} cannot run it ({line(exc)})") from exc
+        return output
+
+    def partitions(self) -> Partitions:
+        return count_partitions(self._interpreter._get_ops_details())
+
+    def operators(self) -> Counter[str]:
+        """How often each operator occurs, before a delegate took it."""
+        names = (op["op_name"] for op in self._interpreter._get_ops_details())
+        return Counter(name for name in names if not is_delegate(name))
+
+    def costs(self) -> list[Operator]:
+        """Every operator with its multiply-accumulates."""
+        ops = self._interpreter._get_ops_details()
+        tensors = {int(tensor["index"]): tensor for tensor in self._interpreter.get_tensor_details()}
+        shapes = {index: tensor["shape"] for index, tensor in tensors.items()}
+        delegated = delegated_operators(ops)
+        return [
+            Operator(op["op_name"], str(tensors[int(op["outputs"][0])]["name"]), macs(op, shapes), place in delegated)
+            for place, op in enumerate(op for op in ops if not is_delegate(op["op_name"]))
+        ]
+
+
+def _only(details: list[dict[str, Any]], where: str, what: str) -> tuple[TensorSpec, int]:
+    if len(details) != 1:
+        names = ", ".join(str(d["name"]) for d in details)
+        raise ModelError(f"{where}: expected one {what} tensor, got {len(details)} ({names})")
+    detail = details[0]
+    scale, zero_point = detail["quantization"]
+    shape = tuple(int(n) for n in detail["shape"])
+    return TensorSpec(detail["name"], shape, np.dtype(detail["dtype"]), float(scale), int(zero_point)), detail["index"]
+
+
+def _is_fixed(detail: dict[str, Any]) -> bool:
+    """Whether all sizes are known; a free batch size counts as 1. Runtimes crash on pictures without pixels."""
+    return all(n > 0 for n in (*detail["shape"], *detail["shape_signature"][1:]))
+
+
+def _check_subgraphs(model: bytes) -> None:
+    """Runtimes verify a model, then crash where a subgraph has no list of tensors. Raises ValueError.
+
+    Table layout: https://flatbuffers.dev/internals/; fields: Model.subgraphs is 2, SubGraph.tensors 0.
+    """
+
+    def field(table: int, index: int) -> int:
+        """Position of a table's field; 0 where it is not there."""
+        vtable = table - int.from_bytes(model[table : table + 4], "little", signed=True)
+        size = int.from_bytes(model[vtable : vtable + 2], "little")
+        at = 4 + 2 * index
+        offset = int.from_bytes(model[vtable + at : vtable + at + 2], "little") if at < size else 0
+        return table + offset if offset else 0
+
+    def follow(position: int) -> int:
+        return position + int.from_bytes(model[position : position + 4], "little")
+
+    graphs = follow(field(follow(0), 2))
+    first = graphs + 4
+    for position in range(first, min(first + 4 * int.from_bytes(model[graphs:first], "little"), len(model)), 4):
+        if not field(follow(position), 0):
+            raise ValueError("a subgraph has no tensors")

@@ -1,0 +1,157 @@
+"""OpenVINO, which reads the same .tflite."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.data import TensorSpec
+from edge.engine.load import import_runtime, line
+from edge.engine.partitions import Partitions
+from edge.errors import ModelError, RuntimeMissing
+
+# What is left of the floating-point work computes in this; `openvino` as the file says, as the other runtimes do.
+PRECISIONS = {"openvino": "f32", "openvino-bf16": "bf16"}
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What OpenVINO's own counter says of one node of the compiled model, over the last invoke."""
+
+    name: str
+    kind: str
+    kernel: str
+    seconds: float
+
+
+class OpenVinoEngine:
+    """Raises ModelError here and in `invoke` for what the runtime refuses, RuntimeMissing where there is no bf16.
+
+    `counters` makes OpenVINO time its nodes, which costs a little.
+    """
+
+    def __init__(self, model: bytes, where: str, runtime: str, threads: int, *, counters: bool = False) -> None:
+        module = import_runtime(runtime, "openvino")
+        flatbuffers = import_runtime(runtime, "ai_edge_litert.tools.flatbuffer_utils", "ai-edge-litert")
+        self.runtime, self.threads, self._where = runtime, threads, where
+        precision = PRECISIONS[runtime]
+        settings = {
+            "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision,
+            "PERF_COUNT": counters,
+        }  # fmt: skip
+        core = module.Core()
+        if precision.upper() not in (*core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"), "F32"):
+            raise RuntimeMissing(f"{runtime}: this processor has no {precision}; use openvino")
+        try:
+            parsed = flatbuffers.read_model_from_bytearray(bytearray(model))
+            self.input, self.output = _ends(parsed, where)
+            respell(parsed)
+            with tempfile.TemporaryDirectory(prefix="roadlite-") as folder:
+                path = Path(folder, "model.tflite")  # OpenVINO tells the format by the name
+                path.write_bytes(flatbuffers.convert_object_to_bytearray(parsed))
+                self._model = core.read_model(path)
+                compiled = core.compile_model(self._model, "CPU", settings)
+            self._request = compiled.create_infer_request()
+        except (
+            ValueError,
+            RuntimeError,
+            IndexError,
+            TypeError,
+            AttributeError,
+        ) as exc:  # the last three: damaged files
+            raise ModelError(f"{where}: {runtime} cannot load it as a .tflite model ({line(exc)})") from exc
+
+    def invoke(self, x: NDArray[Any]) -> NDArray[Any]:
+        if x.shape != self.input.shape or x.dtype != self.input.dtype:
+            raise ModelError(f"{self._where}: {self.runtime} cannot run it (its input is {self.input.shape})")
+        try:
+            self._request.infer({0: x})
+        except RuntimeError as exc:
+            raise ModelError(f"{self._where}: {self.runtime} cannot run it ({line(exc)})") from exc
+        output: NDArray[Any] = self._request.get_output_tensor(0).data.copy()
+        return output
+
+    def partitions(self) -> Partitions:
+        """OpenVINO compiles the whole model into one part."""
+        return Partitions(1, 0)
+
+    def operators(self) -> Counter[str]:
+        """How often each kind of node occurs in OpenVINO's spelling."""
+        return Counter(node.get_type_name() for node in self._model.get_ordered_ops())
+
+    def macs(self) -> int:
+        """Multiply-accumulates of the convolutions: weights are (out, in, h, w), grouped (groups, out, in, h, w)."""
+        kernel_from = {"Convolution": 1, "GroupConvolution": 2}
+        return sum(
+            math.prod(node.output(0).shape) * math.prod(node.input_value(1).shape[kernel_from[kind] :])
+            for node in self._model.get_ordered_ops()
+            if (kind := node.get_type_name()) in kernel_from
+        )
+
+    def counted(self) -> list[Counted]:
+        """The nodes that ran in the last invoke; needs `counters`."""
+        return [
+            Counted(node.node_name, node.node_type, node.exec_type, node.real_time.total_seconds())
+            for node in self._request.get_profiling_info()
+            if node.real_time.total_seconds() > 0
+        ]
+
+
+def respell(model: Any) -> None:
+    """What OpenVINO's reader of .tflite files does not know, in terms it does.
+
+    A requantizing operator becomes the concatenation of one tensor: both copy, from one scale to another.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    quantize, join = schema.BuiltinOperator.QUANTIZE, schema.BuiltinOperator.CONCATENATION
+    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
+    graph = model.subgraphs[0]
+    for operator in graph.operators:
+        if (
+            codes[operator.opcodeIndex] != quantize
+            or graph.tensors[operator.inputs[0]].type == schema.TensorType.FLOAT32
+        ):
+            continue
+        if join not in codes:
+            made = schema.OperatorCodeT()
+            made.builtinCode = made.deprecatedBuiltinCode = join
+            made.version = 1
+            model.operatorCodes.append(made)
+            codes.append(join)
+        operator.opcodeIndex = codes.index(join)
+        operator.builtinOptionsType = schema.BuiltinOptions.ConcatenationOptions
+        operator.builtinOptions = schema.ConcatenationOptionsT()
+        operator.builtinOptions.axis = len(graph.tensors[operator.inputs[0]].shape) - 1
+
+
+def _ends(model: Any, where: str) -> tuple[TensorSpec, TensorSpec]:
+    graph = model.subgraphs[0]
+    for ends, what in ((graph.inputs, "input"), (graph.outputs, "output")):
+        if len(ends) != 1:
+            names = ", ".join(graph.tensors[i].name.decode() for i in ends)
+            raise ModelError(f"{where}: expected one {what} tensor, got {len(ends)} ({names})")
+    first, last = _spec(graph.tensors[graph.inputs[0]]), _spec(graph.tensors[graph.outputs[0]])
+    for spec, what in ((first, "input"), (last, "output")):
+        if min(spec.shape, default=0) < 1:
+            raise ModelError(f"{where}: its {what} has no fixed size {spec.shape}; convert it with one")
+    return first, last
+
+
+def _spec(tensor: Any) -> TensorSpec:
+    from ai_edge_litert import schema_py_generated as schema
+
+    dtypes = {getattr(schema.TensorType, name.upper()): name for name in ("float32", "uint8", "int8", "int32", "int64")}
+    found = tensor.quantization
+    known = found is not None and found.scale is not None and len(found.scale) == 1
+    scale, zero_point = (float(found.scale[0]), int(found.zeroPoint[0])) if known else (0.0, 0)
+    signature = tensor.shape if tensor.shapeSignature is None else tensor.shapeSignature
+    shape = tuple(int(n) if i == 0 else int(min(n, signature[i])) for i, n in enumerate(tensor.shape))
+    return TensorSpec(tensor.name.decode(), shape, np.dtype(dtypes.get(tensor.type, "O")), scale, zero_point)
