@@ -20,7 +20,9 @@ LAYERS = (
     {"preprocess", "postprocess", "scene"},
     {"card", "engine", "render"},
     {"segmenter", "sources", "sinks"},
-    {"pipeline"},
+    {"labels"},
+    {"mappings"},
+    {"datasets", "pipeline"},
 )
 COMMANDS = {"cli", "compare"}  # on top; `compare` mutes native noise in its processes as the commands do
 
