@@ -28,6 +28,8 @@ class Frame:
     pixels: Pixels
     index: int  # position in the source, from 0
     t_capture_s: float  # time.perf_counter() when the picture was there
+    time_s: float | None = None  # since the first one, as the source tells time; None: its rate tells
+    small: Pixels | None = None  # the same view at the model's input size, where the camera scales by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class SourceInfo:
     size_wh: tuple[int, int] | None  # None where frames may differ in size
     rate: Fraction | None  # frames per second; None for pictures without a rate
     frame_count: int | None  # None when unknown; an estimate for containers that do not say
+    live: bool = False  # the newest frame counts; those that nobody took in time are dropped
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,14 +21,18 @@ class Controls:
     alpha: float = 0.5  # opacity of the overlay, 0..1
     hidden: frozenset[int] = frozenset()  # class ids that are not painted
     boundaries: bool = False  # outline the areas
-    paused: bool = False
+    paused: bool = False  # no frame is taken; sinks that have an `idle` method get it called instead
     snapshot: bool = False  # keep the next picture as a file; whoever does resets it
     quit: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """A running pipeline, seen from a sink."""
+    """A running pipeline, seen from a sink.
+
+    A sink that must stay awake while no frames come (paused, or the camera is away) has a third method, `idle()`: it
+    is called from the thread that calls `write`, the main one, about twenty times a second.
+    """
 
     classes: ClassSet
     controls: Controls

@@ -1,8 +1,10 @@
-"""How long each stage takes."""
+"""How long each stage takes, in bounded memory however long the run."""
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,12 +13,48 @@ import numpy as np
 
 STAGES = ("decode", "preprocess", "invoke", "postprocess", "render", "encode")
 
+RECENT_S = 5.0  # what "now" means for the rate
+_RECENT = 15  # frames that the status line's medians are over
+
+
+class Samples:
+    """Times of a whole run: all of them up to `most`, then every second one, every fourth, and so on; evenly spread."""
+
+    def __init__(self, most: int = 8192) -> None:
+        self._most, self._step, self._skip = most, 1, 0
+        self._kept: list[float] = []
+        self._recent: deque[float] = deque(maxlen=_RECENT)
+        self.count, self.max = 0, 0.0
+
+    def add(self, seconds: float) -> None:
+        self.count += 1
+        self.max = max(self.max, seconds)
+        self._recent.append(seconds)
+        if self._skip:
+            self._skip -= 1
+            return
+        self._kept.append(seconds)
+        if len(self._kept) >= self._most:
+            self._kept = self._kept[::2]
+            self._step *= 2
+        self._skip = self._step - 1
+
+    def recent(self) -> float:
+        """Median of the last few."""
+        return float(np.median(self._recent))
+
+    def kept(self) -> list[float]:
+        return list(self._kept)
+
 
 class Timing:
-    """Seconds per stage and frame; percentiles, never a bare mean."""
+    """Seconds per stage and frame; percentiles, never a bare mean. Safe from any thread."""
 
     def __init__(self) -> None:
-        self.stages: dict[str, list[float]] = {name: [] for name in STAGES}
+        self._lock = threading.Lock()
+        self._stages = {name: Samples() for name in STAGES}
+        self._age = Samples()
+        self._shown: deque[float] = deque(maxlen=1024)  # perf_counter of the last frames shown
         self._start_s = time.perf_counter()
         self._end_s = self._start_s
 
@@ -24,41 +62,73 @@ class Timing:
     def stage(self, name: str) -> Iterator[None]:
         start = time.perf_counter()
         yield
-        self._end_s = time.perf_counter()
-        self.stages[name].append(self._end_s - start)
+        self.add(name, time.perf_counter() - start)
+
+    def add(self, name: str, seconds: float) -> None:
+        with self._lock:
+            self._stages[name].add(seconds)
+
+    def shown(self, t_capture_s: float) -> None:
+        """A frame that was there at `t_capture_s` has reached all outputs."""
+        now = time.perf_counter()
+        with self._lock:
+            self._age.add(now - t_capture_s)
+            self._shown.append(now)
+            self._end_s = now
 
     @property
     def frames(self) -> int:
-        """Frames that reached the sinks."""
-        return len(self.stages["encode"])
+        """Frames that were shown."""
+        return self._age.count
 
     @property
     def seconds(self) -> float:
-        """Wall clock from the start to the end of the last stage."""
+        """Wall clock from the start to the last frame shown."""
         return self._end_s - self._start_s
 
     @property
     def fps(self) -> float:
-        return self.frames / self.seconds if self.seconds else 0.0
+        """Over the whole run."""
+        return self.frames / self.seconds if self.frames else 0.0
+
+    def fps_now(self) -> float:
+        """Over the last RECENT_S, or the last two frames where these are slower."""
+        now = time.perf_counter()
+        with self._lock:
+            shown = list(self._shown)
+        recent = [at for at in shown if at > now - RECENT_S]
+        if len(recent) < 2:
+            recent = shown[-2:]
+        return (len(recent) - 1) / (now - recent[0]) if len(recent) > 1 else 0.0
 
     def line(self) -> str:
-        """What the picture's status line says: medians over the last frames."""
-        recent = {name: float(np.median(times[-15:])) for name, times in self.stages.items() if times}
-        if "invoke" not in recent:
-            return ""
-        return f"invoke {recent['invoke'] * 1e3:.1f} ms   {1 / sum(recent.values()):.1f} fps"
+        """What the picture's status line says: of the last frames."""
+        with self._lock:
+            invoke = self._stages["invoke"]
+            if not invoke.count:
+                return ""
+            latency = f"invoke {invoke.recent() * 1e3:.1f} ms"
+        fps = self.fps_now()
+        return f"{latency}   {fps:.1f} fps" if fps else latency
 
     def summary(self) -> dict[str, Any]:
         """Milliseconds, for --stats."""
-        return {
+        with self._lock:
+            taken = {name: (samples.kept(), samples.max) for name, samples in self._stages.items() if samples.count}
+            age = self._age.kept(), self._age.max
+        found: dict[str, Any] = {
             "frames": self.frames,
             "seconds": round(self.seconds, 3),
             "fps": round(self.fps, 2),
-            "stages_ms": {name: percentiles_ms(times) for name, times in self.stages.items() if times},
+            "stages_ms": {name: percentiles_ms(kept, most) for name, (kept, most) in taken.items()},
         }
+        if self.frames:
+            found["frame_age_ms"] = percentiles_ms(*age)
+        return found
 
 
-def percentiles_ms(seconds: list[float]) -> dict[str, float]:
-    """Median, p90, p99 and maximum in milliseconds."""
+def percentiles_ms(seconds: list[float], most: float | None = None) -> dict[str, float]:
+    """Median, p90, p99 and maximum in milliseconds; `most` is the maximum where `seconds` are only a part."""
     at = dict(zip(("median", "p90", "p99", "max"), np.percentile(seconds, [50, 90, 99, 100]), strict=True))
+    at["max"] = at["max"] if most is None else most
     return {name: round(float(value) * 1e3, 3) for name, value in at.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from fractions import Fraction
 from pathlib import Path
 
 from edge import classes as class_sets
@@ -11,6 +12,7 @@ from edge.engine import RUNTIMES
 from edge.errors import UsageError
 from edge.preprocess import DEEPLAB, Normalisation
 from edge.segmenter import Segmenter
+from edge.sources import Wanted
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +33,54 @@ def segmenter_from(options: argparse.Namespace) -> Segmenter:
         options.model, runtime=options.runtime, threads=options.threads,
         norm=parse_norm(options.normalise), classes=parse_labels(options.labels),
     )  # fmt: skip
+
+
+def add_source_options(parser: argparse.ArgumentParser) -> None:
+    """What is asked of a source of frames."""
+    parser.add_argument(
+        "--source", default="auto", metavar="S",
+        help="auto (Pi camera, else USB camera), picamera2[:N], N or /dev/videoN, rtsp:// or http(s)://, video, "
+        "picture, folder, glob, demo, or - (raw rgb24 on stdin)",
+    )  # fmt: skip
+    parser.add_argument("--size", type=parse_size, metavar="WxH", help="of a camera or of raw frames")
+    parser.add_argument("--fps", type=parse_rate, metavar="F", help="of a camera, of raw frames or of pictures")
+    parser.add_argument("--fourcc", metavar="CODE", help="pixel format of a V4L2 camera, such as MJPG or YUYV")
+    parser.add_argument("--limit", type=int, metavar="N", help="stop after N frames")
+    parser.add_argument("--start", type=float, default=0.0, metavar="S", help="seconds into a file to begin at")
+    parser.add_argument("--loop", action="store_true", help="begin a file again when it is at its end")
+    parser.add_argument("--realtime", action="store_true", help="give a file out at its own rate")
+    parser.add_argument(
+        "--timeout", type=float, default=5.0, metavar="S",
+        help="open a camera or stream again that gives no frame for so many seconds",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max-reconnects", type=int, metavar="N", help="give a camera or stream up after N in a row (default: never)"
+    )
+
+
+def wanted_from(options: argparse.Namespace, small_hw: tuple[int, int] | None = None) -> Wanted:
+    """Of the options above; `small_hw` is the size that a camera may scale to by itself. Raises UsageError."""
+    return Wanted(
+        size_wh=options.size, rate=options.fps, fourcc=options.fourcc, small_wh=small_hw and small_hw[::-1],
+        limit=options.limit, start_s=options.start, loop=options.loop, realtime=options.realtime,
+        timeout_s=options.timeout, max_reconnects=options.max_reconnects,
+    )  # fmt: skip
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """`1280x720` -> (1280, 720). Raises UsageError."""
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise UsageError(f"--size: expected WIDTHxHEIGHT such as 1280x720, got {text!r}")
+    return int(width), int(height)
+
+
+def parse_rate(text: str) -> Fraction:
+    """`30`, `29.97` or `30000/1001`. Raises UsageError."""
+    try:
+        return Fraction(text).limit_denominator(1001)
+    except (ValueError, ZeroDivisionError) as exc:
+        raise UsageError(f"--fps: expected a number such as 30, 29.97 or 30000/1001, got {text!r}") from exc
 
 
 def parse_labels(text: str | None) -> ClassSet | None:

@@ -6,38 +6,51 @@ import argparse
 import json
 import sys
 from contextlib import ExitStack, closing
+from itertools import repeat
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from edge import pipeline
+from edge.board import display, temperature_c
 from edge.cli import Parser, parser, run, version
-from edge.cli.options import add_model_options, segmenter_from
-from edge.data import SourceInfo
+from edge.cli.ending import ending_gently
+from edge.cli.options import add_model_options, add_source_options, segmenter_from, wanted_from
+from edge.data import Result, SourceInfo
 from edge.errors import UsageError
 from edge.files import writable_folder, write_whole
-from edge.live import Controls
+from edge.heat import Heat
+from edge.live import Controls, Live
+from edge.notify import Service
+from edge.outputs import Outputs
 from edge.progress import bars
 from edge.render import Renderer, View
 from edge.segmenter import Segmenter
 from edge.sinks import open_sink
-from edge.sources import open_source
+from edge.smooth import Smoother, parse_smooth
+from edge.sources import Health, open_source
+from edge.status import Status
 from edge.timing import Timing
+
+BEFELL = {"drops": "frames dropped, newer ones were there", "reconnects": "reconnects", "skipped": "damaged frames"}
+SHOWN = ("null", "window", "web")  # outputs that leave no file
 
 
 def build_parser() -> Parser:
-    made = parser("run-model", "Label every frame of a video or of pictures and show the result.")
+    made = parser("run-model", "Label every frame of a camera, a video or of pictures and show the result.")
     made.add_argument("model", type=Path, metavar="MODEL", help="a .tflite file")
-    made.add_argument("--source", default="demo", metavar="S", help="video, picture, folder, glob, or demo")
+    add_source_options(made)
     made.add_argument(
         "--output", action="append", metavar="O",
-        help="NAME.mp4, a folder or pattern of pictures, NAME.png, labels:DIR, or null; repeatable "
-        "(default: SOURCE-overlay.mp4, or .png for one picture)",
+        help="window, web[://HOST:PORT], NAME.mp4, a folder or pattern of pictures, NAME.png, labels:DIR, or null; "
+        "repeatable (default: for cameras and streams a window, or the web page where there is no display; for files "
+        "SOURCE-overlay.mp4, or .png for one picture)",
     )  # fmt: skip
     made.add_argument("--view", default="overlay", choices=get_args(View), help="what is drawn")
     made.add_argument("--alpha", type=float, default=0.5, metavar="F", help="opacity of the overlay, 0..1")
+    made.add_argument("--smooth", metavar="two|F", help="steadier labels: sum two frames, or weigh the newest with F")
     made.add_argument("--no-legend", action="store_true", help="leave the list of classes out")
     made.add_argument("--no-hud", action="store_true", help="leave the line with the latency out")
-    made.add_argument("--limit", type=int, metavar="N", help="stop after N frames")
+    made.add_argument("--max-temp", type=float, metavar="C", help="lower the rate above this temperature")
     made.add_argument("--stats", type=Path, metavar="FILE", help="write the times as JSON")
     add_model_options(made)
     return made
@@ -48,39 +61,88 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run_model(options: argparse.Namespace) -> int:
-    if not 0 <= options.alpha <= 1:
-        raise UsageError(f"--alpha: expected 0 to 1, got {options.alpha}")
-    if options.limit is not None and options.limit < 1:
-        raise UsageError(f"--limit: expected 1 or more frames, got {options.limit}")
-    if options.stats is not None:
-        writable_folder(options.stats.parent)
+    check(options)
     segmenter = segmenter_from(options)
-    controls = Controls(view=options.view, alpha=options.alpha)
-    renderer = Renderer(segmenter.card.classes, controls, legend=not options.no_legend, hud=not options.no_hud)
-    timing = Timing()
+    wanted = wanted_from(options, segmenter.preprocess.size_hw)
+    classes, controls = segmenter.card.classes, Controls(options.view, options.alpha)
+    renderer = Renderer(classes, controls, legend=not options.no_legend, hud=not options.no_hud)
+    timing, health = Timing(), Health()
     with ExitStack() as stack:
-        source = stack.enter_context(closing(open_source(options.source, limit=options.limit)))
-        outputs = options.output or [default_output(options.source, source.info)]
-        sinks = [stack.enter_context(closing(open_sink(spec, source.info))) for spec in outputs]
+        source = stack.enter_context(closing(open_source(options.source, wanted, health=health, say=say)))
+        heat = stack.enter_context(closing(Heat(options.max_temp)))
+        status = Status(about(segmenter, source.info), timing, health, controls, heat)
+        specs = options.output or [default_output(options.source, source.info)]
+        live = Live(classes, controls, status.stats)
+        sinks = {spec: stack.enter_context(closing(open_sink(spec, source.info, live))) for spec in specs}
+        service = stack.enter_context(closing(Service(status.log)))
         say(describe(segmenter, source.info))
-        total = min(filter(None, (source.info.frame_count, options.limit)), default=None)
-        frames = bars(source, "labelling", total)
+        outputs, progress = Outputs(sinks, say), Progress(source.info.frame_count)
         try:
-            pipeline.run(frames, segmenter, renderer, sinks, timing)
+            with ending_gently(controls.quit):
+                pipeline.run(
+                    source, segmenter, renderer, [outputs, service, progress], timing, live=source.info.live,
+                    smooth=Smoother(options.smooth) if options.smooth else None,
+                    hold=lambda: rest(controls, heat), status=status.line, until=controls.quit,
+                )  # fmt: skip
         finally:
-            frames.close()  # takes the bar away before the report is printed
-            for sink in sinks:  # also after Ctrl-C: what is done is kept
-                sink.close()
+            progress.close()  # takes the bar away before the report is printed
+            outputs.close()  # also after Ctrl-C: what is done is kept
             if timing.frames:
-                report(timing, segmenter, source.info, outputs, options.stats)
+                report(status.whole_run(), outputs.working, options.stats)
     return 0
 
 
+def check(options: argparse.Namespace) -> None:
+    """Refuses what makes no sense before anything is loaded."""
+    if not 0 <= options.alpha <= 1:
+        raise UsageError(f"--alpha: expected 0 to 1, got {options.alpha}")
+    if options.max_temp is not None and not 30 <= options.max_temp <= 120:
+        raise UsageError(f"--max-temp: expected 30 to 120 degrees Celsius, got {options.max_temp:g}")
+    if options.max_temp is not None and temperature_c() is None:
+        raise UsageError("--max-temp: this board does not tell its temperature")
+    if options.smooth:
+        parse_smooth(options.smooth)
+    wanted_from(options)
+    if options.stats is not None:
+        writable_folder(options.stats.parent)
+
+
+def rest(controls: Controls, heat: Heat) -> None:
+    """Waits while a viewer wants a pause, and as long as the heat wants one; not after the end is wanted."""
+    while controls.paused and not controls.quit.wait(0.05):
+        pass
+    if heat.rest_s:
+        controls.quit.wait(heat.rest_s)
+
+
+class Progress:
+    """A sink that counts results on stderr."""
+
+    def __init__(self, total: int | None) -> None:
+        self._steps = bars(repeat(None), "labelling", total)
+
+    def write(self, result: Result) -> None:
+        next(self._steps)
+
+    def close(self) -> None:
+        self._steps.close()
+
+
 def default_output(spec: str, info: SourceInfo) -> str:
+    """What is live is shown; what is a file becomes one, so that a script gets the same with and without a display."""
+    if info.live:
+        return "window" if display() else "web"
     stem = Path(spec).stem or "pictures"
-    if info.rate is None and info.frame_count == 1:
-        return f"{stem}-overlay.png"
-    return f"{stem}-overlay/" if info.rate is None else f"{stem}-overlay.mp4"
+    if info.size_wh is None:
+        return f"{stem}-overlay.png" if info.frame_count == 1 else f"{stem}-overlay/"
+    return f"{'stdin' if spec == '-' else stem}-overlay.mp4"
+
+
+def about(segmenter: Segmenter, info: SourceInfo) -> dict[str, Any]:
+    return {
+        "roadlite": version(), "model": segmenter.path.name, "runtime": segmenter.engine.runtime,
+        "threads": segmenter.engine.threads, "source": info.name,
+    }  # fmt: skip
 
 
 def describe(segmenter: Segmenter, info: SourceInfo) -> str:
@@ -93,30 +155,28 @@ def describe(segmenter: Segmenter, info: SourceInfo) -> str:
     )
 
 
-def report(timing: Timing, segmenter: Segmenter, info: SourceInfo, outputs: list[str], stats: Path | None) -> None:
+def report(stats: dict[str, Any], outputs: list[str], file: Path | None) -> None:
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
-    console.print(f"{timing.frames} frames in {timing.seconds:.1f} s: {timing.fps:.1f} frames per second")
+    console.print(f"{stats['frames']} frames in {stats['seconds']:.1f} s: {stats['fps']:.1f} frames per second")
     table = Table(box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("ms per frame")
     for name in ("median", "p90"):
         table.add_column(name, justify="right")
-    summary = timing.summary()
-    for name, times in summary["stages_ms"].items():
+    for name, times in (*stats["stages_ms"].items(), ("age when shown", stats["frame_age_ms"])):
         table.add_row(name, f"{times['median']:.2f}", f"{times['p90']:.2f}")
     console.print(table)
-    written = [spec for spec in outputs if spec != "null"]
+    befell = [f"{stats[name]} {what}" for name, what in BEFELL.items() if stats[name]]
+    if befell:
+        say(", ".join(befell))
+    written = [spec.removeprefix("labels:") for spec in outputs if not spec.startswith(SHOWN)]
     if written:
-        say("wrote " + ", ".join(spec.removeprefix("labels:") for spec in written))
-    if stats is not None:
-        about = {
-            "roadlite": version(), "model": segmenter.path.name, "runtime": segmenter.engine.runtime,
-            "threads": segmenter.engine.threads, "source": info.name,
-        }  # fmt: skip
-        write_whole(stats, (json.dumps({**about, **summary}, indent=1) + "\n").encode())
+        say("wrote " + ", ".join(written))
+    if file is not None:
+        write_whole(file, (json.dumps(stats, indent=1) + "\n").encode())
 
 
 def say(message: str) -> None:

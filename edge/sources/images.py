@@ -7,6 +7,7 @@ import io
 import re
 import time
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,12 @@ class Images:
     """The pictures at `paths`, in that order, turned upright as their EXIF data says.
 
     Grey, 16-bit and transparent pictures come out as RGB too. One that cannot be read ends the source with an error.
+    `rate` is what they have as a video.
     """
 
-    def __init__(self, name: str, paths: list[Path], limit: int | None = None) -> None:
+    def __init__(self, name: str, paths: list[Path], limit: int | None = None, rate: Fraction | None = None) -> None:
         self._paths = paths[:limit]
-        self.info = SourceInfo(name=name, size_wh=None, rate=None, frame_count=len(self._paths))
+        self.info = SourceInfo(name=name, size_wh=None, rate=rate, frame_count=len(self._paths))
 
     def __iter__(self) -> Iterator[Frame]:
         for index, path in enumerate(self._paths):

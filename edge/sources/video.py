@@ -4,61 +4,56 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
 import av
-import cv2
 from av.container import InputContainer
-from av.stream import Disposition
-from av.video.reformatter import Colorspace
 
-from edge.data import Frame, Pixels, SourceInfo
+from edge.data import Frame, SourceInfo
 from edge.errors import SourceError
-from edge.sources.images import MAX_PIXELS
-
-_MAX_BAD_IN_A_ROW = 30
-_MAX_RATE = 1000
-_UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
-_HD_HEIGHT = 720  # from here on, players take a video that does not say its colour matrix for BT.709
-_UPRIGHT = {
-    -90: cv2.ROTATE_90_CLOCKWISE,
-    90: cv2.ROTATE_90_COUNTERCLOCKWISE,
-    180: cv2.ROTATE_180,
-    -180: cv2.ROTATE_180,
-}
+from edge.sources.decode import packets, rate_of, rgb, video_stream
+from edge.sources.wanted import Health
 
 
 class Video:
     """The frames of the video at `path`, upright and in order; sound is ignored.
 
     Frames that are damaged beyond decoding are left out and the indices of the others stay what they would have been;
-    more than 30 of them in a row end the source with an error.
+    more than 30 of them in a row end the source with an error. `time_s` is the frame's own, at any spacing. From
+    `start_s` on, indices are those in the whole video.
 
     Raises:
-        SourceError: it is no video, has no picture, or is cut off.
+        SourceError: it is no video, has no picture, is cut off, or ends before `start_s`.
     """
 
-    def __init__(self, path: Path, limit: int | None = None) -> None:
-        self._path, self._limit = path, limit
+    def __init__(
+        self, path: Path, limit: int | None = None, start_s: float = 0.0, health: Health | None = None
+    ) -> None:  # fmt: skip
+        self._path, self._limit, self._start_s = path, limit, start_s
         with _opened(path) as (container, stream):
             _check_whole(path, container, stream)
-            rate, count = _rate(stream), _frame_count(container, stream)
-        with closing(_decoded(path)) as frames:
+            rate, count, length_s = rate_of(stream), _frame_count(container, stream), _length_s(container)
+        with closing(_decoded(path, start_s, Health())) as frames:
             first = next(frames, None)
+            if first is None and start_s:
+                raise SourceError(f"{path}: has no frame after {start_s:g} s{length_s}")
             if first is None:
                 raise SourceError(f"{path}: the video has no frame that can be decoded")
-            height, width = _pixels(first[1], path).shape[:2]
+            height, width = rgb(str(path), first[1]).shape[:2]
+        self._health = health or Health()
+        if count is not None and rate is not None:
+            count = max(1, count - round(start_s * rate))
         if limit is not None:
             count = min(count or limit, limit)
         self.info = SourceInfo(name=str(path), size_wh=(width, height), rate=rate, frame_count=count)
 
     def __iter__(self) -> Iterator[Frame]:
-        with closing(_decoded(self._path)) as frames:
-            for index, frame in islice(frames, self._limit):
-                yield Frame(_pixels(frame, self._path), index, time.perf_counter())
+        with closing(_decoded(self._path, self._start_s, self._health)) as frames:
+            for index, frame, time_s in islice(frames, self._limit):
+                yield Frame(rgb(str(self._path), frame), index, time.perf_counter(), time_s)
 
     def close(self) -> None:
         """The file is open only while it is iterated."""
@@ -71,16 +66,7 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, av.VideoStream]]:
     except av.error.FFmpegError as exc:
         raise SourceError(f"{path}: expected a video, found something else or a damaged file ({exc.strerror})") from exc
     with container:
-        if container.format.name == "tty":
-            raise SourceError(f"{path}: expected a video, found text")
-        stream = container.streams.best("video")
-        if not isinstance(stream, av.VideoStream) or stream.disposition & Disposition.attached_pic:
-            raise SourceError(f"{path}: expected a video, found a file without a video stream")
-        if stream.width * stream.height > MAX_PIXELS:
-            raise SourceError(
-                f"{path}: expected frames of at most {MAX_PIXELS // 1_000_000} megapixels, "
-                f"got {stream.width}x{stream.height}"
-            )
+        stream = video_stream(str(path), container)
         stream.thread_type = "AUTO"
         yield container, stream
 
@@ -92,74 +78,48 @@ def _check_whole(path: Path, container: InputContainer, stream: av.VideoStream) 
         raise SourceError(f"{path}: the video is cut off at {container.size} of {end} bytes; copy it here again")
 
 
-def _decoded(path: Path) -> Generator[tuple[int, av.VideoFrame], None, None]:
+def _decoded(
+    path: Path, start_s: float, health: Health
+) -> Generator[tuple[int, av.VideoFrame, float | None], None, None]:
     """Decoded frames with their position in the video, which time stamps tell where frames before were lost."""
     with _opened(path) as (container, stream):
-        rate, index, lost = _rate(stream), -1, False
-        last_s = _before_first_s(stream, rate)
-        for frames in _packets(path, container, stream):
+        rate, index, begin_s = rate_of(stream), -1, _begin_s(stream)
+        last_s = None if begin_s is None or rate is None else begin_s - float(1 / rate)
+        lost = start_s > 0
+        if start_s:
+            _seek(container, (begin_s or 0.0) + start_s)
+        for frames in packets(str(path), container, stream, health):
             lost = lost or frames is None
             for frame in frames or ():
+                time_s = None if frame.time is None else frame.time - (begin_s or 0.0)
+                if time_s is not None and time_s < start_s - 1e-3:
+                    continue
                 step = 1
                 if lost and rate is not None and last_s is not None and frame.time is not None:
                     step = max(1, round((frame.time - last_s) * rate))
                 index, last_s = index + step, frame.time
-                yield index, frame
+                yield index, frame, time_s
 
 
-def _packets(path: Path, container: InputContainer, stream: av.VideoStream) -> Iterator[list[av.VideoFrame] | None]:
-    """The frames that each packet completes, None for a damaged packet."""
-    bad_in_a_row = 0
-    try:
-        for packet in container.demux(stream):
-            frames = _decode(packet)
-            bad_in_a_row = 0 if frames is not None else bad_in_a_row + 1
-            if bad_in_a_row > _MAX_BAD_IN_A_ROW:
-                raise SourceError(f"{path}: more than {_MAX_BAD_IN_A_ROW} damaged frames in a row {_at(packet)}")
-            yield frames
-    except av.error.FFmpegError as exc:
-        raise SourceError(f"{path}: cannot be read to its end ({exc.strerror})") from exc
+def _seek(container: InputContainer, to_s: float) -> None:
+    """Moves to the last key frame at or before `to_s`; nowhere, where the container cannot."""
+    with suppress(av.error.FFmpegError):
+        container.seek(int(to_s * av.time_base))
 
 
-def _decode(packet: av.Packet[av.VideoStream]) -> list[av.VideoFrame] | None:
-    try:
-        return packet.decode()
-    except av.error.FFmpegError:
+def _begin_s(stream: av.VideoStream) -> float | None:
+    if stream.start_time is None or stream.time_base is None:
         return None
+    return float(stream.start_time * stream.time_base)
 
 
-def _at(packet: av.Packet[av.VideoStream]) -> str:
-    if packet.pts is None or packet.time_base is None:
-        return "at its end"
-    return f"at {float(packet.pts * packet.time_base):.1f} s"
-
-
-def _before_first_s(stream: av.VideoStream, rate: Fraction | None) -> float | None:
-    """When the frame before the first one would have been shown."""
-    if stream.start_time is None or stream.time_base is None or rate is None:
-        return None
-    return float(stream.start_time * stream.time_base - 1 / rate)
-
-
-def _pixels(frame: av.VideoFrame, path: Path) -> Pixels:
-    unnamed_hd = frame.colorspace == _UNSPECIFIED and frame.height >= _HD_HEIGHT
-    try:  # one thread: FFmpeg's scaler slows down when its threads meet the decoder's
-        rgb = frame.reformat(format="rgb24", src_colorspace=Colorspace.ITU709 if unnamed_hd else None, threads=1)
-    except (av.error.FFmpegError, ValueError) as exc:
-        raise SourceError(f"{path}: cannot convert {frame.format.name} frames to RGB ({exc})") from exc
-    pixels: Pixels = rgb.to_ndarray()  # type: ignore[assignment]
-    turn = _UPRIGHT.get(frame.rotation)
-    return pixels if turn is None else cv2.rotate(pixels, turn)  # type: ignore[return-value]
-
-
-def _rate(stream: av.VideoStream) -> Fraction | None:
-    rate = stream.average_rate or stream.guessed_rate
-    return rate if rate is not None and 0 < rate <= _MAX_RATE else None
+def _length_s(container: InputContainer) -> str:
+    return "" if container.duration is None else f"; it is {container.duration / av.time_base:.1f} s long"
 
 
 def _frame_count(container: InputContainer, stream: av.VideoStream) -> int | None:
     """As the container says, else what its duration and rate make likely."""
-    rate = _rate(stream)
+    rate = rate_of(stream)
     if stream.frames > 0:
         return stream.frames
     if container.duration is None or rate is None:

@@ -1,55 +1,189 @@
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from edge import pipeline
 from edge.data import Frame, Result
-from edge.errors import SinkError
+from edge.errors import ModelError, SinkError, SourceError
 from edge.live import Controls
+from edge.outputs import Outputs
+from edge.preprocess import DEEPLAB
 from edge.render import Renderer
 from edge.segmenter import Segmenter
 from edge.timing import STAGES, Timing
-
-pytestmark = pytest.mark.tensorflow
 
 
 class Kept:
     def __init__(self, full_after: int = 99) -> None:
         self.results: list[Result] = []
+        self.closed = self.idles = 0
         self._full_after = full_after
 
     def write(self, result: Result) -> None:
         if len(self.results) == self._full_after:
-            raise SinkError("full")
+            raise SinkError("disk is full")
         self.results.append(result)
 
+    def idle(self) -> None:
+        self.idles += 1
+
     def close(self) -> None:
-        pass
+        self.closed += 1
+
+
+class Reel:
+    """A source of `count` frames; `then` is called after them."""
+
+    def __init__(self, count: int, then: Callable[[], None] = lambda: None) -> None:
+        self._frames, self._then = frames(count), then
+        self.closed = threading.Event()
+
+    def __iter__(self) -> Iterator[Frame]:
+        yield from self._frames
+        self._then()
+
+    def close(self) -> None:
+        self.closed.set()
 
 
 def frames(count: int) -> list[Frame]:
     random = np.random.default_rng(0)
-    return [Frame(random.integers(0, 256, (48, 80, 3), dtype=np.uint8), i, 0.0) for i in range(count)]
+    return [Frame(random.integers(0, 256, (48, 80, 3), dtype=np.uint8), i, time.perf_counter()) for i in range(count)]
 
 
-def test_every_sink_gets_every_frame_in_order(float_model: Path) -> None:
-    segmenter, timing, sinks = Segmenter(float_model), Timing(), [Kept(), Kept()]
-    given = frames(5)
-    pipeline.run(given, segmenter, Renderer(segmenter.card.classes, Controls()), sinks, timing)
+@pytest.fixture
+def segmenter(tiny_model: Callable[..., bytes], tmp_path: Path) -> Segmenter:
+    (tmp_path / "tiny.tflite").write_bytes(tiny_model())
+    return Segmenter(tmp_path / "tiny.tflite", norm=DEEPLAB)
+
+
+def run(source: Any, segmenter: Segmenter, *sinks: Any, timing: Timing | None = None, **options: Any) -> None:
+    renderer = Renderer(segmenter.card.classes, Controls())
+    pipeline.run(source, segmenter, renderer, sinks, timing or Timing(), **options)
+
+
+def no_thread_is_left() -> bool:
+    return not {thread.name for thread in threading.enumerate()} & {"read", "label", "capture"}
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_every_sink_gets_every_frame_in_order(segmenter: Segmenter, live: bool) -> None:
+    timing, sinks, given = Timing(), [Kept(), Kept()], frames(5)
+    run(given, segmenter, *sinks, timing=timing, live=live)
     for sink in sinks:
         assert [r.frame.index for r in sink.results] == list(range(5))
         for frame, result in zip(given, sink.results, strict=True):
             assert (result.labels.ids == segmenter(frame.pixels).ids).all()
             assert result.picture.shape == frame.pixels.shape
     assert timing.frames == 5
-    assert {name: len(times) for name, times in timing.stages.items()} == dict.fromkeys(STAGES, 5)
+    assert set(timing.summary()["stages_ms"]) == set(STAGES) - ({"decode"} if live else set())
+    assert no_thread_is_left()
 
 
-def test_a_sink_that_fails_ends_the_run(float_model: Path) -> None:
-    segmenter, sink = Segmenter(float_model), Kept(full_after=2)
-    with pytest.raises(SinkError, match="full"):
-        pipeline.run(frames(5), segmenter, Renderer(segmenter.card.classes, Controls()), [sink], Timing())
+def test_reading_labelling_and_writing_overlap(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three stages of 40 ms each take little more than 40 ms a frame, not 120."""
+
+    class Slow(Kept):
+        def write(self, result: Result) -> None:
+            time.sleep(0.04)
+
+    def slowly() -> Iterator[Frame]:
+        for frame in frames(15):
+            time.sleep(0.04)
+            yield frame
+
+    invoke = segmenter.engine.invoke
+    monkeypatch.setattr(segmenter.engine, "invoke", lambda x: (time.sleep(0.04), invoke(x))[1])
+    start = time.perf_counter()
+    run(slowly(), segmenter, Slow())
+    assert time.perf_counter() - start < 15 * 0.09
+
+
+def test_the_last_working_sink_that_fails_ends_the_run(segmenter: Segmenter) -> None:
+    source, first, second, said = Reel(20), Kept(full_after=2), Kept(full_after=4), list[str]()
+    with pytest.raises(SinkError, match="disk is full"):
+        run(source, segmenter, Outputs({"a.mp4": first, "b.mp4": second}, said.append))
+    assert (len(first.results), len(second.results), first.closed) == (2, 4, 1)
+    assert said == ["disk is full; going on without this output"]
+    assert source.closed.is_set()
+    assert no_thread_is_left()
+
+
+def test_what_fails_in_a_thread_reaches_the_caller_after_the_frames_before(segmenter: Segmenter) -> None:
+    def broken() -> None:
+        raise SourceError("the disc is scratched")
+
+    sink = Kept()
+    with pytest.raises(SourceError, match="scratched"):
+        run(Reel(3, broken), segmenter, sink)
+    assert len(sink.results) == 3
+    assert no_thread_is_left()
+
+
+def test_a_model_that_fails_reaches_the_caller(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(x: Any) -> Any:
+        raise ModelError("cannot run")
+
+    monkeypatch.setattr(segmenter.engine, "invoke", fail)
+    with pytest.raises(ModelError, match="cannot run"):
+        run(Reel(20), segmenter, Kept())
+    assert no_thread_is_left()
+
+
+def test_the_end_can_be_wanted_while_no_frame_comes_and_sinks_stay_awake(segmenter: Segmenter) -> None:
+    until, sink = threading.Event(), Kept()
+    source = Reel(2)
+    source._then = source.closed.wait  # type: ignore[assignment]
+    threading.Timer(0.5, until.set).start()
+    start = time.monotonic()
+    run(source, segmenter, Outputs({"window": sink}, print), live=True, until=until)
+    assert time.monotonic() - start < 1.5
     assert len(sink.results) == 2
+    assert sink.idles >= 4
+    assert no_thread_is_left()
+
+
+def test_a_source_that_hangs_does_not_keep_the_run_from_ending(segmenter: Segmenter) -> None:
+    until, hang = threading.Event(), threading.Event()
+    threading.Timer(0.3, until.set).start()
+    start = time.monotonic()
+    run(Reel(2, lambda: hang.wait() and None), segmenter, Kept(), until=until)
+    assert time.monotonic() - start < 1.9
+    hang.set()
+
+
+def test_nothing_is_taken_while_held(segmenter: Segmenter) -> None:
+    held, sink, until = threading.Event(), Kept(), threading.Event()
+    threading.Timer(0.3, until.set).start()
+    threading.Timer(0.4, held.set).start()
+    run(Reel(5), segmenter, sink, hold=lambda: held.wait() and None, until=until)
+    assert sink.results == []
+
+
+def test_the_cameras_small_picture_is_what_the_model_gets(segmenter: Segmenter) -> None:
+    sink, height, width = Kept(), *segmenter.preprocess.size_hw
+    picture = np.full((48, 80, 3), (250, 0, 0), np.uint8)
+    small = np.full((height, width, 3), (0, 0, 250), np.uint8)
+    other = np.full((height, width + 1, 3), (0, 0, 250), np.uint8)
+    run([Frame(picture, i, 0.0, small=s) for i, s in enumerate((None, small, other))], segmenter, sink)
+    assert [int(result.labels.ids.max()) for result in sink.results] == [0, 2, 0]
+
+
+def test_smoothing_sees_scores_and_frames_in_order(segmenter: Segmenter) -> None:
+    seen = []
+
+    def smooth(scores: Any, frame: Frame) -> Any:
+        seen.append((scores.shape, frame.index))
+        return scores * 0
+
+    sink = Kept()
+    run(frames(3), segmenter, sink, smooth=smooth)
+    assert seen == [((1, 5, 9, 3), 0), ((1, 5, 9, 3), 1), ((1, 5, 9, 3), 2)]
+    assert all(result.labels.ids.max() == 0 for result in sink.results)

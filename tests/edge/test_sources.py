@@ -222,7 +222,7 @@ def test_a_video_that_is_cut_off_is_refused(tmp_path, capfd, options, part):
 
 def test_a_video_of_absurd_size_is_refused(tmp_path, monkeypatch):
     made = write_video(tmp_path / "big.mp4", count=3)
-    monkeypatch.setattr("edge.sources.video.MAX_PIXELS", 64 * 48 - 1)
+    monkeypatch.setattr("edge.sources.decode.MAX_PIXELS", 64 * 48 - 1)
     assert "64x48" in refusal(made)
 
 

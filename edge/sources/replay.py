@@ -1,0 +1,70 @@
+"""Files played again and again, or at their own rate."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from edge.data import Frame
+
+if TYPE_CHECKING:
+    from edge.sources import Source
+
+
+class Replay:
+    """At most `limit` frames, from the beginning again at the end if `loop`, each at its time if `realtime`.
+
+    Indices and times go on rising when the file begins again. Nothing is dropped: where frames are taken more slowly
+    than their rate, they come later.
+    """
+
+    def __init__(
+        self, source: Source, *, loop: bool = False, realtime: bool = False, limit: int | None = None
+    ) -> None:  # fmt: skip
+        self._source, self._loop, self._realtime, self._limit = source, loop, realtime, limit
+        self._closed = threading.Event()
+        endless = loop or source.info.live
+        self.info = replace(source.info, frame_count=limit) if endless else source.info
+
+    def __iter__(self) -> Iterator[Frame]:
+        frames = self._again_and_again() if self._loop else iter(self._source)
+        frames = islice(frames, self._limit)
+        return self._in_time(frames) if self._realtime else frames
+
+    def close(self) -> None:
+        self._closed.set()
+        self._source.close()
+
+    def _again_and_again(self) -> Iterator[Frame]:
+        turn_index, turn_s = 0, 0.0  # where the present turn began
+        while True:
+            index, last_s = -1, 0.0
+            for frame in self._source:
+                index, last_s = frame.index, self._time_s(frame)
+                time_s = None if frame.time_s is None else turn_s + frame.time_s
+                yield replace(frame, index=turn_index + index, time_s=time_s)
+            if index < 0:
+                return
+            turn_index += index + 1
+            turn_s += last_s + self._step_s
+
+    def _in_time(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        begin_s: float | None = None
+        for frame in frames:
+            if begin_s is None:
+                begin_s = time.perf_counter() - self._time_s(frame)
+            wait_s = begin_s + self._time_s(frame) - time.perf_counter()
+            if wait_s > 0 and self._closed.wait(wait_s):
+                return
+            yield replace(frame, t_capture_s=time.perf_counter())
+
+    @property
+    def _step_s(self) -> float:
+        return float(1 / self.info.rate) if self.info.rate else 0.0
+
+    def _time_s(self, frame: Frame) -> float:
+        return frame.index * self._step_s if frame.time_s is None else frame.time_s
