@@ -15,14 +15,14 @@ EDGE = PROJECT / "edge"
 # From the bottom up: a module imports only from the lines above its own.
 LAYERS = (
     {"errors"},
-    {"board", "data", "progress", "timing"},
-    {"cameras", "classes", "files", "evaluate"},
-    {"preprocess", "postprocess", "scene"},
+    {"board", "data", "newest", "progress", "timing"},
+    {"cameras", "classes", "evaluate", "files", "heat", "notify"},
+    {"live", "postprocess", "preprocess", "scene", "smooth"},
     {"card", "engine", "render"},
     {"segmenter", "sources", "sinks"},
     {"labels"},
     {"mappings"},
-    {"datasets", "pipeline"},
+    {"datasets", "outputs", "pipeline", "status"},
 )
 COMMANDS = {"cli", "compare"}  # on top; `compare` mutes native noise in its processes as the commands do
 
