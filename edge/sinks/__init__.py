@@ -24,6 +24,8 @@ class Sink(Protocol):
     twice. Whoever opened the sink closes it. Nothing unfinished ever bears a final name.
     """
 
+    notice: str  # what the user should know as soon as it is open, such as an address; mostly nothing
+
     def write(self, result: Result) -> None: ...
 
     def close(self) -> None: ...
@@ -31,6 +33,8 @@ class Sink(Protocol):
 
 class Nowhere:
     """Keeps nothing."""
+
+    notice = ""
 
     def write(self, result: Result) -> None:
         pass
@@ -52,6 +56,8 @@ def open_sink(spec: str, info: SourceInfo, live: Live | None = None) -> Sink:
     suffix = path.suffix.lower()
     if spec == "null":
         return Nowhere()
+    if spec == "web" or spec.startswith("web:"):
+        return _web(spec, live)
     if spec.startswith("labels:") and spec != "labels:":
         return Labels(Path(spec.removeprefix("labels:")))
     if spec.endswith("/") or (spec and path.is_dir()):
@@ -66,3 +72,14 @@ def open_sink(spec: str, info: SourceInfo, live: Live | None = None) -> Sink:
             raise UsageError(pictures.holds_one(info.frame_count))
         return pictures
     raise UsageError(f"unknown output {spec!r}: {_EXPECTED}")
+
+
+def _web(spec: str, live: Live | None) -> Sink:
+    from edge.web.address import parse_address
+
+    address = parse_address(spec)
+    if live is None:
+        raise UsageError(f"output {spec.partition('?')[0]!r}: only a running pipeline has a web page")
+    from edge.web import WebPage
+
+    return WebPage(address, live)

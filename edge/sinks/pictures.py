@@ -24,6 +24,8 @@ class Pictures:
         SinkError: the folder cannot be written to.
     """
 
+    notice = ""
+
     def __init__(self, path: Path) -> None:
         writable_folder(path.parent)
         self._path, self._full = path, False
@@ -52,6 +54,8 @@ class Labels:
     Raises:
         SinkError: the folder cannot be written to.
     """
+
+    notice = ""
 
     def __init__(self, folder: Path) -> None:
         self._folder = writable_folder(folder)
