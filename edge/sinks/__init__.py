@@ -22,9 +22,9 @@ class Sink(Protocol):
     `write` raises `SinkError` when a result cannot be kept; the sink has then removed what was unfinished and takes
     no more. `close` finishes the output and gives it its final name; it raises `SinkError` too, and may be called
     twice. Whoever opened the sink closes it. Nothing unfinished ever bears a final name.
-    """
 
-    notice: str  # what the user should know as soon as it is open, such as an address; mostly nothing
+    A sink may have a `notice: str`, which the user should be told when it is open: where to look, and who else can.
+    """
 
     def write(self, result: Result) -> None: ...
 
@@ -33,8 +33,6 @@ class Sink(Protocol):
 
 class Nowhere:
     """Keeps nothing."""
-
-    notice = ""
 
     def write(self, result: Result) -> None:
         pass

@@ -24,8 +24,6 @@ class Pictures:
         SinkError: the folder cannot be written to.
     """
 
-    notice = ""
-
     def __init__(self, path: Path) -> None:
         writable_folder(path.parent)
         self._path, self._full = path, False
@@ -54,8 +52,6 @@ class Labels:
     Raises:
         SinkError: the folder cannot be written to.
     """
-
-    notice = ""
 
     def __init__(self, folder: Path) -> None:
         self._folder = writable_folder(folder)

@@ -48,8 +48,6 @@ class VideoFile:
         SinkError: the folder cannot be written to.
     """
 
-    notice = ""
-
     def __init__(self, path: Path, rate: Fraction | None) -> None:
         writable_folder(path.parent)
         if path.is_dir():
