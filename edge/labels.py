@@ -54,7 +54,8 @@ class Labelling:
         """The id that a name of this labelling stands for in `classes`; IGNORE where there is none."""
         if name is None:
             return IGNORE
-        return ids_by_name(classes).get(plain(self.merge.get(name, name)), IGNORE)
+        targets = {plain(one): plain(other) for one, other in self.merge.items()}
+        return ids_by_name(classes).get(targets.get(plain(name), plain(name)), IGNORE)
 
     def merged(self, classes: ClassSet) -> NDArray[np.uint8]:
         """Predicted id -> id to count it as, uint8 (256,)."""
@@ -66,29 +67,32 @@ class Labelling:
         return table
 
     def counted(self, classes: ClassSet) -> list[int]:
-        """The ids that means are taken over, ascending."""
-        gone = {plain(name) for name in self.merge}
-        wanted = {plain(name) for name in self.only}
-        return [i for i, n in enumerate(map(plain, classes.names)) if n not in gone and (n in wanted or not wanted)]
-
-    def names(self) -> list[str]:
-        """Every class name it uses, once."""
-        found = [*self.values.values(), *self.colours.values(), *self.merge, *self.merge.values(), *self.only]
-        return list(dict.fromkeys(name for name in found if name is not None))
+        """The ids that means are taken over, ascending: those that the truth can be, or `only` some of them."""
+        ids = set(range(len(classes)))
+        if self.values or self.colours:
+            ids = {self.class_of(name, classes) for name in self._truths()} - {IGNORE}
+        if self.only:
+            ids &= {self.class_of(name, classes) for name in self.only}
+        return sorted(ids)
 
     def check(self, classes: ClassSet) -> list[str]:
-        """The names that `classes` lacks, whose pixels are ignored.
+        """The names of true classes that `classes` lacks, whose pixels are ignored.
 
         Raises UsageError where that is a mistake: for a labelling of the user's own, and where nothing is left.
         """
-        known = ids_by_name(classes)
-        missing = [name for name in self.names() if plain(name) not in known]
-        if missing and (self.strict or len(missing) == len(self.names())):
+        names = dict.fromkeys([*self._truths(), *self.merge, *self.merge.values(), *self.only])
+        unknown = [name for name in names if plain(name) not in ids_by_name(classes)]
+        if (self.strict and unknown) or not self.counted(classes):
             raise UsageError(
-                f"{self.name}: {', '.join(missing)} is no class of the model, which has {', '.join(classes.names)}; "
+                f"{self.name}: {', '.join(unknown)} is no class of the model, which has {', '.join(classes.names)}; "
                 "correct the name or write null to ignore it"
             )
-        return missing
+        return [name for name in self._truths() if self.class_of(name, classes) == IGNORE]
+
+    def _truths(self) -> list[str]:
+        """The class names that pixels can have."""
+        found = dict.fromkeys([*self.values.values(), *self.colours.values()])
+        return [name for name in found if name is not None]
 
 
 def plain(name: str) -> str:

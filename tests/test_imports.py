@@ -23,6 +23,10 @@ LAYERS = (
     {"labels"},
     {"mappings"},
     {"datasets", "outputs", "pipeline", "status"},
+    {"examples"},
+    {"score"},
+    {"score_pictures"},
+    {"score_files"},
 )
 COMMANDS = {"cli", "compare"}  # on top; `compare` mutes native noise in its processes as the commands do
 

@@ -1,0 +1,204 @@
+"""`evaluate-model`: how well models label pictures whose labels are known."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from edge.cli import INTERRUPTED, Parser, parser, run
+from edge.cli.options import parse_labels, parse_norm
+from edge.engine import RUNTIMES
+from edge.errors import RoadliteError, RuntimeMissing, UsageError
+from edge.examples import ALL, open_examples, parse_indices
+from edge.files import writable_folder
+from edge.mappings import KINDS
+from edge.progress import bars
+from edge.score import Evaluation, Reference, evaluate
+from edge.score_files import as_dict, classes, figures, write_folder
+from edge.segmenter import Segmenter
+
+MAX_WORST = 100
+SHOWN = 3  # pictures left out that are named on stderr
+
+
+def build_parser() -> Parser:
+    made = parser("evaluate-model", "Score models on pictures with labels, or against another model.")
+    made.add_argument("models", type=Path, nargs="+", metavar="MODEL", help=".tflite files")
+    made.add_argument(
+        "--source", "--images", "--video", required=True, metavar="S",
+        help="folder of pictures (looked through to any depth), pattern, picture, video, or demo, which has labels",
+    )  # fmt: skip
+    made.add_argument("--labels", type=Path, metavar="DIR", help="folder of label files, looked through to any depth")
+    made.add_argument(
+        "--mapping", default="auto", metavar="KIND|FILE",
+        help=f"what label files mean: {', '.join(KINDS)}, or a JSON file (see docs/evaluating.md)",
+    )  # fmt: skip
+    made.add_argument(
+        "--reference", metavar="MODEL",
+        help="take the labels of this .tflite for the truth or, with the convert extra, those of a frozen graph: "
+        ".pb, .tar.gz, mobilenetv2, xception65, demo",
+    )  # fmt: skip
+    made.add_argument(
+        "--frames", default="", metavar="I,J|A:B:STEP", help="take only these pictures, counted from 0 (default: all)"
+    )
+    made.add_argument("--classes", metavar="NAME|FILE", help="cityscapes, voc or a file with one class name a line")
+    made.add_argument(
+        "--normalise", metavar="N",
+        help="for float models without a card: deeplab (x/127.5-1), unit (x/255) or MEAN,STD",
+    )  # fmt: skip
+    made.add_argument("--runtime", default="auto", choices=RUNTIMES, help="auto takes the first that is installed")
+    made.add_argument("--threads", type=int, metavar="N", help="threads of the runtime (default: all cores, 4 at most)")
+    made.add_argument(
+        "--output", type=Path, metavar="DIR",
+        help="write scores.json, pictures.csv, confusion matrices and the worst pictures",
+    )  # fmt: skip
+    made.add_argument("--worst", type=int, default=5, metavar="N", help="how many of the worst pictures to write")
+    made.add_argument("--json", action="store_true", help="print the figures as JSON")
+    return made
+
+
+def main(argv: list[str] | None = None) -> int:
+    return run("evaluate-model", argv, build_parser, evaluate_model)
+
+
+def evaluate_model(options: argparse.Namespace) -> int:
+    if (options.labels is None) == (options.reference is None) and options.source != "demo":
+        raise UsageError("expected the truth: --labels DIR or --reference MODEL, one of them")
+    if not 0 <= options.worst <= MAX_WORST:
+        raise UsageError(f"--worst: expected 0 to {MAX_WORST}, got {options.worst}")
+    indices = parse_indices(options.frames) if options.frames else ALL
+    examples = open_examples(options.source, options.labels, options.mapping, indices)
+    if options.output:
+        writable_folder(options.output)
+    models = [open_model(path, options) for path in options.models]
+    with open_reference(options) as reference:
+        kept = options.worst if options.output else 0
+        evaluation = evaluate(models, examples, reference=reference, keep_worst=kept)
+        try:
+            evaluation.run(bars)
+        except KeyboardInterrupt:
+            if not evaluation.pictures:
+                raise
+            report(evaluation, options)
+            say("evaluate-model: interrupted; the figures are those of the pictures until then")
+            return INTERRUPTED
+    report(evaluation, options)
+    return 0
+
+
+def open_model(path: Path, options: argparse.Namespace) -> Segmenter:
+    norm, names = parse_norm(options.normalise), parse_labels(options.classes)
+    return Segmenter(path, runtime=options.runtime, threads=options.threads, norm=norm, classes=names)
+
+
+@contextmanager
+def open_reference(options: argparse.Namespace) -> Iterator[Reference | None]:
+    """The model or graph that takes the place of the truth, where one does."""
+    if options.reference is None:
+        yield None
+    elif options.reference.endswith(".tflite"):
+        segmenter = open_model(Path(options.reference), options)
+        yield Reference(segmenter.path.name, segmenter.card.classes, lambda pixels: segmenter(pixels).ids)
+    else:
+        with closing(frozen_reference(options.reference)) as graph:
+            yield Reference(graph.name, graph.classes, graph)
+
+
+def frozen_reference(model: str) -> Any:
+    """A frozen graph. The workstation's part of the kit runs it, which devices do not have: nothing here imports it.
+
+    Raises RuntimeMissing where that part cannot be imported.
+    """
+    try:
+        module = importlib.import_module("convert.reference")
+    except (ImportError, RoadliteError) as exc:
+        raise RuntimeMissing(
+            f'--reference {model}: a frozen graph needs TensorFlow: pip install "roadlite[convert]"; '
+            f"a .tflite as reference does without ({exc})"
+        ) from exc
+    return module.FrozenReference(model, track=bars, notice=say)
+
+
+def report(evaluation: Evaluation, options: argparse.Namespace) -> None:
+    for name, reason in evaluation.left_out[:SHOWN]:
+        say(f"left out: {reason if name in reason else f'{name}: {reason}'}")
+    if evaluation.left_out:
+        total = evaluation.pictures + len(evaluation.left_out)
+        say(f"{len(evaluation.left_out)} of {total} pictures were left out")
+    for tally in evaluation.tallies:
+        if tally.ignored:
+            say(f"{tally.segmenter.path.name} has no class {', '.join(tally.ignored)}: such pixels are ignored")
+    if options.json:
+        print(json.dumps(as_dict(evaluation), indent=1, allow_nan=False))  # noqa: T201
+    else:
+        show(evaluation)
+    if options.output:
+        written = write_folder(evaluation, options.output)
+        say(f"{len(written)} files in {options.output}")
+
+
+LEGEND = """\
+mIoU: over the classes in truth or prediction; in truth: over those alone
+acc: right pixels; fwIoU: IoU weighted by true pixels; BF: F-score of boundaries
+per class: true pixels, then %; - where it is in neither (docs/evaluating.md)"""
+
+
+def show(evaluation: Evaluation) -> None:
+    from rich.console import Console
+
+    console = Console()
+    truth = "" if evaluation.reference else f", labels {evaluation.labelling.name}"
+    against = f" against {evaluation.reference.name}" if evaluation.reference else ""
+    title = f"{evaluation.pictures} pictures of {evaluation.examples.name}{truth}{against}"
+    console.print(title, highlight=False, markup=False, soft_wrap=True)
+    for number, tally in enumerate(evaluation.tallies, start=1):
+        console.print(f"{number} {tally.segmenter.path.name}", highlight=False, markup=False, soft_wrap=True)
+    console.print(summary(evaluation))
+    console.print(per_class(evaluation))
+    console.print(LEGEND, style="dim", highlight=False)
+
+
+def summary(evaluation: Evaluation) -> object:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False, pad_edge=False)
+    for name in ("", "recipe", "input", "os", "mIoU", "in truth", "acc", "fwIoU", "BF"):
+        table.add_column(name, justify="left" if name in ("", "recipe") else "right", no_wrap=True)
+    for number, tally in enumerate(evaluation.tallies, start=1):
+        card, found = tally.segmenter.card, figures(tally)
+        keys = ("mean_iou", "mean_iou_in_truth", "pixel_accuracy", "frequency_weighted_iou", "mean_boundary_f")
+        table.add_row(
+            str(number), card.recipe, "x".join(map(str, card.input_hw)), str(card.output_stride),
+            *("-" if found[key] is None else f"{found[key]:.4f}" for key in keys),
+        )  # fmt: skip
+    return table
+
+
+def per_class(evaluation: Evaluation) -> object:
+    """A row per class, a column per model; boundary scores too where there is room for them."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    models = [{entry["name"]: entry for entry in classes(tally)} for tally in evaluation.tallies]
+    alone = len(models) == 1
+    table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False, pad_edge=False)
+    table.add_column("class", no_wrap=True)
+    for name in ("pixels", *(["IoU", "BF"] if alone else [f"IoU {n}" for n in range(1, len(models) + 1)])):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in dict.fromkeys(name for model in models for name in model):
+        entries = [model.get(name, {}) for model in models]
+        pixels = max(entry.get("truth_pixels", 0) for entry in entries)
+        values = [entry.get(key) for entry in entries for key in (("iou", "boundary_f") if alone else ("iou",))]
+        table.add_row(name, f"{pixels:,}", *("-" if value is None else f"{value * 100:.1f}" for value in values))
+    return table
+
+
+def say(message: str) -> None:
+    print(message, file=sys.stderr)  # noqa: T201
