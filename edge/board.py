@@ -90,6 +90,11 @@ def governor(root: Path = ROOT) -> str | None:
     return _read(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 
+def clock_driver(root: Path = ROOT) -> str | None:
+    """Who obeys the governor: `cpufreq-dt`, or `intel_pstate` and its like, which mean other things by its names."""
+    return _read(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_driver")
+
+
 def clock_mhz(root: Path = ROOT) -> float | None:
     """Of the fastest core, at this moment."""
     return _fastest(root, "scaling_cur_freq") or max(map(float, _cpuinfo(root).get("cpu MHz", [])), default=None)

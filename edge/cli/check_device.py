@@ -1,0 +1,116 @@
+"""`check-device`: what run-model will find here, what is known to go wrong, and what mends it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+
+from edge.cli import Parser, parser, run, version
+from edge.conflicts import Problem, problems, usable_runtime
+from edge.device import Device, Package, look
+
+WIDTH = 80
+LABEL = 13  # columns
+
+
+def build_parser() -> Parser:
+    made = parser("check-device", "Show what run-model finds on this device, and what to mend. Exit code 1: it cannot.")
+    made.add_argument("--json", action="store_true", help="print as JSON")
+    return made
+
+
+def main(argv: list[str] | None = None) -> int:
+    return run("check-device", argv, build_parser, check_device)
+
+
+def check_device(options: argparse.Namespace) -> int:
+    device = look()
+    found = problems(device)
+    stopped = any(problem.stops for problem in found)
+    if options.json:
+        about = {"roadlite": version(), **asdict(device), "runtime": usable_runtime(device)}
+        text = json.dumps({**about, "problems": [asdict(problem) for problem in found], "ready": not stopped}, indent=1)
+    else:
+        text = "\n".join([*lines(device), "", *advice(found), verdict(device, found)])
+    print(text)  # noqa: T201
+    return 1 if stopped else 0
+
+
+def lines(device: Device) -> Iterator[str]:
+    """The findings, a label and a text each, wrapped."""
+    yield from row("Board", device.board or "does not say")
+    yield from row("System", ", ".join(filter(None, (device.os, device.kernel, device.machine))))
+    sees = "with" if device.sees_system_packages else "without"
+    where = f"{device.venv} ({sees} system packages)" if device.venv else "no virtual environment"
+    yield from row("Python", f"{device.python}, {device.python_bits}-bit, {where}")
+    yield from row("Processor", f"{device.cores} x {device.cpu or 'unknown'}{clock(device)}")
+    yield from row("Features", ", ".join(device.features) or "none that int8 gains from")
+    yield from row("Governor", device.governor or "none")
+    warm = device.temperature_c
+    yield from row("Temperature", "no sensor" if warm is None else f"{warm:.1f} °C")
+    yield from row("Throttled", throttling(device))
+    if device.memory:
+        yield from row(
+            "Memory", f"{device.memory.total_mb / 1e3:.1f} GB, {device.memory.available_mb / 1e3:.1f} GB of it free"
+        )
+    yield from row("Runtimes", *packages(device.runtimes, usable_runtime(device)))
+    yield from row("Libraries", *packages(device.libraries, None))
+    yield from row("Cameras", *cameras(device))
+    yield from row("Display", device.display or "none: run-model shows a web page instead of a window")
+
+
+def row(label: str, *texts: str) -> Iterator[str]:
+    for text in texts:
+        yield from textwrap.wrap(
+            text, WIDTH, initial_indent=f"{label:<{LABEL}}", subsequent_indent=" " * LABEL, break_on_hyphens=False
+        )  # fmt: skip
+        label = ""
+
+
+def clock(device: Device) -> str:
+    if device.clock_mhz is None:
+        return ""
+    most = f" of {device.max_clock_mhz:.0f}" if device.max_clock_mhz else ""
+    return f" at {device.clock_mhz:.0f}{most} MHz"
+
+
+def throttling(device: Device) -> str:
+    if device.throttle is None:
+        return "this board does not tell"
+    now, ever = (", ".join(flags) for flags in (device.throttle.now, device.throttle.ever))
+    return f"now: {now or 'no'}; since boot: {ever or 'no'}"
+
+
+def packages(found: Mapping[str, Package | None], used: str | None) -> Iterator[str]:
+    for name, package in found.items():
+        if package is None:
+            yield f"{name}: not installed"
+        else:
+            note = ": broken, see below" if package.error else ", which run-model uses" if name == used else ""
+            yield f"{name} {package.version}".strip() + note
+
+
+def cameras(device: Device) -> Iterator[str]:
+    """What --source takes, then where nothing was found."""
+    for camera in device.cameras.cameras:
+        yield f"{camera.source} {camera.name}"
+    if not device.cameras.cameras:
+        yield from ("none", *device.cameras.looked)
+
+
+def advice(found: list[Problem]) -> Iterator[str]:
+    for problem in found:
+        mark = "STOPS" if problem.stops else "Problem"
+        yield from row(mark, problem.what)
+        yield f"{'  mend':<{LABEL}}{problem.mend}"  # in one piece, to be copied
+        yield ""
+
+
+def verdict(device: Device, found: list[Problem]) -> str:
+    if any(problem.stops for problem in found):
+        return "run-model cannot run here until what stops it is mended."
+    rest = f"; {len(found)} problem{'s' * (len(found) > 1)} to mend" if found else ""
+    return f"run-model can run here, on {usable_runtime(device)}{rest}."

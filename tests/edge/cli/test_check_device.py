@@ -1,0 +1,84 @@
+"""`check-device` as a user meets it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from edge.board import Memory, Throttle
+from edge.cameras import Camera, Search
+from edge.cli.check_device import main
+from edge.device import Device, Package
+
+PI = Device(
+    board="Raspberry Pi 5 Model B Rev 1.0", is_pi=True, os="Debian GNU/Linux 13 (trixie)", kernel="Linux 6.12.25+rpt",
+    machine="aarch64", python="3.13.5", python_bits=64, venv="/home/pi/.venv", sees_system_packages=True,
+    cpu="Cortex-A76", cores=4, features=("dotprod", "fp16"), governor="ondemand", clock_driver="cpufreq-dt",
+    clock_mhz=1500.0, max_clock_mhz=2400.0, temperature_c=61.3, throttle=Throttle((), ()), memory=Memory(8455, 6144),
+    runtimes={"litert": Package("2.3.0", ""), "tflite-runtime": None, "openvino": None, "tensorflow": None},
+    libraries={
+        "numpy": Package("2.4.6", ""), "opencv": Package("5.0.0.93", ""), "av": Package("18.1.0", ""),
+        "picamera2": Package("0.3.38", ""),
+    },
+    opencv_wheels=("opencv-python-headless",), qt_twice=False, apt_picamera2=True,
+    cameras=Search((Camera("picamera2:0", "imx708"), Camera("/dev/video8", "C920")), ("picamera2: imx708", "")),
+    video_nodes=(), display=None,
+)  # fmt: skip
+BARE = replace(
+    PI, throttle=Throttle(("undervoltage",), ("undervoltage", "throttled")), board=None, clock_mhz=None, memory=None,
+    temperature_c=None, cameras=Search((), ("picamera2: no camera", "/dev/video*: none")),
+    runtimes=dict.fromkeys(PI.runtimes),
+)  # fmt: skip
+
+
+@pytest.fixture
+def device(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Device:
+    monkeypatch.setattr("edge.cli.check_device.look", lambda: request.param)
+    return request.param  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("device", [PI], indirect=True)
+def test_sound_device(device: Device, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    out = capsys.readouterr().out
+    for said in (
+        "Raspberry Pi 5 Model B Rev 1.0", "Debian GNU/Linux 13 (trixie)", "3.13.5, 64-bit", "with system packages",
+        "4 x Cortex-A76 at 1500 of 2400 MHz", "dotprod, fp16", "ondemand", "61.3 °C", "now: no; since boot: no",
+        "8.5 GB, 6.1 GB of it free", "litert 2.3.0, which run-model uses", "tflite-runtime: not installed",
+        "picamera2:0 imx708", "/dev/video8 C920", "web page", "run-model can run here, on litert.",
+    ):  # fmt: skip
+        assert said in out
+
+
+@pytest.mark.parametrize("device", [BARE], indirect=True)
+def test_a_device_that_cannot_run_models(device: Device, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 1
+    out = capsys.readouterr().out
+    assert "STOPS        no runtime can be imported, and run-model needs one\n  mend       pip install ai-edge" in out
+    assert "now: undervoltage; since boot: undervoltage, throttled" in out
+    assert "cannot run here" in out
+
+
+@pytest.mark.parametrize("device", [PI, BARE], indirect=True)
+def test_it_fits_a_terminal(device: Device, capsys: pytest.CaptureFixture[str]) -> None:
+    main([])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(len(line) for line in lines if not line.startswith("  mend")) <= 80
+
+
+@pytest.mark.parametrize("device", [PI, BARE], indirect=True)
+def test_json(device: Device, capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["--json"])
+    about = json.loads(capsys.readouterr().out)
+    assert about["ready"] is (code == 0)
+    assert about["runtime"] == ("litert" if code == 0 else None)
+    assert about["python"] == "3.13.5"
+    assert bool(about["problems"]) is not about["ready"]
+
+
+@pytest.mark.parametrize("device", [replace(PI, governor="powersave")], indirect=True)
+def test_problems_that_do_not_stop(device: Device, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    assert "run-model can run here, on litert; 1 problem to mend." in capsys.readouterr().out
