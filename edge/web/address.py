@@ -64,7 +64,7 @@ def parse_address(spec: str) -> Address:
         options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
     except ValueError as exc:
         raise wrong from exc
-    if parts.scheme != "web" or parts.path not in ("", "/") or "@" in parts.netloc or parts.fragment:
+    if not spec.startswith("web://") or parts.path not in ("", "/") or "@" in parts.netloc or parts.fragment:
         raise wrong
     if len(options) > 1 or not set(options) <= {"token", "token-file"} or "" in options.values():
         raise wrong

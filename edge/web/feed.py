@@ -49,7 +49,7 @@ class Feed:
         return time.monotonic() - self._last_s
 
     def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.shutdown(cancel_futures=True)
 
     async def after(self, number: int) -> None:
         """Waits for a result newer than `number`."""

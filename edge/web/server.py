@@ -19,7 +19,8 @@ from edge.web.metrics import CONTENT_TYPE, metrics
 from edge.web.page import Page
 
 MAX_VIEWERS = 8
-MAX_CONNECTIONS = 64  # when there are more, the oldest that is no viewer's is closed
+MAX_CONNECTIONS = 64  # when there are more, the oldest that are no viewer's are closed
+BACKLOG = 32  # so many may come at once, before they are counted
 STALE_S = 10.0  # without a frame for so long, /healthz calls for help
 _STATS_EVERY_S = 1.0
 _STALLED_S = 20.0  # a viewer that takes nothing for so long is gone
@@ -63,7 +64,7 @@ class Server:
         assert runner.server is not None
         try:
             listener = await asyncio.get_running_loop().create_server(
-                self._limited(runner.server), self._address.host, self._address.port
+                self._limited(runner.server), self._address.host, self._address.port, backlog=BACKLOG
             )
             ready(listener.sockets[0].getsockname()[1])
             await done.wait()
@@ -75,11 +76,10 @@ class Server:
 
     def _limited(self, server: web.Server) -> Callable[[], asyncio.BaseProtocol]:
         def connect() -> asyncio.BaseProtocol:
-            if len(server.connections) >= MAX_CONNECTIONS:
-                for oldest in server.connections:
-                    if oldest.transport is not None and oldest not in self._viewers:
-                        oldest.transport.abort()
-                        break
+            ways = {c: c.transport for c in server.connections if c.transport and not c.transport.is_closing()}
+            idle = [way for connection, way in ways.items() if connection not in self._viewers]
+            for oldest in idle[: max(0, len(ways) + 1 - MAX_CONNECTIONS)]:
+                oldest.abort()
             return server()
 
         return connect
