@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from convert.graph import GraphDef, by_name, consumers, inputs, producer
@@ -9,22 +10,28 @@ from convert.surgery import Body
 from convert.tensorflow import tf
 
 
-def for_integers(body: Body) -> Body:
-    """The same network in forms that stay whole on the delegate when quantized."""
+def for_integers(body: Body, in_float: Collection[str] = ()) -> Body:
+    """The same network in forms that stay whole on the delegate when quantized.
+
+    `in_float` names operators of a .tflite made from it that will not be: they keep the form that is fastest in float.
+    """
     graph = tf.compat.v1.GraphDef()
     graph.CopyFrom(body.graph)
-    _pool_lone_relus(graph)
-    _spell_hard_swish(graph)
+    kept = frozenset(node for name in in_float for node in name.split(";"))  # the converter joins what it fuses
+    _pool_lone_relus(graph, kept)
+    _spell_hard_swish(graph, kept)
     return replace(body, graph=graph)
 
 
-def _pool_lone_relus(graph: GraphDef) -> None:
+def _pool_lone_relus(graph: GraphDef, kept: frozenset[str]) -> None:
     """A Relu that cannot be fused into what makes its input, because others read that input too, is an int8 RELU
     of its own, which XNNPACK does not take: Xception65 falls into 22 parts. A 1x1 max pool in front of it changes
     no value and takes the Relu as its activation, which XNNPACK makes a clamp.
     """
     readers = consumers(by_name(graph))
-    for node in [n for n in graph.node if n.op in ("Relu", "Relu6") and len(readers[inputs(n)[0]]) > 1]:
+    for node in [n for n in graph.node if n.op in ("Relu", "Relu6") and n.name not in kept]:
+        if len(readers[inputs(node)[0]]) == 1:
+            continue
         pool = graph.node.add(name=f"{node.name}/pool", op="MaxPool", input=[node.input[0]])
         pool.attr["T"].type = tf.float32.as_datatype_enum
         pool.attr["ksize"].list.i[:] = pool.attr["strides"].list.i[:] = [1, 1, 1, 1]
@@ -32,7 +39,7 @@ def _pool_lone_relus(graph: GraphDef) -> None:
         node.input[0] = pool.name
 
 
-def _spell_hard_swish(graph: GraphDef) -> None:
+def _spell_hard_swish(graph: GraphDef, kept: frozenset[str]) -> None:
     """x * relu6(x + 3) * c becomes (x * c) * relu6(x + 3).
 
     In the first order the converter makes HARD_SWISH of it, which XNNPACK does not take in int8: MobileNetV3 falls
@@ -40,7 +47,7 @@ def _spell_hard_swish(graph: GraphDef) -> None:
     same steps at another scale.
     """
     nodes, readers = by_name(graph), consumers(by_name(graph))
-    for last in [n for n in graph.node if n.op == "Mul"]:
+    for last in [n for n in graph.node if n.op == "Mul" and n.name not in kept]:
         product, factor = (nodes[name] for name in inputs(last))
         if product.op != "Mul" or factor.op != "Const" or factor.attr["value"].tensor.tensor_shape.dim:
             continue

@@ -5,7 +5,8 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,18 +15,17 @@ from convert import anatomy as anatomies
 from convert import graph as graphs
 from convert import surgery, tflite
 from convert.anatomy import Anatomy
-from convert.calibration import Samples, Tensors, collect
-from convert.forms import for_integers
+from convert.calibration import Samples, Truths, collect
+from convert.making import Maker, Rescued
 from convert.models import FrozenGraph
-from convert.quantize import Range
 from convert.recipes import Recipe
-from convert.tensorflow import tf
-from convert.verify import Verdict, refer, verify
+from convert.tensorflow import give_back, tf
+from convert.verify import Reference, Verdict, refer, verify
 from edge import card as cards
 from edge.card import Card
 from edge.classes import ClassSet, guess
 from edge.engine import open_engine
-from edge.errors import UsageError
+from edge.errors import SourceError, UsageError
 from edge.files import write_whole
 from edge.preprocess import Normalisation
 from edge.progress import Track, silent
@@ -44,6 +44,9 @@ class Job:
     verification_frames: int
     min_agreement: float | None  # None takes each recipe's own
     classes: ClassSet | None  # None guesses from their number
+    labels_dir: Path | None = None  # label files of the pictures among the sources
+    max_miou_drop: float | None = None  # against the re-targeted graph; None does not ask
+    rescue: bool = True  # int8 that falls short may keep layers in float
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +56,27 @@ class Outcome:
     recipe: Recipe
     path: Path  # where the file is, or would have been
     size_bytes: int
-    seconds: float  # spent on converting, calibration included
+    seconds: float  # spent on making it, calibration and rescue included
     verdict: Verdict
     limit: float  # fidelity asked for
+    max_miou_drop: float | None
+    rescued: Rescued | None = None  # where int8 fell short as it was
+    plain: Verdict | None = None  # what it was before the rescue
+
+    @property
+    def shortcomings(self) -> list[str]:
+        """What the gate holds against it; empty when it passed."""
+        drop, found = self.verdict.miou_drop, []
+        if not self.verdict.fidelity >= self.limit:
+            found.append(f"{self.recipe.name} {self.verdict.fidelity:.4f} < {self.limit:g}")
+        if self.max_miou_drop is not None and (drop is None or drop > self.max_miou_drop):
+            said = "mIoU unknown" if drop is None else f"mIoU {drop:.4f} lower, allowed {self.max_miou_drop:g}"
+            found.append(f"{self.recipe.name} {said}")
+        return found
 
     @property
     def passed(self) -> bool:
-        return self.verdict.fidelity >= self.limit
+        return not self.shortcomings
 
 
 def run(
@@ -75,34 +92,61 @@ def run(
     if len(classes) != anatomy.classes:
         raise UsageError(f"{frozen.name} has {anatomy.classes} classes, the label set {len(classes)}; see --labels")
     body = surgery.retarget(graph, anatomy, job.input_hw, stride_for(job.output_stride, anatomy))
+    give_back()
     notice(describe(frozen, anatomy, body))
-    network = tflite.as_function(body)
     wanted = job.calibration_frames if any(recipe.calibrated for recipe in job.recipes) else 0
-    samples = collect(job.calibrate, job.input_hw, calibrate=wanted, verify=job.verification_frames, track=track)
-    references = refer(graph, anatomy, network, job.input_hw, samples.held_out, track)
+    truths = Truths(job.labels_dir, job.calibrate, classes) if job.labels_dir else None
+    samples = collect(
+        job.calibrate, job.input_hw, calibrate=wanted, verify=job.verification_frames, truths=truths, track=track
+    )  # fmt: skip
+    if samples.unreadable:
+        notice(f"{len(samples.unreadable)} pictures could not be read and are left out: {samples.unreadable[0]}")
+    if truths and all(sample.truth is None for sample in samples.held_out):
+        raise SourceError(f"{job.labels_dir}: has no label for any of the frames that were held out to verify with")
+    references = refer(graph, anatomy, tflite.as_function(body), job.input_hw, samples.held_out, track)
     outcomes = []
+    give_back()
     with tempfile.TemporaryDirectory(prefix="roadlite-") as folder:
-        for activations in {recipe.activations for recipe in job.recipes}:
-            form = network if activations == "float32" else tflite.as_function(for_integers(body))
-            tflite.save(form, job.input_hw, Path(folder, activations))
+        maker = Maker(body, Path(folder), samples.calibration, anatomy.norm, track)
+        check = partial(_check, anatomy.norm, classes, samples, references, track)
         for recipe in job.recipes:
-            start = time.perf_counter()
-            frames = Tensors(samples.calibration, anatomy.norm, track)
-            model = tflite.convert(Path(folder, recipe.activations), recipe, frames, pixel_range(anatomy.norm))
-            seconds = time.perf_counter() - start
-            engine = open_engine(model, recipe.name)
-            verdict = verify(
-                engine, anatomy.norm, anatomy.classes, samples.held_out, references, track, f"verifying {recipe.name}"
-            )  # fmt: skip
-            path = job.output_dir / file_name(frozen.name, body, recipe)
-            card = make_card(frozen, anatomy, body, recipe, classes, samples, verdict)
-            data = cards.attach(model, card)
             limit = recipe.min_agreement if job.min_agreement is None else job.min_agreement
-            outcome = Outcome(recipe, path, len(data), seconds, verdict, limit)
+            path = job.output_dir / file_name(frozen.name, body, recipe)
+            start = time.perf_counter()
+            model = maker.make(recipe)
+            made = time.perf_counter() - start
+            outcome = Outcome(recipe, path, len(model), made, check(model, recipe), limit, job.max_miou_drop)
+            if recipe.calibrated and job.rescue and not outcome.passed:
+                notice(f"{', '.join(outcome.shortcomings)}: looking for the layers that hurt")
+                start = time.perf_counter()
+                rescued = maker.rescue(asked(outcome))
+                made += time.perf_counter() - start
+                outcome = replace(
+                    outcome, seconds=made, size_bytes=len(rescued.model), rescued=rescued, plain=outcome.verdict,
+                    verdict=check(rescued.model, recipe),
+                )  # fmt: skip
+                model = rescued.model
             if outcome.passed:
+                card = make_card(frozen, anatomy, body, classes, samples, outcome)
+                data = cards.attach(model, card)
                 write_whole(path, data)
+                outcome = replace(outcome, size_bytes=len(data))
             outcomes.append(outcome)
+            give_back()
     return outcomes
+
+
+def _check(
+    norm: Normalisation, classes: ClassSet, samples: Samples, references: list[Reference], track: Track,
+    model: bytes, recipe: Recipe,
+) -> Verdict:  # fmt: skip
+    engine = open_engine(model, recipe.name)
+    return verify(engine, norm, classes, samples.held_out, references, track, f"verifying {recipe.name}")
+
+
+def asked(outcome: Outcome) -> float:
+    """The fidelity that a rescue must reach: the limit; where only mIoU fell short, half of what was lost."""
+    return max(outcome.limit, (1 + outcome.verdict.fidelity) / 2 if outcome.max_miou_drop is not None else 0.0)
 
 
 def stride_for(wanted: str, anatomy: Anatomy) -> int:
@@ -110,11 +154,6 @@ def stride_for(wanted: str, anatomy: Anatomy) -> int:
     if wanted in ("auto", "keep"):
         return max(16, anatomy.output_stride) if wanted == "auto" else anatomy.output_stride
     return int(wanted)
-
-
-def pixel_range(norm: Normalisation) -> Range:
-    """What a normalised picture can hold."""
-    return Range((0 - norm.mean) / norm.std, (255 - norm.mean) / norm.std)
 
 
 def describe(frozen: FrozenGraph, anatomy: Anatomy, body: surgery.Body) -> str:
@@ -131,10 +170,9 @@ def file_name(name: str, body: surgery.Body, recipe: Recipe) -> str:
 
 
 def make_card(
-    frozen: FrozenGraph, anatomy: Anatomy, body: surgery.Body, recipe: Recipe, classes: ClassSet,
-    samples: Samples, verdict: Verdict,
+    frozen: FrozenGraph, anatomy: Anatomy, body: surgery.Body, classes: ClassSet, samples: Samples, outcome: Outcome
 ) -> Card:  # fmt: skip
-    frames = samples.provenance()
+    recipe, frames = outcome.recipe, samples.provenance()
     provenance: dict[str, Any] = {
         "source": {
             "origin": frozen.origin,
@@ -144,13 +182,19 @@ def make_card(
             "logits": anatomy.logits,
         },
         "calibration": {"seed": frames["seed"], "frames": frames["calibration"]} if recipe.calibrated else None,
-        "verification": {"held_out": frames["held_out"], **verdict.as_dict()},
+        "verification": {"held_out": frames["held_out"], **outcome.verdict.as_dict()},
         "versions": {
             "roadlite": _version("roadlite"),
             "tensorflow": tf.__version__,
             "litert-quantizer": _version("litert-quantizer"),
         },
     }
+    if outcome.rescued and outcome.plain:
+        provenance["rescue"] = {
+            "in_float": outcome.rescued.in_float,
+            "lost_alone": {cost.operator: round(cost.lost, 5) for cost in outcome.rescued.costs},
+            "fidelity_before": round(outcome.plain.fidelity, 5),
+        }
     return Card(
         frozen.name, recipe.name, body.input_hw, body.output_stride, anatomy.norm, "logits", classes, provenance
     )  # fmt: skip

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,12 +51,17 @@ def measure_ranges(model: bytes, samples: Iterable[NDArray[np.float32]], input_r
     return ranges
 
 
-def quantize(model: bytes, ranges: dict[str, Range]) -> bytes:
-    """A float .tflite as int8 throughout, weights per channel. Raises ConversionError."""
-    from litert_quantizer import quantizer, recipe
+def quantize(model: bytes, ranges: dict[str, Range], in_float: Collection[str] = ()) -> bytes:
+    """A float .tflite as int8 throughout, weights per channel, but for the operators whose output tensors are named
+    `in_float`. Raises ConversionError.
+    """
+    from litert_quantizer import algorithm_manager, quantizer, recipe
 
     made = quantizer.Quantizer(bytearray(model))
     made.load_quantization_recipe(recipe.static_wi8_ai8())
+    for name in in_float:
+        skip = algorithm_manager.AlgorithmName.NO_QUANTIZE
+        made.update_quantization_recipe(f"^{re.escape(name)};", "*", algorithm_key=skip)
     values: dict[str, Any] = {
         name: {"min": np.full((1, 1, 1, 1), r.low, np.float32), "max": np.full((1, 1, 1, 1), r.high, np.float32)}
         for name, r in ranges.items()
@@ -68,6 +74,14 @@ def quantize(model: bytes, ranges: dict[str, Range]) -> bytes:
         reason = (str(exc).strip() or type(exc).__name__).splitlines()[0]
         raise ConversionError(f"int8: the quantizer failed: {reason}") from exc
     return bytes(result.quantized_model)
+
+
+def operators(model: bytes) -> list[str]:
+    """The operators of a .tflite in order, each by the name of its output tensor."""
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    graph = flatbuffer_utils.read_model_from_bytearray(bytearray(model)).subgraphs[0]
+    return [graph.tensors[int(op.outputs[0])].name.decode() for op in graph.operators]
 
 
 def _groups(model: bytes) -> list[list[tuple[int, str]]]:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from convert.graph import first_line, load
-from convert.quantize import Range, measure_ranges, quantize
+from convert.quantize import Range, quantize
 from convert.recipes import RECIPES, Recipe
 from convert.surgery import Body
 from convert.tensorflow import tf
 from edge.errors import ConversionError
 
 Network = Any  # a tf.function: float32 (1, H, W, 3) -> float32 (1, h, w, classes)
-DEEPLAB_RANGE = Range(-1.0, 1.0)  # of the normalised picture
 LARGE = 1024  # elements; smaller kernels may stay in float
 WEIGHTED = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})  # operators whose second input is a kernel
 
@@ -37,24 +35,11 @@ def save(network: Network, input_hw: tuple[int, int], folder: Path) -> None:
     tf.saved_model.save(module, str(folder), signatures={"serving_default": module.serve})
 
 
-def convert(
-    saved_model: Path, recipe: Recipe, samples: Iterable[NDArray[np.float32]], input_range: Range = DEEPLAB_RANGE
-) -> bytes:  # fmt: skip
-    """The SavedModel as a .tflite flatbuffer. `samples` (1, H, W, 3), normalised, calibrate int8 and are gone
-    through more than once where the activations of a network do not fit in memory together.
+def convert(saved_model: Path, recipe: Recipe) -> bytes:
+    """The SavedModel as a .tflite flatbuffer by a recipe that needs no calibration.
 
     Raises ConversionError when the converter fails or breaks the recipe's promise.
     """
-    if recipe.calibrated:
-        model = _convert(saved_model, RECIPES["float32"])
-        model = quantize(model, measure_ranges(model, samples, input_range))
-    else:
-        model = _convert(saved_model, recipe)
-    check_promise(model, recipe)
-    return model
-
-
-def _convert(saved_model: Path, recipe: Recipe) -> bytes:
     from tensorflow.lite.python.convert_phase import ConverterError
 
     converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model))
@@ -66,11 +51,22 @@ def _convert(saved_model: Path, recipe: Recipe) -> bytes:
         model: bytes = converter.convert()
     except (ConverterError, ValueError, RuntimeError, tf.errors.OpError) as exc:
         raise ConversionError(f"{recipe.name}: TensorFlow Lite's converter failed: {first_line(exc)}") from exc
+    check_promise(model, recipe)
     return model
 
 
-def check_promise(model: bytes, recipe: Recipe) -> None:
-    """Quantizers can succeed and quantize nothing: looks at the tensors. Raises ConversionError."""
+def integers(model: bytes, ranges: dict[str, Range], in_float: Collection[str] = ()) -> bytes:
+    """A float .tflite as int8, but for the operators named `in_float`. Raises ConversionError."""
+    quantized = quantize(model, ranges, in_float)
+    check_promise(quantized, RECIPES["int8"], in_float)
+    return quantized
+
+
+def check_promise(model: bytes, recipe: Recipe, in_float: Collection[str] = ()) -> None:
+    """Quantizers can succeed and quantize nothing: looks at the tensors. Raises ConversionError.
+
+    The operators whose output tensors are named `in_float` may be so, and what unpacks their inputs.
+    """
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     interpreter = Interpreter(
@@ -80,11 +76,12 @@ def check_promise(model: bytes, recipe: Recipe) -> None:
     operators = interpreter._get_ops_details()
     for end in (*interpreter.get_input_details(), *interpreter.get_output_details()):
         _expect(end, recipe.activations, recipe)
-    for index in (int(i) for operator in operators for i in operator["outputs"]):
+    promised = [op for op in operators if not _is_excused(op, tensors, in_float)]
+    for index in (int(i) for operator in promised for i in operator["outputs"]):
         _expect(tensors[index], recipe.activations, recipe)
     # float16 kernels are unpacked to float32 by an operator of their own
     unpacked = {int(op["outputs"][0]): int(op["inputs"][0]) for op in operators if op["op_name"] == "DEQUANTIZE"}
-    kernels = [int(op["inputs"][1]) for op in operators if op["op_name"] in WEIGHTED]
+    kernels = [int(op["inputs"][1]) for op in promised if op["op_name"] in WEIGHTED]
     large = [d for d in (tensors[unpacked.get(i, i)] for i in kernels) if np.prod(d["shape"], dtype=np.int64) >= LARGE]
     if not large:
         raise ConversionError(f"{recipe.name}: found no convolution weights of {LARGE} numbers or more to check")
@@ -92,6 +89,11 @@ def check_promise(model: bytes, recipe: Recipe) -> None:
         _expect(detail, recipe.weights, recipe)
         if recipe.calibrated:
             _expect_per_channel(detail, recipe)
+
+
+def _is_excused(operator: dict[str, Any], tensors: dict[int, dict[str, Any]], in_float: Collection[str]) -> bool:
+    unpacks = bool(in_float) and operator["op_name"] == "DEQUANTIZE"
+    return unpacks or tensors[int(operator["outputs"][0])]["name"] in in_float
 
 
 def _expect(detail: dict[str, Any], dtype: str, recipe: Recipe) -> None:

@@ -9,6 +9,7 @@ mean IoU    against the truth, where the frames come with labels.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -21,13 +22,19 @@ from convert.calibration import Sample, normalised
 from convert.graph import GraphDef, first_line, running
 from convert.tensorflow import tf
 from convert.tflite import Network
-from edge.data import Ids, Pixels
+from edge.classes import ClassSet
+from edge.data import Ids, Logits, Pixels
 from edge.engine import Engine
 from edge.errors import GraphError
 from edge.evaluate import Confusion, agreement
 from edge.postprocess import Upsample, nearest
 from edge.preprocess import Normalisation, Preprocess, resize
 from edge.progress import Track, silent
+
+# What a scene stands on and in front of; all other classes are objects.
+BACKGROUND = frozenset({
+    "background", "class 0", "road", "lane", "sidewalk", "building", "wall", "fence", "vegetation", "terrain", "sky",
+})  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -37,16 +44,28 @@ class Verdict:
     frames: int
     fidelity: float = 0.0  # share of equal pixels at the input size
     worst_frame: float = 0.0  # lowest fidelity of a frame
+    worst: str = ""  # which frame that is
+    objects: float | None = None  # share of equal pixels where either sees more than background; None where none does
+    per_class: dict[str, float] = field(default_factory=dict)  # IoU with what the re-targeted graph sees
     shrinking: float = 0.0  # share of equal pixels at the stock size
     mean_iou: float | None = None
+    retargeted_mean_iou: float | None = None
     stock_mean_iou: float | None = None
     invoke_ms: float = 0.0  # median
     fidelities: list[float] = field(default_factory=list, repr=False)
 
+    @property
+    def miou_drop(self) -> float | None:
+        """What the model lost against the re-targeted graph; None without truth."""
+        if self.mean_iou is None or self.retargeted_mean_iou is None:
+            return None
+        return self.retargeted_mean_iou - self.mean_iou
+
     def as_dict(self) -> dict[str, Any]:
         """For the card and --json, rounded to what the figures are good for."""
-        plain = {k: v for k, v in asdict(self).items() if v is not None and k != "fidelities"}
-        return {k: round(v, 5) if isinstance(v, float) else v for k, v in plain.items()}
+        plain = {k: v for k, v in asdict(self).items() if v is not None and k not in ("fidelities", "per_class")}
+        rounded = {k: round(v, 5) if isinstance(v, float) else v for k, v in plain.items()}
+        return rounded | {"per_class": {name: round(iou, 4) for name, iou in self.per_class.items()}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +74,7 @@ class Reference:
 
     retargeted: Ids  # at the model's input size
     stock: Ids  # at the stock size
+    at_truth: Ids | None = None  # the re-targeted graph's answer at the truth's size, where there is a truth
 
 
 def refer(
@@ -70,43 +90,62 @@ def refer(
                 raise GraphError(
                     f"{anatomy.labels}: expected integer labels of {anatomy.crop_hw}, got {stock.dtype} {stock.shape}"
                 )
-            small = resize(sample.pixels, input_hw)
-            found.append(Reference(_labels(network, small, anatomy), stock[0].astype(np.uint8)))
+            logits = _logits(network, resize(sample.pixels, input_hw), anatomy)
+            grid = logits.shape[:2]
+            at_truth = None if sample.truth is None else Upsample(grid, sample.truth.shape)(logits)
+            found.append(Reference(Upsample(grid, input_hw)(logits), stock[0].astype(np.uint8), at_truth))
     return found
 
 
-def _labels(network: Network, picture: Pixels, anatomy: Anatomy) -> Ids:
+def _logits(network: Network, picture: Pixels, anatomy: Anatomy) -> Logits:
     try:
-        logits = network(tf.constant(normalised(picture, anatomy.norm))).numpy()[0]
+        logits: Logits = network(tf.constant(normalised(picture, anatomy.norm))).numpy()[0]
     except tf.errors.OpError as exc:
         raise GraphError(f"TensorFlow cannot run the re-targeted graph: {first_line(exc)}") from exc
     if not np.isfinite(logits).all():
         raise GraphError(f"{anatomy.logits}: its scores are not finite; the graph's weights are damaged")
-    return Upsample(logits.shape[:2], picture.shape[:2])(logits)
+    return logits
 
 
 def verify(
-    engine: Engine, norm: Normalisation, classes: int, samples: Sequence[Sample], references: Sequence[Reference],
+    engine: Engine, norm: Normalisation, classes: ClassSet, samples: Sequence[Sample], references: Sequence[Reference],
     track: Track = silent, what: str = "verifying",
 ) -> Verdict:  # fmt: skip
     """Runs the converted model over the held-out frames and compares."""
     preprocess, size = Preprocess(engine.input, norm), (engine.output.shape[1], engine.output.shape[2])
     verdict, times = Verdict(len(samples)), []
     shrunk: list[float] = []
-    truth, stock_truth = Confusion(classes), Confusion(classes)
+    kept, truth, retargeted, stock = (Confusion(len(classes)) for _ in range(4))
     for sample, reference in track(list(zip(samples, references, strict=True)), what, len(samples)):
         x = preprocess(sample.pixels)
         start = time.perf_counter()
         logits = engine.invoke(x)[0]
         times.append(time.perf_counter() - start)
-        verdict.fidelities.append(agreement(Upsample(size, reference.retargeted.shape)(logits), reference.retargeted))
+        found = Upsample(size, reference.retargeted.shape)(logits)
+        kept.add(reference.retargeted, found)
+        verdict.fidelities.append(agreement(found, reference.retargeted))
         shrunk.append(agreement(Upsample(size, reference.stock.shape)(logits), reference.stock))
-        if sample.truth is not None:
+        if sample.truth is not None and reference.at_truth is not None:
             truth.add(sample.truth, Upsample(size, sample.truth.shape)(logits))
-            stock_truth.add(sample.truth, nearest(reference.stock, sample.truth.shape))
-    verdict.fidelity, verdict.worst_frame = float(np.mean(verdict.fidelities)), min(verdict.fidelities)
+            retargeted.add(sample.truth, reference.at_truth)
+            stock.add(sample.truth, nearest(reference.stock, sample.truth.shape))
+    worst = int(np.argmin(verdict.fidelities))
+    verdict.fidelity, verdict.worst_frame = float(np.mean(verdict.fidelities)), verdict.fidelities[worst]
+    verdict.worst = f"{samples[worst].source} {samples[worst].index}"
     verdict.shrinking = float(np.mean(shrunk))
+    verdict.objects = objects(kept, classes)
+    seen = zip(classes.names, kept.iou().tolist(), strict=True)
+    verdict.per_class = {name: iou for name, iou in seen if not math.isnan(iou)}
     if truth.counts.any():
-        verdict.mean_iou, verdict.stock_mean_iou = truth.mean_iou(), stock_truth.mean_iou()
+        verdict.mean_iou, verdict.retargeted_mean_iou = truth.mean_iou(), retargeted.mean_iou()
+        verdict.stock_mean_iou = stock.mean_iou()
     verdict.invoke_ms = float(np.median(times)) * 1e3
     return verdict
+
+
+def objects(counts: Confusion, classes: ClassSet) -> float | None:
+    """Share of equal pixels where either side sees an object; large quiet areas make any agreement look good."""
+    thing = np.array([name.lower() not in BACKGROUND for name in classes.names])
+    square = counts.counts[:, : len(thing)]
+    seen = square.sum() - square[np.ix_(~thing, ~thing)].sum()
+    return float(np.trace(square[np.ix_(thing, thing)]) / seen) if seen else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,11 @@ from convert.calibration import normalised
 from convert.demo.builder import Architecture, build, random_weights
 from convert.demo.layers import BatchNorm, Weights
 from convert.graph import GraphDef, NodeDef, evaluate, parse
+from convert.quantize import Range, measure_ranges
+from convert.recipes import RECIPES
 from convert.surgery import Body, retarget
 from convert.tensorflow import tf
-from convert.tflite import Network, as_function
+from convert.tflite import Network, as_function, convert, integers
 
 FEATURES = "MobilenetV2/expanded_conv_16/output"  # what the head reads
 LAST = "logits/semantic/Conv2D"
@@ -45,6 +48,12 @@ def network(hw: tuple[int, int]) -> Network:
     """The small net re-targeted to another size at output stride 16, as a TensorFlow function."""
     graph = net()
     return as_function(retarget(graph, discover(graph, "net.pb"), hw, 16))
+
+
+def int8(saved_model: Path, samples: list[NDArray[np.float32]]) -> bytes:
+    """A SavedModel as int8, calibrated with normalised pictures."""
+    model = convert(saved_model, RECIPES["float32"])
+    return integers(model, measure_ranges(model, samples, Range(-1.0, 1.0)))
 
 
 def node(graph: GraphDef, name: str) -> NodeDef:

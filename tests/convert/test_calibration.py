@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from convert import calibration
-from convert.calibration import Samples, Tensors, collect, evenly
+from convert.calibration import Samples, Tensors, Truths, collect, evenly
+from edge.classes import CITYSCAPES
 from edge.data import Frame, SourceInfo, TensorSpec
-from edge.errors import SinkError, SourceError
+from edge.errors import SinkError, SourceError, UsageError
 from edge.preprocess import DEEPLAB, Preprocess, resize
 
 pytestmark = pytest.mark.tensorflow
@@ -176,15 +177,45 @@ def test_full_disk_is_one_clear_line(drives: dict[str, Drive]) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_picture_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    for index in range(3):
-        cv2.imwrite(str(tmp_path / f"{index}.png"), np.full((20, 30, 3), index, np.uint8))
-    assert len(collect([str(tmp_path)], HW, calibrate=10, verify=5).calibration) == 2
-    (tmp_path / "1.png").write_text("no picture")
-    with pytest.raises(SourceError, match=r"1\.png"):
-        collect([str(tmp_path)], HW, calibrate=10, verify=5)
+def stills(folder: Path, count: int) -> Path:
+    folder.mkdir()
+    for index in range(count):
+        cv2.imwrite(str(folder / f"{index}.png"), np.full((20, 30, 3), index, np.uint8))
+    return folder
+
+
+def test_pictures_that_cannot_be_read_are_left_out_and_told(tmp_path: Path) -> None:
+    folder = stills(tmp_path / "drive", 6)
+    assert collect([str(folder)], HW, calibrate=10, verify=2).unreadable == []
+    for index in (1, 4):
+        (folder / f"{index}.png").write_text("no picture")
+    samples = collect([str(folder)], HW, calibrate=10, verify=2)
+    used, held_out = indexes(samples)
+    assert sorted(used + held_out) == [0, 2, 3, 5]
+    assert [reason.split(":")[0].rpartition("/")[2] for reason in samples.unreadable] == ["1.png", "4.png"]
+    for index in (0, 2, 3, 5):
+        (folder / f"{index}.png").write_text("no picture")
+    with pytest.raises(SourceError, match=r"found 0; 6 could not be read, the first: .*0\.png"):
+        collect([str(folder)], HW, calibrate=10, verify=2)
     with pytest.raises(SourceError, match="nowhere: not found"):
         collect([str(tmp_path / "nowhere")], HW, calibrate=10, verify=5)
+
+
+def test_label_files_are_the_truth_of_held_out_pictures(tmp_path: Path) -> None:
+    folder, labels = stills(tmp_path / "drive", 6), tmp_path / "labels"
+    labels.mkdir()
+    for index in range(5):  # the last one has none
+        cv2.imwrite(str(labels / f"{index}_labelTrainIds.png"), np.full((20, 30), index, np.uint8))
+    truths = Truths(labels, [str(folder)], CITYSCAPES)
+    samples = collect([str(folder)], HW, calibrate=2, verify=4, truths=truths)
+    assert len(samples.held_out) == 4
+    for sample in samples.held_out:
+        if sample.index == 5:
+            assert sample.truth is None
+        else:
+            np.testing.assert_array_equal(sample.truth, np.full((20, 30), sample.index))
+    with pytest.raises(UsageError, match=r"--labels-dir .*need pictures"):
+        Truths(labels, ["demo"], CITYSCAPES)
 
 
 def test_demo_frames_come_with_the_truth_and_are_those_of_the_clip() -> None:

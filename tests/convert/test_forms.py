@@ -10,10 +10,9 @@ import pytest
 from convert.anatomy import discover
 from convert.forms import for_integers
 from convert.graph import evaluate, parse
-from convert.recipes import RECIPES
 from convert.surgery import retarget
 from convert.tensorflow import tf
-from convert.tflite import as_function, convert, save
+from convert.tflite import as_function, save
 from edge.engine import open_engine
 
 pytestmark = pytest.mark.tensorflow
@@ -37,7 +36,7 @@ def test_hard_swish_is_spelt_in_what_the_delegate_takes(tmp_path: Path) -> None:
     found = {}
     for name, each in (("plain", body), ("form", form)):
         save(as_function(each), (65, 65), tmp_path / name)
-        engine = open_engine(convert(tmp_path / name, RECIPES["int8"], [x]), name)
+        engine = open_engine(nets.int8(tmp_path / name, [x]), name)
         found[name] = engine.operators()["HARD_SWISH"], engine.partitions().outside
     assert found == {"plain": (1, 1), "form": (0, 0)}
 

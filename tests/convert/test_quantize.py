@@ -30,7 +30,7 @@ def network() -> Network:
 def model(network: Network, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     folder = tmp_path_factory.mktemp("saved")
     save(network, HW, folder)
-    return convert(folder, RECIPES["float32"], [])
+    return convert(folder, RECIPES["float32"])
 
 
 @pytest.fixture(scope="module")

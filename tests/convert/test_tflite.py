@@ -45,7 +45,10 @@ def saved(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def models(saved: Path) -> dict[str, bytes]:
-    return {recipe.name: convert(saved, recipe, pictures()) for recipe in RECIPES.values()}
+    return {
+        recipe.name: nets.int8(saved, pictures()) if recipe.calibrated else convert(saved, recipe)
+        for recipe in RECIPES.values()
+    }
 
 
 def test_every_recipe_keeps_its_promise_and_no_other(models: dict[str, bytes]) -> None:
@@ -109,21 +112,21 @@ def test_converter_failure_is_one_line(tmp_path: Path) -> None:
     unknown = tf.function(lambda x: tf.reshape(tf.linalg.det(x), [1, 1, 1, 3]))
     save(unknown, (3, 3), tmp_path / "unknown")
     with pytest.raises(ConversionError, match=r"^float32: TensorFlow Lite.s converter failed: ") as caught:
-        convert(tmp_path / "unknown", RECIPES["float32"], [])
+        convert(tmp_path / "unknown", RECIPES["float32"])
     assert "\n" not in str(caught.value)
     assert "MatrixDeterminant" in str(caught.value)
 
 
 def test_calibration_without_frames_is_refused(saved: Path) -> None:
     with pytest.raises(ConversionError, match="int8"):
-        convert(saved, RECIPES["int8"], [])
+        nets.int8(saved, [])
 
 
 def test_network_without_large_kernels_cannot_be_vouched_for(tmp_path: Path) -> None:
     small = tf.function(lambda x: tf.nn.conv2d(x, tf.ones([3, 3, 3, 2]), 1, "SAME"))
     save(small, (9, 9), tmp_path / "small")
     with pytest.raises(ConversionError, match="found no convolution weights"):
-        convert(tmp_path / "small", RECIPES["dynamic"], [])
+        convert(tmp_path / "small", RECIPES["dynamic"])
 
 
 def test_official_graph_labels_a_drive_as_before(shared: Callable[[str], Path], tmp_path: Path) -> None:
@@ -134,7 +137,7 @@ def test_official_graph_labels_a_drive_as_before(shared: Callable[[str], Path], 
     drive = open_source(str(shared("video/solidWhiteRight.mp4")))
     frames = [resize(f.pixels, anatomy.crop_hw) for f in drive if f.index % 70 == 0]
     save(as_function(retarget(graph, anatomy, anatomy.crop_hw)), anatomy.crop_hw, tmp_path / "voc")
-    engine = open_engine(convert(tmp_path / "voc", RECIPES["float32"], []), "voc")
+    engine = open_engine(convert(tmp_path / "voc", RECIPES["float32"]), "voc")
     upsample = Upsample((65, 65), anatomy.crop_hw)
     found = [upsample(engine.invoke(normalised(frame, anatomy.norm))[0]) for frame in frames]
     with running(graph, ["SemanticPredictions"]) as run:

@@ -18,6 +18,7 @@ from convert.surgery import retarget
 from convert.tensorflow import tf
 from convert.tflite import Network, as_function, convert, save
 from convert.verify import Reference, Verdict, refer, verify
+from edge.classes import guess
 from edge.engine import Engine, InterpreterEngine, open_engine
 from edge.errors import GraphError
 from edge.evaluate import Confusion, agreement
@@ -55,7 +56,7 @@ def network_of(graph: GraphDef, input_hw: tuple[int, int], stride: int) -> Netwo
 
 def engine_of(network: Network, input_hw: tuple[int, int], folder: Path) -> InterpreterEngine:
     save(network, input_hw, folder)
-    return open_engine(convert(folder, RECIPES["float32"], []), "net")
+    return open_engine(convert(folder, RECIPES["float32"]), "net")
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,7 @@ def engine(graph: GraphDef, tmp_path_factory: pytest.TempPathFactory) -> Interpr
 
 @pytest.fixture(scope="module")
 def verdict(engine: Engine, anatomy: Anatomy, samples: list[Sample], references: list[Reference]) -> Verdict:
-    return verify(engine, anatomy.norm, anatomy.classes, samples, references)
+    return verify(engine, anatomy.norm, guess(anatomy.classes), samples, references)
 
 
 def labels(engine: Engine, anatomy: Anatomy, sample: Sample, size_hw: tuple[int, int]) -> NDArray[np.uint8]:
@@ -97,7 +98,7 @@ def test_damaged_model_gets_a_low_figure(
         value = tf.make_ndarray(nets.node(graph, name).attr["value"].tensor)
         nets.set_constant(damaged, name, np.roll(value, 1, axis=-1))
     engine = engine_of(network_of(damaged, HW, 16), HW, tmp_path)
-    found = verify(engine, anatomy.norm, anatomy.classes, samples, references)
+    found = verify(engine, anatomy.norm, guess(anatomy.classes), samples, references)
     assert found.fidelity < 0.1
     assert found.worst_frame <= found.fidelity
 
@@ -106,7 +107,7 @@ def test_worst_frame_is_the_lowest_not_the_mean(
     engine: Engine, anatomy: Anatomy, samples: list[Sample], references: list[Reference]
 ) -> None:
     wrong = Reference((references[1].retargeted + 1) % 5, references[1].stock)
-    found = verify(engine, anatomy.norm, anatomy.classes, samples, [references[0], wrong, references[2]])
+    found = verify(engine, anatomy.norm, guess(anatomy.classes), samples, [references[0], wrong, references[2]])
     assert found.worst_frame < 0.01
     assert found.fidelity == pytest.approx(2 / 3, abs=0.01)
 
@@ -126,7 +127,7 @@ def test_mean_iou_is_that_of_the_evaluation_alone(
 def test_mean_iou_is_left_out_where_no_truth_is_known(
     engine: Engine, anatomy: Anatomy, samples: list[Sample], references: list[Reference]
 ) -> None:
-    found = verify(engine, anatomy.norm, anatomy.classes, samples[2:], references[2:])
+    found = verify(engine, anatomy.norm, guess(anatomy.classes), samples[2:], references[2:])
     assert found.mean_iou is None
     assert not {"mean_iou", "stock_mean_iou", "fidelities"} & set(found.as_dict())
 
@@ -153,7 +154,7 @@ def test_nothing_shrinks_at_the_baked_size_and_stride(
     network = network_of(graph, anatomy.crop_hw, 8)
     references = refer(graph, anatomy, network, anatomy.crop_hw, samples)
     engine = engine_of(network, anatomy.crop_hw, tmp_path)
-    found = verify(engine, anatomy.norm, anatomy.classes, samples, references)
+    found = verify(engine, anatomy.norm, guess(anatomy.classes), samples, references)
     assert found.shrinking > 0.999
     assert found.mean_iou == pytest.approx(found.stock_mean_iou, abs=0.01)
 

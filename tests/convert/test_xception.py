@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import nets
 import numpy as np
 import pytest
 
@@ -14,9 +15,8 @@ from convert.demo.builder import build as build_mobilenet
 from convert.demo.xception import Xception, build, random_weights
 from convert.forms import for_integers
 from convert.graph import cut_at, evaluate
-from convert.recipes import RECIPES
 from convert.surgery import retarget
-from convert.tflite import as_function, convert, save
+from convert.tflite import as_function, save
 from edge.engine import open_engine
 from edge.errors import GraphError
 from edge.postprocess import Upsample
@@ -98,7 +98,7 @@ def test_int8_form_is_the_same_network_and_stays_whole(
     for name, each in (("plain", body), ("whole", form)):
         folder = tmp_path_factory.mktemp(name)
         save(as_function(each), HW, folder)
-        parts[name] = open_engine(convert(folder, RECIPES["int8"], [picture]), name).partitions()
+        parts[name] = open_engine(nets.int8(folder, [picture]), name).partitions()
     assert parts["plain"].outside > 4
     assert parts["whole"].outside == 0
     assert parts["whole"].delegated == 1

@@ -1,0 +1,89 @@
+"""The .tflite files of one network; what several recipes share is made once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from convert import tflite
+from convert.calibration import Sample, Tensors, evenly
+from convert.forms import for_integers
+from convert.quantize import Range, measure_ranges, operators
+from convert.recipes import RECIPES, Recipe
+from convert.rescue import FRAMES, Cost, Trials, costly, keep_in_float
+from convert.surgery import Body
+from edge.preprocess import Normalisation
+from edge.progress import Track, silent
+
+AIM = 0.8  # of the agreement that may be lost is what a rescue aims at: it sees other frames than the verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Rescued:
+    """An int8 model with some operators left in float."""
+
+    model: bytes
+    in_float: list[str]  # by the names of their output tensors
+    costs: list[Cost]  # what hurts, the costliest first
+
+
+class Maker:
+    """Makes models of `body` in an empty `folder`; calibrates with `samples` at the body's size.
+
+    Its methods raise ConversionError.
+    """
+
+    def __init__(
+        self, body: Body, folder: Path, samples: list[Sample], norm: Normalisation, track: Track = silent
+    ) -> None:  # fmt: skip
+        self._body, self._folder, self._samples, self._norm, self._track = body, folder, samples, norm, track
+
+    def make(self, recipe: Recipe) -> bytes:
+        if recipe.calibrated:
+            return tflite.integers(self._form, self._ranges)
+        return tflite.convert(self._saved, recipe)
+
+    def rescue(self, limit: float) -> Rescued:
+        """int8 with as few operators in float as an agreement of `limit` with the float model needs.
+
+        Looks at calibration frames only, so that the verdict stays one on frames that nothing was fitted to.
+        """
+        chosen = [self._samples[i] for i in evenly(len(self._samples), FRAMES)]
+        trials = Trials(self._form, self._ranges, list(Tensors(chosen, self._norm)))
+        aim = 1 - AIM * (1 - limit)
+        costs = costly(trials, aim, self._track)
+        kept = keep_in_float(trials, costs, aim, self._track)
+        plain = self._save(for_integers(self._body, kept), "rescued")
+        model = tflite.convert(plain, RECIPES["float32"])
+        names = {first(name): name for name in operators(model)}  # what several made in int8 may be one in float
+        ranges = self._ranges | {names[first(n)]: r for n, r in self._ranges.items() if first(n) in names}
+        kept = [names[first(name)] for name in kept if first(name) in names]
+        return Rescued(tflite.integers(model, ranges, kept), kept, costs)
+
+    @cached_property
+    def _saved(self) -> Path:
+        return self._save(self._body, "float")
+
+    @cached_property
+    def _form(self) -> bytes:
+        """The float model in its integer form."""
+        return tflite.convert(self._save(for_integers(self._body), "integers"), RECIPES["float32"])
+
+    @cached_property
+    def _ranges(self) -> dict[str, Range]:
+        return measure_ranges(self._form, Tensors(self._samples, self._norm, self._track), pixel_range(self._norm))
+
+    def _save(self, body: Body, name: str) -> Path:
+        tflite.save(tflite.as_function(body), body.input_hw, self._folder / name)
+        return self._folder / name
+
+
+def first(name: str) -> str:
+    """The converter joins the names of all that it fused; the first one is that of the result."""
+    return name.split(";", maxsplit=1)[0]
+
+
+def pixel_range(norm: Normalisation) -> Range:
+    """What a normalised picture can hold."""
+    return Range((0 - norm.mean) / norm.std, (255 - norm.mean) / norm.std)
