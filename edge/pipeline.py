@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from edge.data import Frame, LabelMap, Logits, Pixels, Result
+from edge.data import Frame, Logits, Pixels, Result
 from edge.newest import Ahead
 from edge.render import Renderer
 from edge.segmenter import Segmenter
@@ -24,16 +24,18 @@ def run(
 ) -> None:  # fmt: skip
     """Takes every frame through every stage, in order, until the frames end or `until` is set.
 
-    Reading and labelling have a thread each, so that they overlap with drawing and writing, which stay in the caller's
-    thread; what is raised anywhere is raised here. A frame of a `live` source is read only when it can be labelled at
-    once. `frames` may be a source, which is closed in the end, or a list. `smooth` filters the scores of successive
-    frames, `hold` is called before each frame and may wait, `status` gives the line on the picture.
+    Reading and inference have a thread each, so that they overlap with the rest, which stays in the caller's thread;
+    what is raised anywhere is raised here. A frame of a `live` source is taken only when the model is free for it.
+    `frames` may be a source, which is closed in the end, or a list. `smooth` filters the scores of successive frames,
+    `hold` is called before each frame and may wait, `status` gives the line on the picture.
     """
     read = None if live else Ahead(reading(frames, timing), "read")
-    label = labelling(read or frames, segmenter, timing, smooth, hold)
-    labelled = Ahead(label, "label", until, lambda: idle(sinks))
+    scored = Ahead(scoring(read or frames, segmenter, timing, hold), "score", until, lambda: idle(sinks))
     try:
-        for frame, labels in labelled:
+        for frame, scores in scored:
+            with timing.stage("postprocess"):
+                smoothed = scores if smooth is None else smooth(scores, frame)
+                labels = segmenter.postprocess(smoothed, (frame.pixels.shape[0], frame.pixels.shape[1]))
             with timing.stage("render"):
                 picture = renderer(frame.pixels, labels.ids, (status or timing.line)())
             with timing.stage("encode"):
@@ -41,7 +43,7 @@ def run(
                     sink.write(Result(frame, labels, picture))
             timing.shown(frame.t_capture_s)
     finally:
-        stop(labelled, read, frames)
+        stop(scored, read, frames)
 
 
 def reading(frames: Iterable[Frame], timing: Timing) -> Iterator[Frame]:
@@ -55,25 +57,20 @@ def reading(frames: Iterable[Frame], timing: Timing) -> Iterator[Frame]:
         yield frame
 
 
-def labelling(
-    frames: Iterable[Frame], segmenter: Segmenter, timing: Timing, smooth: Smooth | None,
-    hold: Callable[[], None],
-) -> Iterator[tuple[Frame, LabelMap]]:  # fmt: skip
+def scoring(
+    frames: Iterable[Frame], segmenter: Segmenter, timing: Timing, hold: Callable[[], None]
+) -> Iterator[tuple[Frame, Logits]]:  # fmt: skip
     source = iter(frames)
     while True:
         hold()
         frame = next(source, None)
         if frame is None:
             return
-        height, width = frame.pixels.shape[:2]
         with timing.stage("preprocess"):
             x = segmenter.preprocess(fitting(frame, segmenter.preprocess.size_hw))
         with timing.stage("invoke"):
-            output = segmenter.engine.invoke(x)
-        with timing.stage("postprocess"):
-            output = output if smooth is None else smooth(output, frame)
-            labels = segmenter.postprocess(output, (height, width))
-        yield frame, labels
+            scores = segmenter.engine.invoke(x)
+        yield frame, scores
 
 
 def fitting(frame: Frame, size_hw: tuple[int, int]) -> Pixels:
@@ -88,14 +85,14 @@ def idle(sinks: Sequence[Sink]) -> None:
             sink.idle()
 
 
-def stop(labelled: Ahead[tuple[Frame, LabelMap]], read: Ahead[Frame] | None, frames: Iterable[Frame]) -> None:
+def stop(scored: Ahead[tuple[Frame, Logits]], read: Ahead[Frame] | None, frames: Iterable[Frame]) -> None:
     """Ends the threads; all are told to before one is waited for, since they wait for each other."""
-    labelled.close()
+    scored.close()
     if read is not None:
         read.close()
     if hasattr(frames, "close"):
         frames.close()
     end_s = time.monotonic() + STOPPING_S
-    labelled.join(STOPPING_S)
+    scored.join(STOPPING_S)
     if read is not None:
         read.join(max(0.0, end_s - time.monotonic()))

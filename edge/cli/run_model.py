@@ -75,7 +75,8 @@ def run_model(options: argparse.Namespace) -> int:
         live = Live(classes, controls, status.stats)
         sinks = {spec: stack.enter_context(closing(open_sink(spec, source.info, live))) for spec in specs}
         service = stack.enter_context(closing(Service(status.log)))
-        say(describe(segmenter, source.info))
+        for line in (describe(segmenter, source.info), *filter(None, (getattr(s, "notice", "") for s in sinks.values()))):
+            say(line)
         outputs, progress = Outputs(sinks, say), Progress(source.info.frame_count)
         try:
             with ending_gently(controls.quit):

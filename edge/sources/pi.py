@@ -115,7 +115,7 @@ def _configure(camera: Any, name: str, size_wh: tuple[int, int], rate: Fraction,
     for small in tries:
         frame_us = round(1e6 / rate)
         configuration = camera.create_video_configuration(
-            main={"size": size_wh, "format": "BGR888"}, lores=small,
+            main={"size": size_wh, "format": "BGR888"}, lores=small, colour_space=_colour_space(),
             controls={"FrameDurationLimits": (frame_us, frame_us)}, queue=False,
         )  # fmt: skip
         try:
@@ -127,6 +127,13 @@ def _configure(camera: Any, name: str, size_wh: tuple[int, int], rate: Fraction,
             return small is not None
         refused = "a pixel format that is not known here"
     raise SourceError(f"{name}: takes no configuration of {size_wh[0]}x{size_wh[1]} ({refused})")
+
+
+def _colour_space() -> Any:
+    """BT.601 in limited range, which OpenCV takes YUV for; RGB streams do not mind."""
+    from libcamera import ColorSpace
+
+    return ColorSpace.Smpte170m()
 
 
 def _usable(camera: Any, small: dict[str, Any] | None) -> bool:

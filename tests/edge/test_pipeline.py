@@ -70,7 +70,7 @@ def run(source: Any, segmenter: Segmenter, *sinks: Any, timing: Timing | None = 
 
 
 def no_thread_is_left() -> bool:
-    return not {thread.name for thread in threading.enumerate()} & {"read", "label", "capture"}
+    return not {thread.name for thread in threading.enumerate()} & {"read", "score", "capture"}
 
 
 @pytest.mark.parametrize("live", [False, True])
@@ -87,7 +87,7 @@ def test_every_sink_gets_every_frame_in_order(segmenter: Segmenter, live: bool) 
     assert no_thread_is_left()
 
 
-def test_reading_labelling_and_writing_overlap(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_inference_and_writing_overlap(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three stages of 40 ms each take little more than 40 ms a frame, not 120."""
 
     class Slow(Kept):

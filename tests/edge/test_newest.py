@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from edge.data import Frame, SourceInfo
+from edge.errors import SourceError
+from edge.newest import Ahead, Ended, NotYet, Slot
+from edge.sources import Health, newest
+from edge.sources.newest import Newest
+
+PICTURE = np.zeros((4, 6, 3), np.uint8)
+
+
+class Fake:
+    """A camera that lives through `life` once it is open: numbers of frames to give, then whatever it calls."""
+
+    def __init__(self, life: Callable[[], Iterator[int]]) -> None:
+        self.info = SourceInfo("cam", (6, 4), None, None, live=True)
+        self.closed = threading.Event()
+        self._life = life
+
+    def __iter__(self) -> Iterator[Frame]:
+        for index in self._life():
+            yield Frame(PICTURE, index, time.perf_counter())
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(newest, "FIRST_WAIT_S", 0.02)
+    monkeypatch.setattr(newest, "LONGEST_WAIT_S", 0.08)
+    monkeypatch.setattr(newest, "_CLOSING_S", 0.1)
+
+
+def steadily(count: int, every_s: float = 0.01) -> Iterator[int]:
+    for index in range(count):
+        yield index
+        time.sleep(every_s)
+
+
+def unplugged(count: int) -> Iterator[int]:
+    yield from steadily(count)
+    raise SourceError("cam: gives no more frames; was it unplugged?")
+
+
+def camera(*lives: Callable[[], Iterator[int]], busy: int = 0, **options: object) -> tuple[Newest, list[Fake]]:
+    """A source that is one of `lives` after the other; opening fails `busy` times after the first life."""
+    made: list[Fake] = []
+    refusals = iter([False, *[True] * busy])
+
+    def open_it() -> Fake:
+        if next(refusals, False):
+            raise SourceError("cam: is in use by another program")
+        made.append(Fake(lives[min(len(made), len(lives) - 1)]))
+        return made[-1]
+
+    return Newest(open_it, **{"timeout_s": 0.3, "start_s": 0.3} | options), made  # type: ignore[arg-type]
+
+
+def test_the_newest_frame_is_given_and_the_others_are_counted() -> None:
+    health = Health()
+    source, _ = camera(lambda: steadily(1000, 0.005), health=health)
+    indices = []
+    for frame in source:
+        indices.append(frame.index)
+        time.sleep(0.05)
+        if len(indices) == 6:
+            break
+    source.close()
+    assert indices == sorted(set(indices))
+    assert indices[-1] > 20
+    assert health.drops == indices[-1] - len(indices) + 1
+
+
+@pytest.mark.parametrize("busy", [0, 3])
+def test_a_camera_that_is_pulled_out_comes_back(busy: int) -> None:
+    health, said = Health(), list[str]()
+    source, made = camera(lambda: unplugged(3), lambda: steadily(1000), busy=busy, health=health, say=said.append)
+    frames = []
+    for frame in source:
+        frames.append(frame)
+        if len(frames) == 8:
+            break
+    source.close()
+    assert health.reconnects == 1 + busy
+    assert health.trouble == ""
+    assert [frame.index for frame in frames] == list(range(8)), "numbers go on"
+    assert [frame.time_s for frame in frames] == sorted(frame.time_s for frame in frames if frame.time_s is not None)
+    assert "unplugged" in said[0]
+    assert said[-1] == "cam: frames come again"
+    assert len(said) == 2 + busy
+    assert all(fake.closed.wait(1) for fake in made)
+
+
+def test_waits_grow_and_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    source, _ = camera(lambda: unplugged(1), busy=5, max_reconnects=5, say=said.append)
+    with pytest.raises(SourceError, match="in use by another program; given up after 5 reconnects"):
+        list(source)
+    assert [line.rpartition(" in ")[2] for line in said] == ["0.02 s", "0.04 s", "0.08 s", "0.08 s", "0.08 s"]
+    source.close()
+
+
+def test_a_camera_that_freezes_is_opened_again() -> None:
+    def frozen() -> Iterator[int]:
+        yield 0
+        time.sleep(0.6)
+
+    health = Health()
+    source, _ = camera(frozen, lambda: steadily(1000), health=health)
+    start, times = time.monotonic(), []
+    for _frame in source:
+        times.append(time.monotonic() - start)
+        if len(times) == 3:
+            break
+    source.close()
+    assert health.reconnects == 1
+    assert 0.3 < times[1] < 0.9
+
+
+def test_a_read_that_hangs_for_ever_is_left_behind() -> None:
+    for_ever, said = threading.Event(), list[str]()
+
+    def hangs() -> Iterator[int]:
+        yield 0
+        for_ever.wait()
+
+    source, _ = camera(hangs, lambda: steadily(1000), say=said.append)
+    assert [frame.index for frame, _ in zip(source, range(4), strict=False)] == [0, 1, 2, 3]
+    assert "no frame for 0.3 s" in said[0]
+    start = time.monotonic()
+    source.close()
+    assert time.monotonic() - start < 1
+    for_ever.set()
+
+
+def test_a_driver_that_hangs_again_and_again_is_an_error() -> None:
+    for_ever = threading.Event()
+
+    def hangs() -> Iterator[int]:
+        yield 0
+        for_ever.wait()
+
+    source, _ = camera(hangs)
+    with pytest.raises(SourceError, match="hung 4 times, start again"):
+        list(source)
+    for_ever.set()
+
+
+def test_opening_that_hangs_is_an_error_in_time() -> None:
+    for_ever = threading.Event()
+
+    def open_it() -> Fake:
+        for_ever.wait()
+        raise AssertionError
+
+    with pytest.raises(SourceError, match=r"did not open within 0\.3 s"):
+        Newest(open_it, timeout_s=0.1, start_s=0.3)
+    for_ever.set()
+
+
+def test_what_is_not_there_at_the_start_is_said_at_once() -> None:
+    def open_it() -> Fake:
+        raise SourceError("/dev/video7: expected a camera")
+
+    with pytest.raises(SourceError, match="video7"):
+        Newest(open_it, timeout_s=5)
+
+
+def test_an_error_of_ours_is_not_taken_for_a_lost_camera() -> None:
+    def broken() -> Iterator[int]:
+        yield 0
+        raise ZeroDivisionError
+
+    source, _ = camera(broken)
+    with pytest.raises(ZeroDivisionError):
+        list(source)
+    source.close()
+
+
+def test_closing_ends_an_iteration_in_another_thread_and_closes_the_camera() -> None:
+    source, made = camera(lambda: steadily(1000))
+    reader = threading.Thread(target=lambda: list(source))
+    reader.start()
+    time.sleep(0.1)
+    source.close()
+    source.close()
+    reader.join(1)
+    assert not reader.is_alive()
+    assert made[0].closed.wait(1)
+
+
+def test_closing_ends_the_wait_for_a_camera_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(newest, "FIRST_WAIT_S", 60.0)
+    monkeypatch.setattr(newest, "LONGEST_WAIT_S", 60.0)
+    source, _ = camera(lambda: unplugged(1))
+    reader = threading.Thread(target=lambda: list(source))
+    reader.start()
+    time.sleep(0.2)
+    source.close()
+    reader.join(1)
+    assert not reader.is_alive()
+
+
+def test_a_slot_never_blocks_who_puts_and_ends_who_takes() -> None:
+    slot: Slot[int] = Slot()
+    assert [slot.put(number) for number in (1, 2, 3)] == [True, True, True]
+    assert (slot.take(), slot.drops) == (3, 2)
+    with pytest.raises(NotYet):
+        slot.take(0.01)
+    slot.put(4)
+    slot.close(ValueError("broken"))
+    slot.close()
+    assert not slot.put(5)
+    assert slot.take() == 4
+    with pytest.raises(ValueError, match="broken"):
+        slot.take()
+    empty: Slot[int] = Slot()
+    threading.Timer(0.05, empty.close).start()
+    with pytest.raises(Ended):
+        empty.take()
+
+
+def test_working_ahead_begins_an_item_when_the_one_before_is_taken() -> None:
+    begun = []
+
+    def items() -> Iterator[int]:
+        for number in range(9):
+            begun.append(number)
+            yield number
+
+    ahead = Ahead(items(), "read")
+    for number in range(3):
+        assert next(ahead) == number
+        time.sleep(0.05)
+        assert begun == list(range(number + 2))
+    ahead.close()
+    assert ahead.join(1)
+
+
+@pytest.mark.parametrize("error", [TimeoutError("late"), ValueError("broken"), KeyError("x")])
+def test_working_ahead_raises_what_was_raised_after_the_items_before(error: Exception) -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        yield 2
+        raise error
+
+    ahead = Ahead(items(), "read")
+    assert [next(ahead), next(ahead)] == [1, 2]
+    with pytest.raises(type(error)):
+        next(ahead)
+    assert ahead.join(1)
