@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from edge.data import Frame, Logits, Pixels, Result
 from edge.newest import Ahead
+from edge.preprocess import Preprocess
 from edge.render import Renderer
 from edge.segmenter import Segmenter
 from edge.sinks import Sink
@@ -67,15 +68,16 @@ def scoring(
         if frame is None:
             return
         with timing.stage("preprocess"):
-            x = segmenter.preprocess(fitting(frame, segmenter.preprocess.size_hw))
+            x = segmenter.preprocess(fitting(frame, segmenter.preprocess))
         with timing.stage("invoke"):
             scores = segmenter.engine.invoke(x)
         yield frame, scores
 
 
-def fitting(frame: Frame, size_hw: tuple[int, int]) -> Pixels:
+def fitting(frame: Frame, preprocess: Preprocess) -> Pixels:
     """The picture that the model gets: the camera's own small one where that has the model's size."""
-    return frame.pixels if frame.small is None or frame.small.shape[:2] != size_hw else frame.small
+    fits = frame.small is not None and frame.small.shape[:2] == preprocess.size_hw and preprocess.fit == "stretch"
+    return frame.small if fits and frame.small is not None else frame.pixels
 
 
 def idle(sinks: Sequence[Sink]) -> None:

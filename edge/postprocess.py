@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.data import IGNORE, Ids, LabelMap, Logits
+from edge.preprocess import fitted
 
+HW = tuple[int, int]
 CANDIDATES = (2, 4)  # boundary cells are worked out in groups by how many classes can win: so many, or all
 
 
@@ -22,9 +24,12 @@ class _Axis:
     weight: NDArray[np.float32]  # (cells, most) distance of these pixels from the lower node, 0..1
 
 
-def _axis(nodes: int, pixels: int) -> _Axis:
+def _axis(nodes: int, pixels: int, whole: int, part: int) -> _Axis:
+    """`nodes` reach over `whole` pixels of the input, of which the first `part` are the picture."""
     # TensorFlow's arithmetic: scale and position in float32, lower = floor, weight = position - lower.
-    scale = np.float32(nodes - 1) / np.float32(pixels - 1) if pixels > 1 else np.float32(0)
+    scale = np.float32(nodes - 1) / np.float32(whole - 1) if whole > 1 else np.float32(0)
+    if part != pixels:
+        scale *= np.float32(part - 1) / np.float32(max(pixels - 1, 1))
     position = np.arange(pixels, dtype=np.float32) * scale
     lower = np.minimum(position.astype(np.intp), nodes - 1)  # the last node is a cell of its own, as in TensorFlow
     weight = position - lower.astype(np.float32)
@@ -46,9 +51,11 @@ class Upsample:
     infinite spoil the cells they touch, nothing more.
     """
 
-    def __init__(self, size_hw: tuple[int, int], out_hw: tuple[int, int]) -> None:
-        self._rows = _axis(size_hw[0], out_hw[0])
-        self._cols = _axis(size_hw[1], out_hw[1])
+    def __init__(self, size_hw: HW, out_hw: HW, padded: tuple[HW, HW] | None = None) -> None:
+        """`padded` are the size of the input and that of the picture in its corner, where it does not fill it."""
+        whole, part = padded or (out_hw, out_hw)
+        self._rows = _axis(size_hw[0], out_hw[0], whole[0], part[0])
+        self._cols = _axis(size_hw[1], out_hw[1], whole[1], part[1])
         self._last_row, self._last_col = max(size_hw[0] - 1, 0), max(size_hw[1] - 1, 0)
 
     def __call__(self, logits: Logits) -> Ids:
@@ -121,22 +128,35 @@ def _nearest_nodes(nodes: int, pixels: int) -> NDArray[np.intp]:
 
 
 class Postprocess:
-    """Output tensor -> LabelMap. Remembers the geometry of the last picture size."""
+    """Output tensor -> LabelMap. Remembers the geometry of the last picture size.
 
-    def __init__(self) -> None:
-        self._shapes: tuple[tuple[int, int], tuple[int, int]] | None = None
+    `input_hw` is the model's input size where pictures are padded to it (`Fit` in edge.preprocess).
+    """
+
+    def __init__(self, input_hw: HW | None = None) -> None:
+        self._input_hw = input_hw
+        self._shapes: tuple[HW, HW] | None = None
         self._upsample: Upsample | None = None
 
-    def __call__(self, output: Logits, size_hw: tuple[int, int]) -> LabelMap:
+    def __call__(self, output: Logits, size_hw: HW) -> LabelMap:
         """Logits (1, h, w, C), or labels (1, h, w) of any integer dtype -> label map of size_hw.
 
         Labels that are no class id, such as -1, become IGNORE.
         """
         first = output[0]
+        padded = None if self._input_hw is None else (self._input_hw, fitted(size_hw, self._input_hw))
         if first.ndim == 2:
             ids = np.where((first >= 0) & (first < IGNORE), first, IGNORE).astype(np.uint8)
-            return LabelMap(nearest(ids, size_hw))
+            return LabelMap(nearest(ids if padded is None else _corner(ids, *padded), size_hw))
         shapes = (first.shape[0], first.shape[1]), size_hw
         if self._upsample is None or shapes != self._shapes:
-            self._shapes, self._upsample = shapes, Upsample(*shapes)
+            self._shapes, self._upsample = shapes, Upsample(*shapes, padded)
         return LabelMap(self._upsample(first))
+
+
+def _corner(ids: Ids, whole: HW, part: HW) -> Ids:
+    """What of a label map over the whole input belongs to the picture in its corner."""
+    height, width = (
+        round((p - 1) * (n - 1) / max(w - 1, 1)) + 1 for n, w, p in zip(ids.shape, whole, part, strict=True)
+    )
+    return ids[:height, :width]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -20,6 +20,11 @@ class Normalisation:
     std: float
 
 
+Fit = Literal["stretch", "pad"]
+"""How a picture of another shape comes to the input's: `stretch` fills the input; `pad` keeps the picture's shape,
+scales it down where it is too large, never up, and fills the rest, right and below, with the mean: what a frozen graph
+does with pictures smaller than its crop."""
+
 DEEPLAB = Normalisation(127.5, 127.5)  # x / 127.5 - 1, in every DeepLab export
 
 
@@ -32,13 +37,13 @@ class Resize:
     """
 
     def __init__(self, size_hw: tuple[int, int]) -> None:
-        self._size_hw = size_hw
+        self.size_hw = size_hw
         self._four: Any = None  # fresh pages for every picture would take as long as the work
         self._warped: Any = None
 
     def __call__(self, pixels: Pixels) -> Pixels:
         """A contiguous picture of the wanted size; the same one where nothing is to be done."""
-        (height, width), (out_h, out_w) = pixels.shape[:2], self._size_hw
+        (height, width), (out_h, out_w) = pixels.shape[:2], self.size_hw
         if (height, width) == (out_h, out_w):
             return np.ascontiguousarray(pixels)
         scale_y = (height - 1) / (out_h - 1) if out_h > 1 else 0.0
@@ -83,11 +88,19 @@ def stored(real: NDArray[np.floating[Any]], spec: TensorSpec) -> NDArray[Any]:
     return found
 
 
+def fitted(size_hw: tuple[int, int], input_hw: tuple[int, int]) -> tuple[int, int]:
+    """The size of a picture scaled down, where it must be, to fit into the input in its own shape."""
+    (height, width), (most_h, most_w) = size_hw, input_hw
+    scale = min(1.0, (most_h - 1) / max(height - 1, 1), (most_w - 1) / max(width - 1, 1))
+    return round((height - 1) * scale) + 1, round((width - 1) * scale) + 1
+
+
 class Preprocess:
     """Resizes a picture to the model's input and maps its grey levels to stored values. One thread at a time."""
 
-    def __init__(self, spec: TensorSpec, norm: Normalisation) -> None:
-        self.size_hw = (spec.shape[1], spec.shape[2])
+    def __init__(self, spec: TensorSpec, norm: Normalisation, fit: Fit = "stretch") -> None:
+        self.size_hw, self.fit = (spec.shape[1], spec.shape[2]), fit
+        self._nothing = stored(np.zeros(1), spec)[0]  # what the mean is stored as
         self._resize = Resize(self.size_hw)
         table = lookup(spec, norm)
         self._dtype, self._stored = table.dtype, table.view(np.uint8) if table.itemsize == 1 else table
@@ -96,6 +109,15 @@ class Preprocess:
 
     def __call__(self, pixels: Pixels) -> NDArray[Any]:
         """RGB uint8 (H, W, 3) -> (1, h, w, 3) in the model's input dtype, an array of its own."""
-        small = self._resize(pixels)
+        if self.fit == "stretch":
+            return self._store(self._resize(pixels))[None]
+        height, width = fitted((pixels.shape[0], pixels.shape[1]), self.size_hw)
+        if self._resize.size_hw != (height, width):
+            self._resize = Resize((height, width))
+        padded = np.full((1, *self.size_hw, 3), self._nothing, self._dtype)
+        padded[0, :height, :width] = self._store(self._resize(pixels))
+        return padded
+
+    def _store(self, small: Pixels) -> NDArray[Any]:
         stored: NDArray[Any] = cv2.LUT(small, self._stored) if self._shift is None else small + self._shift
-        return stored.view(self._dtype)[None]
+        return stored.view(self._dtype)

@@ -15,7 +15,7 @@ from edge.data import LabelMap, Pixels, TensorSpec
 from edge.engine import AnyEngine, open_engine
 from edge.errors import ModelError, UsageError
 from edge.postprocess import Postprocess
-from edge.preprocess import DEEPLAB, Normalisation, Preprocess
+from edge.preprocess import DEEPLAB, Fit, Normalisation, Preprocess
 
 MAX_FILE = 1 << 30  # bytes; far above any model that could run on a Pi
 
@@ -38,14 +38,15 @@ class Segmenter:
         threads: int | None = None,
         norm: Normalisation | None = None,
         classes: ClassSet | None = None,
+        fit: Fit = "stretch",
     ) -> None:
         self.path = Path(path)
         data = read_model(self.path)
         found = cards.read(data, self.path.name)  # first: it tells a damaged file before native code sees it
         self.engine: AnyEngine = open_engine(data, self.path.name, runtime=runtime, threads=threads)
         self.card = describe(self.engine.input, self.engine.output, found, self.path.name, norm, classes)
-        self.preprocess = Preprocess(self.engine.input, self.card.norm)
-        self.postprocess = Postprocess()
+        self.preprocess = Preprocess(self.engine.input, self.card.norm, fit)
+        self.postprocess = Postprocess(self.preprocess.size_hw if fit == "pad" else None)
 
     def __call__(self, pixels: Pixels) -> LabelMap:
         """RGB uint8 (H, W, 3) -> labels of the same height and width. Raises UsageError for any other array."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 from fractions import Fraction
 from pathlib import Path
+from typing import get_args
 
 from edge import classes as class_sets
 from edge.classes import ClassSet
 from edge.engine import RUNTIMES
 from edge.errors import UsageError
-from edge.preprocess import DEEPLAB, Normalisation
+from edge.preprocess import DEEPLAB, Fit, Normalisation
 from edge.segmenter import Segmenter
 from edge.sources import Wanted
 
@@ -26,12 +27,16 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         "--normalise", metavar="N",
         help="for float models without a card: deeplab (x/127.5-1), unit (x/255) or MEAN,STD",
     )  # fmt: skip
+    parser.add_argument(
+        "--fit", default="stretch", choices=get_args(Fit),
+        help="pictures of another shape than the input's: stretch them, or pad them as the frozen graph does",
+    )  # fmt: skip
 
 
 def segmenter_from(options: argparse.Namespace) -> Segmenter:
     return Segmenter(
         options.model, runtime=options.runtime, threads=options.threads,
-        norm=parse_norm(options.normalise), classes=parse_labels(options.labels),
+        norm=parse_norm(options.normalise), classes=parse_labels(options.labels), fit=options.fit,
     )  # fmt: skip
 
 

@@ -1,0 +1,70 @@
+"""A float32 model and the kit's postprocessing against what the frozen graph itself answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import nets
+import numpy as np
+import pytest
+
+from convert.anatomy import discover
+from convert.demo.train import DEMO
+from convert.demo.xception import Xception, build, random_weights
+from convert.graph import GraphDef, parse, running
+from convert.recipes import RECIPES
+from convert.surgery import retarget
+from convert.tflite import as_function, convert, save
+from edge.classes import guess
+from edge.data import Pixels
+from edge.evaluate import agreement
+from edge.preprocess import DEEPLAB, resize
+from edge.segmenter import Segmenter
+from edge.sources import open_source
+
+pytestmark = pytest.mark.tensorflow
+
+
+def agreements(graph: GraphDef, pictures: list[Pixels], folder: Path) -> list[float]:
+    anatomy = discover(graph, "graph")
+    save(as_function(retarget(graph, anatomy, anatomy.crop_hw)), anatomy.crop_hw, folder / "saved")
+    path = folder / "model.tflite"
+    path.write_bytes(convert(folder / "saved", RECIPES["float32"]))
+    segment = Segmenter(path, norm=DEEPLAB, classes=guess(anatomy.classes), fit="pad")
+    found = []
+    with running(graph, [anatomy.labels]) as run:
+        for picture in pictures:
+            answer = run({anatomy.image: picture[None]})[0][0].astype(np.uint8)
+            assert answer.shape == picture.shape[:2]
+            found.append(agreement(segment(picture).ids, answer))
+    return found
+
+
+def shapes_of(picture: Pixels, crop_hw: tuple[int, int]) -> list[Pixels]:
+    """Of the crop's size, smaller in its shape, upright, and flat."""
+    height, width = crop_hw
+    sizes = [crop_hw, (height // 2, width // 2 + 3), (height, width // 3), (height // 3 + 1, width)]
+    return [resize(picture, size) for size in sizes]
+
+
+@pytest.mark.parametrize("layout", ["demo", "mobilenetv2", "xception"])
+def test_any_shape_within_the_crop_is_labelled_as_by_the_graph(layout: str, tmp_path: Path) -> None:
+    if layout == "demo":
+        graph = parse(DEMO.read_bytes(), "demo")
+    elif layout == "mobilenetv2":
+        graph = nets.net((65, 97), batch_norm="folded")
+    else:
+        arch = Xception(middle_units=2, width=0.1, classes=7, crop_hw=(65, 97))
+        graph = build(arch, random_weights(arch, seed=3))
+    frame = next(iter(open_source("demo", limit=1))).pixels
+    pictures = shapes_of(frame, discover(graph, layout).crop_hw)
+    assert min(agreements(graph, pictures, tmp_path)) >= 0.999
+
+
+@pytest.mark.parametrize("name", ["deeplab_mnv2_voc21_513x513.pb", "deeplab_mnv3small_road5_513x1025.pb"])
+def test_official_graphs_on_a_real_drive(name: str, shared: Callable[[str], Path], tmp_path: Path) -> None:
+    graph = parse(shared(f"models/{name}").read_bytes(), name)
+    frames = [f.pixels for f in open_source(str(shared("video/solidWhiteRight.mp4"))) if f.index in (40, 160)]
+    pictures = [shape for frame in frames for shape in shapes_of(frame, discover(graph, name).crop_hw)]
+    assert min(agreements(graph, pictures, tmp_path)) >= 0.999
