@@ -53,7 +53,8 @@ class Browser:
             if answer.get("id") == number:
                 assert "error" not in answer, answer
                 return answer["result"]
-            if answer["method"] in ("Log.entryAdded", "Runtime.exceptionThrown"):
+            entry = answer["params"].get("entry", {})
+            if answer["method"] == "Runtime.exceptionThrown" or entry.get("level") == "error":
                 self.complaints.append(str(answer["params"]))
 
     def ask(self, script: str) -> Any:
