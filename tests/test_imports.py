@@ -15,11 +15,11 @@ EDGE = PROJECT / "edge"
 # From the bottom up: a module imports only from the lines above its own.
 LAYERS = (
     {"errors"},
-    {"board", "data", "newest", "progress", "timing"},
+    {"board", "data", "newest", "progress", "statistics", "timing"},
     {"cameras", "classes", "evaluate", "files", "heat", "notify"},
     {"device", "live", "postprocess", "preprocess", "scene", "smooth"},
     {"card", "conflicts", "engine", "render"},
-    {"segmenter", "sources", "sinks"},
+    {"profile", "segmenter", "sources", "sinks"},
     {"labels"},
     {"mappings"},
     {"datasets", "outputs", "pipeline", "status"},
@@ -28,9 +28,11 @@ LAYERS = (
     {"score_pictures"},
     {"score_files"},
 )
-COMMANDS = {"cli", "compare"}  # on top; `compare` mutes native noise in its processes as the commands do
+COMMANDS = {"cli", "compare", "report"}  # on top; `compare` takes options as the commands do
 
-BLOCKED = ("tensorflow", "convert", "matplotlib", "aiohttp", "picamera2", "pooch", "requests", "tflite_runtime")
+BLOCKED = (
+    "tensorflow", "convert", "matplotlib", "aiohttp", "openvino", "picamera2", "pooch", "requests", "tflite_runtime",
+)  # fmt: skip
 CHILD = f"""
 import sys
 

@@ -1,61 +1,207 @@
-"""`compare-models`: latency and memory of several models, side by side."""
+"""`compare-models`: which model, on this device, and how sure is that."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
+import importlib.util
 import json
+import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from edge.cli import Parser, parser, run
-from edge.compare import Candidate, Row, compare
+from edge.cli.compare_table import show
+from edge.cli.options import parse_labels, parse_norm
+from edge.compare import interpreters, verdict
+from edge.compare.comparison import Comparison, Settings
+from edge.compare.rows import Candidate, Row
 from edge.engine import MAX_THREADS, RUNTIMES
-from edge.errors import GateFailed, RoadliteError, UsageError
+from edge.errors import GateFailed, RoadliteError, RuntimeMissing, UsageError
+from edge.files import writable_folder
 from edge.progress import bars
+from edge.report import read_report, write_report
+from edge.report.document import Document, document, names
+
+GRAPHS = (".pb", ".tar.gz", ".tgz", ".tar")
 
 
 def build_parser() -> Parser:
     made = parser("compare-models", "Time several models in turns, each in a process of its own.")
-    made.add_argument("models", type=Path, nargs="+", metavar="MODEL", help=".tflite files")
+    made.add_argument(
+        "models", nargs="+", metavar="MODEL",
+        help=".tflite files; or, with the convert extra, what convert-model takes: a grid is converted from it",
+    )  # fmt: skip
     made.add_argument("--source", default="demo", metavar="S", help="video, picture, folder, glob, or demo")
     made.add_argument(
         "--threads", default="", metavar="N,...", help="threads of the runtime (default: all cores, 4 at most)"
     )
     made.add_argument("--runtime", default="auto", metavar="R,...", help=f"any of {', '.join(RUNTIMES)}")
-    made.add_argument("--seconds", type=float, default=5.0, metavar="S", help="time to measure each for, at least")
-    made.add_argument("--json", action="store_true", help="print the figures as JSON")
+    made.add_argument(
+        "--python", action="append", default=[], metavar="R=PATH",
+        help="run runtime R in another Python interpreter, which needs numpy and OpenCV; repeatable (default: this "
+        "one, or one on PATH that has the runtime)",
+    )  # fmt: skip
+    made.add_argument(
+        "--labels", metavar="NAME|FILE", help="classes of models without a card: cityscapes, voc or a file"
+    )  # fmt: skip
+    made.add_argument("--normalise", metavar="N", help="of float models without a card: deeplab, unit or MEAN,STD")
+    _add_measuring(made)
+    _add_judging(made)
+    _add_grid(made)
     return made
 
 
+def _add_measuring(made: argparse.ArgumentParser) -> None:
+    made.add_argument(
+        "--seconds", type=float, default=5.0, metavar="S",
+        help="time to measure each for, at least: so long for invokes alone, and again for whole frames",
+    )  # fmt: skip
+    made.add_argument("--min-runs", type=int, default=50, metavar="N", help="invokes and frames of each, at least")
+    made.add_argument("--cool-down", type=float, default=0.2, metavar="S", help="pause before every turn")
+    made.add_argument(
+        "--profile", type=int, nargs="?", const=7, default=0, metavar="ROUNDS",
+        help="time every layer as well, in so many rounds (7 where none are given)",
+    )  # fmt: skip
+
+
+def _add_judging(made: argparse.ArgumentParser) -> None:
+    made.add_argument("--labels-dir", type=Path, metavar="DIR", help="label files for the pictures of --source")
+    made.add_argument(
+        "--reference", type=Path, metavar="MODEL",
+        help="a .tflite whose labels count as right (default: the largest float32 model of the list)",
+    )  # fmt: skip
+    budget = made.add_mutually_exclusive_group()
+    budget.add_argument("--budget-ms", type=float, metavar="MS", help="name the best model that is this fast")
+    budget.add_argument("--budget-fps", type=float, metavar="FPS", help="the same, in frames per second")
+    made.add_argument("--report", type=Path, metavar="DIR", help="write report.json, .csv, .md and .html there")
+    made.add_argument("--baseline", type=Path, metavar="FILE", help="an earlier report.json to compare with")
+    made.add_argument(
+        "--fail-above", type=float, metavar="RATIO", help="exit with 3 where a model takes so many times as long"
+    )
+    made.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+
+def _add_grid(made: argparse.ArgumentParser) -> None:
+    grid = made.add_argument_group("where MODEL is a graph")
+    grid.add_argument("--sizes", default="513x1025", metavar="HxW,...", help="input sizes")
+    grid.add_argument("--strides", default="auto", metavar="N,...", help="output strides: 8, 16, 32, keep, auto")
+    grid.add_argument("--quantize", default="float32,int8", metavar="RECIPE,...", help="as convert-model takes it")
+
+
 def main(argv: list[str] | None = None) -> int:
-    return run("compare-models", argv, build_parser, compare_models)
+    command = ["compare-models", *(sys.argv[1:] if argv is None else argv)]
+    return run("compare-models", argv, build_parser, lambda options: compare_models(options, command))
 
 
-def compare_models(options: argparse.Namespace) -> int:
-    if not 0 < options.seconds <= 3600:
-        raise UsageError(f"--seconds: expected more than 0 and at most 3600, got {options.seconds}")
-    runtimes = [name.strip() for name in options.runtime.split(",")]
-    unknown = [name for name in runtimes if name not in RUNTIMES]
-    if unknown:
-        raise UsageError(f"--runtime: unknown {unknown[0]!r}, expected some of {', '.join(RUNTIMES)}")
-    candidates = [
-        Candidate(model, runtime, threads)
-        for model in options.models
-        for runtime in runtimes
-        for threads in parse_threads(options.threads)
-    ]
-    rows = compare(candidates, options.source, seconds=options.seconds, track=bars)
+def compare_models(options: argparse.Namespace, command: Sequence[str]) -> int:
+    settings = settings_from(options)
+    budget_ms = budget_from(options)
+    earlier = read_report(options.baseline) if options.baseline else None
+    if options.fail_above is not None and (earlier is None or not options.fail_above > 0):
+        raise UsageError("--fail-above: expected a ratio above 0, and --baseline with it")
+    if options.report is not None:
+        writable_folder(options.report)
+    comparison = Comparison(rows_from(options), settings)
+    interrupted = False
+    try:
+        comparison.run(bars)
+    except KeyboardInterrupt:
+        if not any(row.measured for row in comparison.rows):
+            raise
+        interrupted = True
+    found = document(comparison, command, interrupted=interrupted, budget_ms=budget_ms, earlier=earlier)
+    tell(found, options)
+    if interrupted:
+        raise KeyboardInterrupt
+    if earlier is not None and options.fail_above is not None:
+        verdict.gate(comparison.rows, earlier, options.fail_above, names(comparison.rows).__getitem__)
+    return judge(comparison.rows)
+
+
+def tell(found: Document, options: argparse.Namespace) -> None:
     if options.json:
-        print(json.dumps([row.summary() for row in rows], indent=1))  # noqa: T201
+        print(json.dumps([shortened(row) for row in found["rows"]], indent=1))  # noqa: T201
     else:
-        show(rows)
+        show(found)
+    if options.report is not None:
+        for path in write_report(found, options.report):
+            print(path, file=sys.stderr if options.json else sys.stdout)
+        if importlib.util.find_spec("matplotlib") is None:
+            say('report.html has no plots: matplotlib is missing: pip install "roadlite[report]"')
+
+
+def shortened(row: dict[str, object]) -> dict[str, object]:
+    """Without the single times, which --report keeps."""
+    return {name: value for name, value in row.items() if name not in ("samples_ms", "rounds")}
+
+
+def judge(rows: Sequence[Row]) -> int:
     failed = [row for row in rows if row.error]
     if len(failed) == len(rows):
         raise RoadliteError(failed[0].error)
     if failed:
         raise GateFailed(f"{len(failed)} of {len(rows)} could not be measured")
     return 0
+
+
+def settings_from(options: argparse.Namespace) -> Settings:
+    for name, least, most in (("seconds", 1e-3, 3600), ("min_runs", 1, 100_000), ("cool_down", 0, 600)):
+        if not least <= getattr(options, name) <= most:
+            raise UsageError(
+                f"--{name.replace('_', '-')}: expected {least:g} to {most:g}, got {getattr(options, name)}"
+            )
+    if not 0 <= options.profile <= 1000:
+        raise UsageError(f"--profile: expected up to 1000 rounds, got {options.profile}")
+    parse_norm(options.normalise)
+    parse_labels(options.labels)
+    return Settings(
+        options.source, options.seconds, options.min_runs, options.cool_down, labels_dir=options.labels_dir,
+        reference=options.reference, profile_rounds=options.profile, norm=options.normalise, labels=options.labels,
+    )  # fmt: skip
+
+
+def budget_from(options: argparse.Namespace) -> float | None:
+    """In milliseconds. Raises UsageError."""
+    value = options.budget_ms if options.budget_fps is None else options.budget_fps
+    if value is None:
+        return None
+    if not (math.isfinite(value) and value > 0):
+        raise UsageError(f"--budget-ms, --budget-fps: expected a number above 0, got {value}")
+    return float(value if options.budget_fps is None else 1e3 / value)
+
+
+def rows_from(options: argparse.Namespace) -> list[Row]:
+    """One row for each model, runtime and number of threads; a graph's models are converted where they are missing."""
+    runtimes = [name.strip() for name in options.runtime.split(",")]
+    unknown = [name for name in runtimes if name not in RUNTIMES]
+    if unknown:
+        raise UsageError(f"--runtime: unknown {unknown[0]!r}, expected some of {', '.join(RUNTIMES)}")
+    threads, asked = parse_threads(options.threads), interpreters.parse(options.python)
+    pythons = {runtime: interpreters.interpreter_for(runtime, asked) for runtime in runtimes}
+    models = [made for model in options.models for made in models_of(model, options)]
+    return [
+        Row(Candidate(path, runtime, count, pythons[runtime]), error=error)
+        for path, error in models for runtime in runtimes for count in threads
+    ]  # fmt: skip
+
+
+def models_of(model: str, options: argparse.Namespace) -> list[tuple[Path, str]]:
+    """(file, why it could not be made) of a model file, or of each model of a graph's grid."""
+    path = Path(model)
+    if path.suffix == ".tflite" or (path.is_file() and not model.lower().endswith(GRAPHS)):
+        return [(path, "")]
+    try:
+        grid = importlib.import_module("convert.grid")  # not an import statement: edge runs where it is not
+    except ImportError as exc:
+        raise RuntimeMissing(
+            f'{model}: converting needs {exc.name}: pip install "roadlite[convert]", or name .tflite files'
+        ) from exc
+    made: list[tuple[Path, str]] = grid.convert_missing(
+        model, sizes=options.sizes, strides=options.strides, recipes=options.quantize, track=bars, notice=say
+    )
+    return made
 
 
 def parse_threads(text: str) -> list[int | None]:
@@ -71,41 +217,5 @@ def parse_threads(text: str) -> list[int | None]:
     return list(counts)
 
 
-COLUMNS = ("", "recipe", "input", "os", "runtime", "thr", "MB", "first", "median", "p90", "p99", "fps", "RSS", "parts")
-LEGEND = (
-    "first to p99: ms per invoke, warm-up left out; fps: picture in memory to overlay; os: output stride; "
-    "RSS: peak MB of the whole process; parts: delegate partitions + operators outside"
-)
-
-
-def show(rows: list[Row]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(
-        box=SIMPLE_HEAD, padding=0, show_edge=False, pad_edge=False, caption=LEGEND, caption_justify="left"
-    )  # fmt: skip
-    for name in COLUMNS:
-        table.add_column(name, justify="left" if name in ("", "recipe", "runtime") else "right", no_wrap=True)
-    console = Console()
-    for number, row in enumerate(rows, start=1):
-        console.print(f"{number} {row.candidate.path.name}", highlight=False, markup=False, soft_wrap=True)
-        table.add_row(str(number), *cells(row.summary()))
-    console.print(table)
-    for row in rows:
-        if row.error:
-            print(f"{row.candidate.path.name}: {row.error}", file=sys.stderr)  # noqa: T201
-
-
-def cells(row: dict[str, Any]) -> list[str]:
-    if "error" in row:
-        return ["failed", *["-"] * (len(COLUMNS) - 2)]
-    height, width = row["input_hw"]
-    ms = row["invoke_ms"]
-    return [
-        row["recipe"], f"{height}x{width}", str(row["output_stride"]), row["runtime"], str(row["threads"]),
-        f"{row['size_bytes'] / 1e6:.2f}", f"{row['first_invoke_ms']:.1f}",
-        *(f"{ms[name]:.1f}" for name in ("median", "p90", "p99")),
-        f"{row['fps']:.1f}", f"{row['peak_rss_mb']:.0f}", f"{row['partitions']}+{row['ops_outside']}",
-    ]  # fmt: skip
+def say(message: str) -> None:
+    print(message, file=sys.stderr)  # noqa: T201

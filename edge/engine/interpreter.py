@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from edge.data import TensorSpec
 from edge.engine.cost import macs
+from edge.engine.flatbuffer import check_subgraphs, cut
 from edge.engine.load import import_runtime, line
 from edge.engine.partitions import Partitions, count_partitions, delegated_operators, is_delegate
 from edge.errors import ModelError
@@ -37,10 +39,10 @@ class InterpreterEngine:
     """Raises ModelError here and in `invoke` for what the runtime refuses."""
 
     def __init__(self, model: bytes, where: str, runtime: str, threads: int) -> None:
-        module = import_runtime(runtime, INTERPRETERS[runtime])
+        self._module = module = import_runtime(runtime, INTERPRETERS[runtime])
         self.runtime, self.threads = runtime, threads
         try:
-            _check_subgraphs(model)
+            check_subgraphs(model)
             self._interpreter = module.Interpreter(model_content=model, num_threads=threads)
             self._interpreter.allocate_tensors()
             inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
@@ -63,6 +65,21 @@ class InterpreterEngine:
         except (ValueError, RuntimeError) as exc:
             raise ModelError(f"{self._where}: {self.runtime} cannot run it ({line(exc)})") from exc
         return output
+
+    def prefix(self, model: bytes, length: int, x: NDArray[Any]) -> Callable[[], None]:
+        """A run of the first `length` operators of `model`, which is this engine's; `x` is set once.
+
+        Its outputs are all that the rest of the model would have read.
+        """
+        ops = [op for op in self._interpreter._get_ops_details() if not is_delegate(op["op_name"])]
+        made = [int(tensor) for op in ops[:length] for tensor in op["outputs"]]
+        read = {int(tensor) for op in ops[length:] for tensor in op["inputs"]} | {int(self._output_index)}
+        outputs = [tensor for tensor in made if tensor in read]
+        interpreter = self._module.Interpreter(model_content=cut(model, length, outputs), num_threads=self.threads)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
+        run: Callable[[], None] = interpreter.invoke
+        return run
 
     def partitions(self) -> Partitions:
         return count_partitions(self._interpreter._get_ops_details())
@@ -97,27 +114,3 @@ def _only(details: list[dict[str, Any]], where: str, what: str) -> tuple[TensorS
 def _is_fixed(detail: dict[str, Any]) -> bool:
     """Whether all sizes are known; a free batch size counts as 1. Runtimes crash on pictures without pixels."""
     return all(n > 0 for n in (*detail["shape"], *detail["shape_signature"][1:]))
-
-
-def _check_subgraphs(model: bytes) -> None:
-    """Runtimes verify a model, then crash where a subgraph has no list of tensors. Raises ValueError.
-
-    Table layout: https://flatbuffers.dev/internals/; fields: Model.subgraphs is 2, SubGraph.tensors 0.
-    """
-
-    def field(table: int, index: int) -> int:
-        """Position of a table's field; 0 where it is not there."""
-        vtable = table - int.from_bytes(model[table : table + 4], "little", signed=True)
-        size = int.from_bytes(model[vtable : vtable + 2], "little")
-        at = 4 + 2 * index
-        offset = int.from_bytes(model[vtable + at : vtable + at + 2], "little") if at < size else 0
-        return table + offset if offset else 0
-
-    def follow(position: int) -> int:
-        return position + int.from_bytes(model[position : position + 4], "little")
-
-    graphs = follow(field(follow(0), 2))
-    first = graphs + 4
-    for position in range(first, min(first + 4 * int.from_bytes(model[graphs:first], "little"), len(model)), 4):
-        if not field(follow(position), 0):
-            raise ValueError("a subgraph has no tensors")

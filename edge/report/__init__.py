@@ -1,1 +1,44 @@
 """What a comparison measured, as files: report.json, CSV, Markdown and a page with plots."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from edge.errors import UsageError
+from edge.files import writable_folder, write_whole
+from edge.report.document import FORMAT, Document
+from edge.report.page import as_html
+from edge.report.tables import as_csv, as_markdown
+
+
+def write_report(document: Document, folder: Path) -> list[Path]:
+    """Writes report.json, report.csv, report.md and report.html. Raises SinkError."""
+    writable_folder(folder)
+    texts = {
+        "report.json": json.dumps(document, indent=1, allow_nan=False) + "\n", "report.csv": as_csv(document),
+        "report.md": as_markdown(document), "report.html": as_html(document),
+    }  # fmt: skip
+    for name, text in texts.items():
+        write_whole(folder / name, text.encode())
+    return [folder / name for name in texts]
+
+
+def read_report(path: Path) -> Document:
+    """An earlier report.json. Raises UsageError for anything else."""
+    wrong = f"{path}: expected a report.json of compare-models"
+    try:
+        found: Any = json.loads(path.read_bytes())
+        if not isinstance(found, dict) or found["format"] != FORMAT:
+            raise UsageError(f"{wrong} in format {FORMAT}, found another one")
+        for row in found["rows"]:
+            if "error" not in row:
+                _ = row["model"], row["runtime"], row["threads"]
+                _ = [turn[what] / 1 for turn in row["rounds"] for what in ("invoke_ms", "frame_ms")]
+        _ = found["created"], found["environment"].get("cpu")
+    except OSError as exc:
+        raise UsageError(f"{wrong}: it cannot be read ({exc.strerror})") from exc
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
+        raise UsageError(f"{wrong}, found something else ({type(exc).__name__})") from exc
+    return found

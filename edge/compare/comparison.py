@@ -1,0 +1,128 @@
+"""From candidates to rows: everything is loaded, takes its turns, and labels what there is to label."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge.compare.accuracy import Bench, assess, find_reference, reference_row
+from edge.compare.frames import Frames, prepare
+from edge.compare.layers import profile
+from edge.compare.monitor import Monitor, doubts, slowed
+from edge.compare.rows import Row, Turn
+from edge.compare.worker import Worker
+from edge.engine.interpreter import INTERPRETERS
+from edge.progress import Track, silent
+
+ROUND_S = 0.5
+ROUNDS = 5, 30  # fewer tell nothing about noise, more only switch more often
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to compare."""
+
+    source: str = "demo"
+    seconds: float = 5.0  # of invokes for each candidate, and again of whole frames, at least
+    min_runs: int = 50  # at least as many of each
+    cool_down_s: float = 0.2  # pause before every turn
+    frames: int = 16  # pictures; labels are compared on all, frames are timed on the first four
+    labels_dir: Path | None = None
+    reference: Path | None = None  # a model whose labels count as right; None for the float32 one of the list
+    profile_rounds: int = 0  # how often every layer is timed; 0 for not at all
+    norm: str | None = None  # for models without a card, as run-model takes them
+    labels: str | None = None
+
+    @property
+    def rounds(self) -> int:
+        return min(max(round(self.seconds / ROUND_S), ROUNDS[0]), ROUNDS[1])
+
+
+class Comparison:
+    """What is being compared and, while it runs and after, what was found: also when it is interrupted."""
+
+    def __init__(self, rows: Sequence[Row], settings: Settings, monitor: Monitor | None = None) -> None:
+        """A row that has an error already, because its model could not be made, stays as it is."""
+        self.settings = settings
+        self.rows = list(rows)
+        self.monitor = monitor or Monitor()
+
+    def run(self, track: Track = silent) -> None:
+        """Loads, measures, labels. Raises SourceError and UsageError for the source; a model's failure is a row's."""
+        with ExitStack() as stack:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="roadlite-"))
+            wanted = self.settings
+            frames = prepare(wanted.source, Path(folder), wanted.frames, wanted.labels_dir, track)
+            benches = [(row, stack.enter_context(Worker(row, self.monitor.tick))) for row in self.rows if not row.error]
+            reference = None
+            if wanted.reference is not None:
+                row = reference_row(wanted.reference)
+                reference = row, stack.enter_context(Worker(row))
+            self._load([*benches, *([reference] if reference else [])], frames, track)
+            if reference is not None and reference[0].error:
+                self.monitor.notes.append(f"no reference: {reference[0].error}")
+                reference = None
+            try:
+                self._measure([bench for bench in benches if not bench[0].error], track)
+            finally:
+                self._judge()
+            assess(benches, frames, reference or find_reference(benches), track)
+            if wanted.profile_rounds:
+                profile(benches, wanted.profile_rounds, track)
+
+    def _load(self, benches: Sequence[Bench], frames: Frames, track: Track) -> None:
+        for _, worker in benches:
+            worker.ready()  # all of them first: their imports are not to disturb each other's loading
+        settings = self.settings
+        for row, worker in track(benches, "loading", len(benches)):
+            candidate = row.candidate
+            answer = worker.ask(
+                "load", str(candidate.path), candidate.runtime, candidate.threads, str(frames.folder),
+                settings.norm, settings.labels,
+            )  # fmt: skip
+            row.about = answer or {}
+            if row.about and row.about["ops_outside"] == 0 and row.about["runtime"] in INTERPRETERS:
+                row.outside_share = 0.0
+            row.memory = worker.ask("memory") or {}
+        self.monitor.follow([worker.pid for _, worker in benches])
+
+    def _measure(self, benches: Sequence[Bench], track: Track) -> None:
+        rounds = self.settings.rounds
+        schedule = [(turn + place) % len(benches) for turn in range(rounds) for place in range(len(benches))]
+        for which in track(schedule, "measuring", len(schedule)):
+            row, worker = benches[which]
+            if not row.error:
+                time.sleep(self.settings.cool_down_s)
+                self._turn(row, worker)
+
+    def _turn(self, row: Row, worker: Worker) -> None:
+        rounds, monitor = self.settings.rounds, self.monitor
+        seconds, min_runs = self.settings.seconds / rounds, -(-self.settings.min_runs // rounds)
+        watch = monitor.begin()
+        spent: list[float | None] = []
+        found: list[Any] = []
+        for question in ("invoke", "frames"):
+            monitor.meter.begin()
+            found.append(worker.ask(question, seconds, min_runs))
+            spent.append(monitor.meter.end())
+        seen = monitor.end(watch)
+        if row.error:
+            return
+        row.turns.append(
+            Turn(seen.start_s, seen.end_s, found[0], found[1], spent[0], spent[1], seen.clock_mhz, seen.reasons)
+        )
+        row.memory = worker.ask("memory") or row.memory
+
+    def _judge(self) -> None:
+        """Marks what was disturbed. A clock that fell is known only when all clocks are."""
+        turns = [turn for row in self.rows for turn in row.turns]
+        for turn, is_slow in zip(turns, slowed([turn.clock_mhz for turn in turns]), strict=True):
+            if is_slow:
+                turn.disturbed.append("the clock was more than 10 % below the fastest seen")
+        for row in self.rows:
+            row.invalid = doubts([turn.disturbed for turn in row.turns])

@@ -1,0 +1,159 @@
+"""What the figures say: which model is faster and how sure that is, which are worth having, which one fits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from edge.compare.rows import Row
+from edge.errors import GateFailed, UsageError
+from edge.statistics import Estimate, change, ratio
+
+WORKABLE = 0.01  # a difference of less than this is a tie however sure it is: nobody would choose by it
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """How many times as long the second takes as the first; places in the list of rows, from 0."""
+
+    first: int
+    second: int
+    invoke: Estimate
+    frame: Estimate
+
+
+def tie(estimate: Estimate) -> bool:
+    """Whether two things took the same time, as far as can be told."""
+    return estimate.holds(1.0) or abs(estimate.value - 1) < WORKABLE
+
+
+def pairs(rows: Sequence[Row]) -> list[Pair]:
+    """Every two rows that were measured."""
+    found = []
+    for (i, first), (j, second) in combinations([(i, row) for i, row in enumerate(rows) if row.measured], 2):
+        rounds = min(len(first.turns), len(second.turns))  # an interrupted round may lack one of them
+        found.append(
+            Pair(
+                i, j,
+                ratio(second.invoke_rounds()[:rounds], first.invoke_rounds()[:rounds]),
+                ratio(second.frame_rounds()[:rounds], first.frame_rounds()[:rounds]),
+            )
+        )  # fmt: skip
+    return found
+
+
+def frame_p90_ms(row: Row) -> float:
+    """The headline: nine of ten frames take no longer, from the picture in memory to its overlay."""
+    return float(np.percentile(row.frame_s, 90)) * 1e3
+
+
+def front(rows: Sequence[Row]) -> list[int]:
+    """Places of the rows that no other row beats in accuracy without being slower; empty where it is not known."""
+    known = [
+        (i, frame_p90_ms(row), score(row)) for i, row in enumerate(rows) if row.measured and score(row) is not None
+    ]
+    return [
+        i for i, ms, accuracy in known
+        if not any(
+            o_ms <= ms and o_accuracy >= accuracy and (o_ms, o_accuracy) != (ms, accuracy)
+            for _, o_ms, o_accuracy in known
+        )
+    ]  # fmt: skip
+
+
+def score(row: Row) -> Any:
+    return row.accuracy.score if row.accuracy else None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The best row within a budget."""
+
+    limit_ms: float
+    best: int | None
+    sentence: str
+
+
+def choose(rows: Sequence[Row], limit_ms: float, label: Callable[[int], str]) -> Choice:
+    """The most accurate row of those whose p90 of a whole frame is within the limit; where accuracy is not known for
+    all of them, the fastest."""
+    measured = [(frame_p90_ms(row), i, row) for i, row in enumerate(rows) if row.measured]
+    within = [found for found in measured if found[0] <= limit_ms]
+    if not within:
+        fastest = min(measured, default=None, key=lambda found: found[0])
+        least = f"; the fastest, {label(fastest[1])}, takes {fastest[0]:.1f} ms" if fastest else ""
+        return Choice(limit_ms, None, f"none is within {limit_ms:.1f} ms (p90 of a frame){least}")
+    if all(score(row) is not None for _, _, row in within):
+        ms, best, row = max(within, key=lambda found: (score(found[2]), -found[0]))
+        why = f"most accurate, {score(row):.3f}, of the"
+    else:
+        ms, best, row = min(within, key=lambda found: found[0])
+        why = "fastest (accuracy is not known) of the"
+    doubt = "; its times are doubtful" if row.invalid else ""
+    sentence = f"{label(best)}: {why} {len(within)} within {limit_ms:.1f} ms, {ms:.1f} ms (p90 of a frame){doubt}"
+    return Choice(limit_ms, best, sentence)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A row against the same row of an earlier report."""
+
+    row: int
+    invoke: Estimate
+    frame: Estimate
+
+
+def changes(rows: Sequence[Row], earlier: dict[str, Any]) -> list[Change]:
+    """Of the rows that the earlier report has too: same file name, runtime and threads, measured both times."""
+    before = {key_of(row): row for row in earlier["rows"] if "error" not in row}
+    found = []
+    for i, row in enumerate(rows):
+        then = before.get(key_of(row.summary())) if row.measured else None
+        if then is not None:
+            found.append(
+                Change(i, _since(row.invoke_rounds(), then, "invoke_ms"), _since(row.frame_rounds(), then, "frame_ms"))
+            )
+    return found
+
+
+def key_of(row: dict[str, Any]) -> tuple[Any, ...]:
+    return row["model"], row["runtime"], row["threads"]
+
+
+def _was(row: Row, then: dict[str, Any]) -> bool:
+    """Whether `then` measured what this row, of which nothing is known, asked for."""
+    asked = row.candidate
+    return (
+        "error" not in then
+        and then["model"] == asked.path.name
+        and asked.runtime in ("auto", then["runtime"])
+        and asked.threads in (None, then["threads"])
+    )
+
+
+def _since(now_s: Sequence[float], then: dict[str, Any], what: str) -> Estimate:
+    return change(now_s, [turn[what] / 1e3 for turn in then["rounds"]])
+
+
+def gate(rows: Sequence[Row], earlier: dict[str, Any], limit: float, label: Callable[[int], str]) -> None:
+    """Raises GateFailed where a row takes more than `limit` times as long as before, or cannot be measured any more."""
+    found = changes(rows, earlier)
+    worse = [
+        f"{label(one.row)}: {what} {estimate.value:.2f} times as long"
+        for one in found
+        for what, estimate in (("invoke", one.invoke), ("frame", one.frame))
+        if estimate.value > limit
+    ]
+    worse += [
+        f"{label(i)}: measured before, now not: {row.error}"
+        for i, row in enumerate(rows)
+        if not row.measured and any(_was(row, then) for then in earlier["rows"])
+    ]
+    if worse:
+        raise GateFailed(f"slower than the baseline allows ({limit:g}): " + "; ".join(worse))
+    if not found:
+        raise UsageError("--baseline: it has none of these models with these runtimes and threads; nothing to compare")

@@ -1,0 +1,132 @@
+"""The process of one candidate, seen from outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import edge
+from edge.compare.rows import Row
+
+ANSWER_S = 600.0  # longer than any load or turn takes; a process silent for so long hangs
+TICK_S = 0.2  # how often `tick` is called while an answer is waited for
+
+_START = "import sys; sys.path[:1] = {paths!r}; from edge.compare.bench import main; main()"
+
+
+class Worker:
+    """Never raises for what happens inside the process: that ends up in `row.error`."""
+
+    def __init__(self, row: Row, tick: Callable[[], None] = lambda: None) -> None:
+        """`row.candidate.python` may be another interpreter, with libraries of its own."""
+        self._row, self._tick, self._left = row, tick, b""
+        self._folder = tempfile.TemporaryDirectory(prefix="roadlite-")
+        self._stderr = open(Path(self._folder.name, "stderr"), "w+b")  # noqa: SIM115 - closed in close()
+        start = _START.format(paths=self._paths())
+        self._process: subprocess.Popen[bytes] | None = None
+        try:
+            self._process = subprocess.Popen(
+                [row.candidate.python or sys.executable, "-c", start], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=self._stderr, start_new_session=True,  # Ctrl-C is for the one that compares
+            )  # fmt: skip
+        except OSError as exc:
+            row.error = f"{row.candidate.python}: cannot be started ({exc.strerror})"
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    def ready(self) -> None:
+        """Waits until the process has imported what it needs."""
+        self._answer()
+
+    def ask(self, question: str, *arguments: Any) -> Any:
+        """What the method of `Bench` returns; None once the row has an error."""
+        if self._row.error or self._process is None or self._process.stdin is None:
+            return None
+        try:
+            self._process.stdin.write(json.dumps([question, *arguments]).encode() + b"\n")
+            self._process.stdin.flush()
+        except OSError:
+            self._died()
+            return None
+        return self._answer()
+
+    def _answer(self) -> Any:
+        line = None if self._row.error else self._line()
+        if line is None:
+            return None
+        answer = json.loads(line)
+        self._row.error = answer.get("error", "")
+        return answer.get("answer")
+
+    def _line(self) -> bytes | None:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        source, end = self._process.stdout.fileno(), time.monotonic() + ANSWER_S
+        while b"\n" not in self._left:
+            if not select.select([source], [], [], TICK_S)[0]:
+                self._tick()
+                if time.monotonic() > end:
+                    self._row.error = f"no answer for {ANSWER_S:.0f} s"
+                    return None
+                continue
+            piece = os.read(source, 1 << 16)
+            if not piece:
+                self._died()
+                return None
+            self._left += piece
+        line, _, self._left = self._left.partition(b"\n")
+        return line
+
+    def _died(self) -> None:
+        assert self._process is not None
+        try:
+            code = self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._row.error = "its process does not talk any more"
+            return
+        self._stderr.seek(0)
+        said = self._stderr.read().decode("utf-8", "replace").strip().splitlines()
+        self._row.error = f"its process died ({death(code, said[-1] if said else '')})"
+
+    def _paths(self) -> list[str]:
+        """Where the process finds modules; another interpreter gets this package and nothing else of ours."""
+        if not self._row.candidate.python:
+            return [path for path in sys.path if path]
+        Path(self._folder.name, "edge").symlink_to(Path(edge.__path__[0]).resolve(), target_is_directory=True)
+        return [self._folder.name]
+
+    def close(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+        self._stderr.close()
+        self._folder.cleanup()
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:  # fmt: skip
+        self.close()
+
+
+def death(code: int, said: str) -> str:
+    """What an exit code and the last words mean."""
+    if code == -signal.SIGKILL:
+        return "SIGKILL, most likely because memory ran out"
+    if code < 0:
+        return signal.Signals(-code).name
+    return f"exit code {code}: {said:.200}" if said else f"exit code {code}"
