@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edge.classes import CITYSCAPES, VOC, Colour
 from edge.data import IGNORE
 from edge.errors import UsageError
@@ -141,9 +144,7 @@ def _fits(raw: Raw, labelling: Labelling) -> bool:
     return found <= set(labelling.colours) and any(len(set(colour)) > 1 for colour in found)
 
 
-def _packed(colours: Any) -> set[int]:
-    import numpy as np
-
+def _packed(colours: NDArray[np.uint8]) -> set[int]:
     wide = colours.astype(np.uint32)
     return set(np.unique(wide[:, 0] << 16 | wide[:, 1] << 8 | wide[:, 2]).tolist())
 

@@ -101,7 +101,7 @@ def write_folder(evaluation: Evaluation, folder: Path) -> list[Path]:
     """
     written = [folder / "scores.json", folder / "pictures.csv"]
     write_whole(written[0], (json.dumps(as_dict(evaluation), indent=1, allow_nan=False) + "\n").encode())
-    write_whole(written[1], as_csv(evaluation).encode())
+    write_whole(written[1], as_csv(evaluation).encode("utf-8", "surrogateescape"))
     for number, tally in enumerate(evaluation.tallies, start=1):
         start = (
             f"{tally.segmenter.path.stem}" if len(evaluation.tallies) == 1 else f"{number}-{tally.segmenter.path.stem}"

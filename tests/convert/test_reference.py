@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import nets
+import numpy as np
+import pytest
+
+from convert import graph as graphs
+from convert.anatomy import discover
+from convert.reference import FrozenReference
+from edge.errors import GraphError, UsageError
+from edge.postprocess import Upsample
+from edge.preprocess import resize
+
+pytestmark = pytest.mark.tensorflow
+
+
+def said(message: str) -> None:
+    pytest.fail(f"nothing to say: {message}")
+
+
+def written(tmp_path: Path, graph: graphs.GraphDef) -> str:
+    path = tmp_path / "net.pb"
+    path.write_bytes(graph.SerializeToString())
+    return str(path)
+
+
+def test_labels_are_those_of_the_graph_at_its_own_size(tmp_path: Path) -> None:
+    graph = nets.net()
+    anatomy = discover(graph, "net")
+    reference = FrozenReference(written(tmp_path, graph), notice=said)
+    assert (reference.name, len(reference.classes)) == ("net", anatomy.classes)
+    for seed in range(2):
+        pixels = nets.noise(70, 90, seed)
+        logits = nets.stock_logits(graph, anatomy, resize(pixels, anatomy.crop_hw))[0]
+        wanted = Upsample(logits.shape[:2], anatomy.crop_hw)(logits)
+        found = reference(pixels)
+        assert found.dtype == np.uint8
+        assert found.shape == anatomy.crop_hw
+        assert (found == wanted).mean() > 0.999
+    reference.close()
+    reference.close()
+
+
+def test_an_answer_that_is_no_label_map_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reference = FrozenReference(written(tmp_path, nets.net()), notice=said)
+    monkeypatch.setattr(reference, "_run", lambda feed: [np.zeros((1, 3, 3), np.float32)])
+    with pytest.raises(GraphError, match=r"expected integer labels of \d+x\d+, got float32 \(1, 3, 3\)"):
+        reference(nets.noise(70, 90, 1))
+    reference.close()
+
+
+@pytest.mark.parametrize(("model", "error"), [("nothing", UsageError), ("none.pb", GraphError)])
+def test_what_is_no_graph_is_refused(model: str, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        FrozenReference(model, notice=said)
