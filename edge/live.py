@@ -5,12 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 from edge.classes import ClassSet
 
-if TYPE_CHECKING:
-    from edge.render import View
+View = Literal["overlay", "mask", "side-by-side"]
 
 
 @dataclass(slots=True)

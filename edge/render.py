@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from functools import lru_cache
-from typing import Literal, get_args
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -12,9 +12,7 @@ import numpy as np
 from edge.classes import ClassSet
 from edge.data import IGNORE, Ids, Pixels
 from edge.errors import UsageError
-from edge.live import Controls
-
-View = Literal["overlay", "mask", "side-by-side"]
+from edge.live import Controls, View
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _CAPITAL_PX = 22  # height of this font's capitals at scale 1
