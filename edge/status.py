@@ -70,4 +70,3 @@ class Status:
         trouble = f"   {self._health.trouble}" if self._health.trouble else ""
         return f"{self.state()}, {self._timing.frames} frames   {self.line()}{trouble}"
 
-

@@ -19,11 +19,11 @@ from edge.data import Result, SourceInfo
 from edge.errors import UsageError
 from edge.files import writable_folder, write_whole
 from edge.heat import Heat
-from edge.live import Controls, Live
+from edge.live import Controls, Live, View
 from edge.notify import Service
 from edge.outputs import Outputs
 from edge.progress import bars
-from edge.render import Renderer, View
+from edge.render import Renderer
 from edge.segmenter import Segmenter
 from edge.sinks import open_sink
 from edge.smooth import Smoother, parse_smooth
@@ -75,8 +75,7 @@ def run_model(options: argparse.Namespace) -> int:
         live = Live(classes, controls, status.stats)
         sinks = {spec: stack.enter_context(closing(open_sink(spec, source.info, live))) for spec in specs}
         service = stack.enter_context(closing(Service(status.log)))
-        for line in (describe(segmenter, source.info), *filter(None, (getattr(s, "notice", "") for s in sinks.values()))):
-            say(line)
+        say("\n".join([describe(segmenter, source.info), *(s.notice for s in sinks.values() if hasattr(s, "notice"))]))
         outputs, progress = Outputs(sinks, say), Progress(source.info.frame_count)
         try:
             with ending_gently(controls.quit):

@@ -12,7 +12,7 @@ import cv2
 from av.container import OutputContainer
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
-from edge.data import Pixels, Result
+from edge.data import Frame, Pixels, Result
 from edge.errors import SinkError
 from edge.files import writable_folder
 
@@ -64,7 +64,7 @@ class VideoFile:
         try:
             _, container, stream = self._open or self._start(result)
             self._check_size(result.picture)
-            self._last_pts = max(self._last_pts + 1, result.frame.index)
+            self._last_pts = max(self._last_pts + 1, self._slot(result.frame))
             frame = _yuv(result.picture)
             frame.pts, frame.time_base = self._last_pts, 1 / self._rate
             container.mux(stream.encode(frame))
@@ -98,6 +98,10 @@ class VideoFile:
         codec.colorspace, codec.color_range = Colorspace.ITU709, ColorRange.MPEG
         codec.color_primaries, codec.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
         return self._open
+
+    def _slot(self, frame: Frame) -> int:
+        """The place of a frame at an even rate: by its time where the source tells it, so that uneven ones stay."""
+        return frame.index if frame.time_s is None else round(frame.time_s * self._rate)
 
     def _check_size(self, picture: Pixels) -> None:
         height, width = picture.shape[:2]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -78,22 +78,27 @@ def _check_whole(path: Path, container: InputContainer, stream: av.VideoStream) 
         raise SourceError(f"{path}: the video is cut off at {container.size} of {end} bytes; copy it here again")
 
 
-def _decoded(
-    path: Path, start_s: float, health: Health
-) -> Generator[tuple[int, av.VideoFrame, float | None], None, None]:
+Decoded = Generator[tuple[int, av.VideoFrame, float | None], None, None]
+
+
+def _decoded(path: Path, start_s: float, health: Health, seek: bool = True) -> Decoded:
     """Decoded frames with their position in the video, which time stamps tell where frames before were lost."""
     with _opened(path) as (container, stream):
         rate, index, begin_s = rate_of(stream), -1, _begin_s(stream)
         last_s = None if begin_s is None or rate is None else begin_s - float(1 / rate)
         lost = start_s > 0
-        if start_s:
-            _seek(container, (begin_s or 0.0) + start_s)
+        sought = start_s > 0 and seek and _seek(container, (begin_s or 0.0) + start_s)
         for frames in packets(str(path), container, stream, health):
             lost = lost or frames is None
             for frame in frames or ():
                 time_s = None if frame.time is None else frame.time - (begin_s or 0.0)
                 if time_s is not None and time_s < start_s - 1e-3:
+                    sought = False  # as it should be: from a key frame on towards the start
                     continue
+                if sought and time_s is not None and time_s > start_s + 1e-3:  # containers without an index overshoot
+                    yield from _decoded(path, start_s, health, seek=False)
+                    return
+                sought = False
                 step = 1
                 if lost and rate is not None and last_s is not None and frame.time is not None:
                     step = max(1, round((frame.time - last_s) * rate))
@@ -101,10 +106,13 @@ def _decoded(
                 yield index, frame, time_s
 
 
-def _seek(container: InputContainer, to_s: float) -> None:
-    """Moves to the last key frame at or before `to_s`; nowhere, where the container cannot."""
-    with suppress(av.error.FFmpegError):
+def _seek(container: InputContainer, to_s: float) -> bool:
+    """Moves to the last key frame at or before `to_s`, or nowhere, where the container cannot."""
+    try:
         container.seek(int(to_s * av.time_base))
+    except av.error.FFmpegError:
+        return False
+    return True
 
 
 def _begin_s(stream: av.VideoStream) -> float | None:
