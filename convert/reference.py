@@ -13,28 +13,33 @@ from convert.models import load_frozen_graph
 from edge.classes import ClassSet, guess
 from edge.data import Ids, Pixels
 from edge.errors import GraphError
-from edge.preprocess import resize
+from edge.preprocess import Fit, fitted, resize
 from edge.progress import Track, silent
 
 
 class FrozenReference:
     """Labels pictures with the graph that `model` names (as for `--model`), at its own size and stride.
 
+    `fit` says how pictures of another shape come to its size, as for models: it pads smaller ones itself.
+
     Raises GraphError (or its kin), here and when it is called, for a graph that cannot be used.
     """
 
-    def __init__(self, model: str, *, track: Track = silent, notice: Callable[[str], None]) -> None:
+    def __init__(
+        self, model: str, *, fit: Fit = "stretch", track: Track = silent, notice: Callable[[str], None]
+    ) -> None:
         frozen = load_frozen_graph(model, track=track, notice=notice)
         graph = graphs.parse(frozen.graph_bytes, frozen.name)
         self._anatomy = anatomies.discover(graph, frozen.name)
         self._stack = ExitStack()
         self._run = self._stack.enter_context(graphs.running(graph, [self._anatomy.labels]))
-        self.name = frozen.name
+        self.name, self._fit = frozen.name, fit
         self.classes: ClassSet = guess(self._anatomy.classes)
 
     def __call__(self, pixels: Pixels) -> Ids:
-        """RGB uint8 (H, W, 3) -> uint8 label map at the size that is baked into the graph."""
-        height, width = self._anatomy.crop_hw
+        """RGB uint8 (H, W, 3) -> uint8 label map at the size that is baked into the graph, or that fits into it."""
+        crop_hw = self._anatomy.crop_hw
+        height, width = crop_hw if self._fit == "stretch" else fitted((pixels.shape[0], pixels.shape[1]), crop_hw)
         found = self._run({self._anatomy.image: resize(pixels, (height, width))[None]})[0]
         if found.shape != (1, height, width) or not np.issubdtype(found.dtype, np.integer):
             raise GraphError(

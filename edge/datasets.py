@@ -15,7 +15,6 @@ from edge.sources.images import SUFFIXES
 _TRAIN_IDS = ("_gtfine_labeltrainids", "_gtcoarse_labeltrainids", "_labeltrainids", "_train_id")
 _LABEL_IDS = ("_gtfine_labelids", "_gtcoarse_labelids", "_labelids")
 _ENDINGS = (*_TRAIN_IDS, *_LABEL_IDS, "_label", "_labels", "_mask", "_gt", "_seg", "_l")
-_NO_LABELS = ("_instanceids", "_instancetrainids", "_color", "_leftimg8bit")  # beside them in Cityscapes' trees
 _PICTURE = "_leftimg8bit"
 
 
@@ -59,8 +58,7 @@ def pictures_in(folder: Path) -> list[Path]:
 
 def labels_in(folder: Path) -> list[Path]:
     """Files in `folder`, to any depth, that may hold labels, ordered. Raises SourceError where there is none."""
-    found = _files(folder, LABEL_SUFFIXES, "label files")
-    return [path for path in found if not path.stem.lower().endswith(_NO_LABELS)]
+    return _files(folder, LABEL_SUFFIXES, "label files")
 
 
 def _files(folder: Path, suffixes: frozenset[str], what: str) -> list[Path]:

@@ -19,6 +19,7 @@ from edge.errors import SourceError
 from edge.evaluate import Boundaries, Confusion
 from edge.examples import Example, Examples
 from edge.labels import Labelling, Raw, translate
+from edge.postprocess import nearest
 from edge.progress import Track, silent
 from edge.segmenter import Segmenter
 
@@ -190,6 +191,8 @@ def evaluate(
 
 def predict(segmenter: Segmenter, pixels: Pixels, size_hw: tuple[int, int]) -> Ids:
     """Labels of a picture at another size than its own."""
+    if segmenter.preprocess.fit == "pad":  # how much of the output belongs to the picture depends on its own size
+        return nearest(segmenter(pixels).ids, size_hw)
     return segmenter.postprocess(segmenter.engine.invoke(segmenter.preprocess(pixels)), size_hw).ids
 
 

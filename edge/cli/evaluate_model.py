@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from edge.cli import INTERRUPTED, Parser, parser, run
 from edge.cli.options import parse_labels, parse_norm
@@ -18,6 +18,7 @@ from edge.errors import RoadliteError, RuntimeMissing, UsageError
 from edge.examples import ALL, open_examples, parse_indices
 from edge.files import writable_folder
 from edge.mappings import KINDS
+from edge.preprocess import Fit
 from edge.progress import bars
 from edge.score import Evaluation, Reference, evaluate
 from edge.score_files import as_dict, classes, figures, write_folder
@@ -51,6 +52,10 @@ def build_parser() -> Parser:
     made.add_argument(
         "--normalise", metavar="N",
         help="for float models without a card: deeplab (x/127.5-1), unit (x/255) or MEAN,STD",
+    )  # fmt: skip
+    made.add_argument(
+        "--fit", default="stretch", choices=get_args(Fit),
+        help="pictures of another shape than the input's: stretch them, or pad them as the frozen graph does",
     )  # fmt: skip
     made.add_argument("--runtime", default="auto", choices=RUNTIMES, help="auto takes the first that is installed")
     made.add_argument("--threads", type=int, metavar="N", help="threads of the runtime (default: all cores, 4 at most)")
@@ -94,7 +99,9 @@ def evaluate_model(options: argparse.Namespace) -> int:
 
 def open_model(path: Path, options: argparse.Namespace) -> Segmenter:
     norm, names = parse_norm(options.normalise), parse_labels(options.classes)
-    return Segmenter(path, runtime=options.runtime, threads=options.threads, norm=norm, classes=names)
+    return Segmenter(
+        path, runtime=options.runtime, threads=options.threads, norm=norm, classes=names, fit=options.fit
+    )  # fmt: skip
 
 
 @contextmanager
@@ -106,11 +113,11 @@ def open_reference(options: argparse.Namespace) -> Iterator[Reference | None]:
         segmenter = open_model(Path(options.reference), options)
         yield Reference(segmenter.path.name, segmenter.card.classes, lambda pixels: segmenter(pixels).ids)
     else:
-        with closing(frozen_reference(options.reference)) as graph:
+        with closing(frozen_reference(options.reference, options.fit)) as graph:
             yield Reference(graph.name, graph.classes, graph)
 
 
-def frozen_reference(model: str) -> Any:
+def frozen_reference(model: str, fit: Fit) -> Any:
     """A frozen graph. The workstation's part of the kit runs it, which devices do not have: nothing here imports it.
 
     Raises RuntimeMissing where that part cannot be imported.
@@ -122,7 +129,7 @@ def frozen_reference(model: str) -> Any:
             f'--reference {model}: a frozen graph needs TensorFlow: pip install "roadlite[convert]"; '
             f"a .tflite as reference does without ({exc})"
         ) from exc
-    return module.FrozenReference(model, track=bars, notice=say)
+    return module.FrozenReference(model, fit=fit, track=bars, notice=say)
 
 
 def report(evaluation: Evaluation, options: argparse.Namespace) -> None:

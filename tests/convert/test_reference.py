@@ -43,6 +43,15 @@ def test_labels_are_those_of_the_graph_at_its_own_size(tmp_path: Path) -> None:
     reference.close()
 
 
+def test_padded_pictures_keep_their_shape(tmp_path: Path) -> None:
+    graph = nets.net()
+    height, width = discover(graph, "net").crop_hw
+    reference = FrozenReference(written(tmp_path, graph), fit="pad", notice=said)
+    assert reference(nets.noise(height - 10, width - 20, 1)).shape == (height - 10, width - 20)
+    assert reference(nets.noise(2 * height - 1, width, 1)).shape == (height, (width - 1) // 2 + 1)
+    reference.close()
+
+
 def test_an_answer_that_is_no_label_map_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reference = FrozenReference(written(tmp_path, nets.net()), notice=said)
     monkeypatch.setattr(reference, "_run", lambda feed: [np.zeros((1, 3, 3), np.float32)])

@@ -60,8 +60,9 @@ def test_folders_decide_between_equal_names(tmp_path: Path) -> None:
 
 
 def test_a_label_serves_only_the_picture_it_fits_best(tmp_path: Path) -> None:
-    touch(tmp_path, "i/train/1.jpg", "i/val/1.jpg", "l/val/1.png")
+    touch(tmp_path, "i/train/1.jpg", "i/val/1.jpg", "l/val/1.png", "m/train/1.png")
     assert names(pair(tmp_path / "i", tmp_path / "l"), tmp_path) == [("i/val/1.jpg", "l/val/1.png")]
+    assert names(pair(tmp_path / "i", tmp_path / "m"), tmp_path) == [("i/train/1.jpg", "m/train/1.png")]
     touch(tmp_path, "flat/1.png")
     with pytest.raises(SourceError, match=r"1.png: belongs to .*train/1.jpg and to .*val/1.jpg alike"):
         pair(tmp_path / "i", tmp_path / "flat")

@@ -88,6 +88,13 @@ def test_a_picture_and_a_pattern_with_labels(source: str, folders: Path) -> None
     assert read(open_examples(str(folders / source), folders / "labels")) == [("3.png", 3, 3)]
 
 
+def test_pictures_are_named_by_their_place_in_the_folder(folders: Path) -> None:
+    for name in ("images", "labels"):
+        (folders / name / "ulm").mkdir()
+        (folders / name / "4.png").rename(folders / name / "ulm" / "4.png")
+    assert [row[0] for row in read(open_examples(str(folders / "images"), folders / "labels"))][-1] == "ulm/4.png"
+
+
 def test_the_frames_of_a_video_have_the_label_files_in_the_order_of_their_names(clip: Path, tmp_path: Path) -> None:
     for index in range(6):
         cv2.imwrite(str(tmp_path / f"frame{index + 7}.png"), ids(index))  # frame10 comes behind frame9

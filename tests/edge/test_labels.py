@@ -22,13 +22,15 @@ def chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
-def png(rows: np.ndarray, depth: int, kind: int, palette: np.ndarray | None = None, size: int | None = None) -> bytes:
+def png(
+    rows: np.ndarray, depth: int, kind: int, palette: np.ndarray | None = None, size: int | None = None, level: int = 6
+) -> bytes:
     """A PNG of packed rows, uint8 (H, bytes); `kind` 0 grey, 2 RGB, 3 palette; `size` lies about its width."""
     height, width = rows.shape[0], size or rows.shape[1] * 8 // (depth * (3 if kind == 2 else 1))
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, size or height, depth, kind, 0, 0, 0))
     colours = b"" if palette is None else chunk(b"PLTE", palette.tobytes())
     filtered = np.hstack([np.zeros((height, 1), np.uint8), rows])
-    data = chunk(b"IDAT", zlib.compress(filtered.tobytes())) + chunk(b"IEND", b"")
+    data = chunk(b"IDAT", zlib.compress(filtered.tobytes(), level)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + header + colours + data
 
 
@@ -68,8 +70,9 @@ def test_palette_of_four_bits(tmp_path: Path) -> None:
 
 def test_colours_are_looked_up_in_rgb_order(tmp_path: Path) -> None:
     cityscapes = Labelling("colours", colours=dict(zip(CITYSCAPES.colours, CITYSCAPES.names, strict=True)))
-    cv2.imwrite(str(tmp_path / "a.png"), COLOURS[IDS][:, :, ::-1])
-    assert (read_truth(tmp_path / "a.png", cityscapes, CITYSCAPES) == IDS).all()
+    for suffix in (".png", ".bmp", ".ppm"):
+        cv2.imwrite(str(tmp_path / f"a{suffix}"), COLOURS[IDS][:, :, ::-1])
+        assert (read_truth(tmp_path / f"a{suffix}", cityscapes, CITYSCAPES) == IDS).all()
     palette = saved(tmp_path / "b.png", png(18 - IDS, 8, 3, COLOURS[::-1]))
     assert (read_truth(palette, cityscapes, CITYSCAPES) == IDS).all()
 
@@ -178,10 +181,22 @@ def test_hostile_files_are_one_line(data: bytes, words: str, tmp_path: Path) -> 
 
 
 def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
+    """Where the data is stored as it is, only a check sum tells."""
+    data = bytearray(png(IDS, 8, 0, level=0))
+    data[data.index(b"IDAT") + 200] ^= 1
+    with pytest.raises(SourceError, match="damaged"):
+        decode(saved(tmp_path / "a.png", bytes(data)))
     data = bytearray(png(IDS, 8, 0))
     data[data.index(b"IDAT") + 20] ^= 4
     with pytest.raises(SourceError, match="damaged"):
-        decode(saved(tmp_path / "a.png", bytes(data)))
+        decode(saved(tmp_path / "b.png", bytes(data)))
+
+
+def test_a_picture_that_unpacks_to_too_much_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    bomb = saved(tmp_path / "a.png", png(np.zeros((8100, 8100), np.uint8), 8, 0))
+    assert bomb.stat().st_size < 100_000
+    with pytest.raises(SourceError, match="more than 64 megapixels"):
+        decode(bomb)
 
 
 def test_missing_files_and_folders_are_one_line(tmp_path: Path) -> None:
@@ -201,6 +216,8 @@ def test_guess_goes_by_name_then_by_content(tmp_path: Path) -> None:
     colours = np.vstack([np.array(VOC.colours, np.uint8), np.full((235, 3), (224, 224, 192), np.uint8)])
     assert guess(saved(tmp_path / "v.png", png(IDS, 8, 3, colours))).name == "voc"
     assert guess(saved(tmp_path / "p.png", png(IDS, 8, 3, COLOURS))).name == "ids"
+    cv2.imwrite(str(tmp_path / "black.bmp"), np.zeros((4, 4), np.uint8))  # black is void, and background
+    assert guess(tmp_path / "black.bmp").name == "ids"
     cv2.imwrite(str(tmp_path / "s.png"), np.array([[(1, 2, 3)]], np.uint8))
     with pytest.raises(UsageError, match="describe them in a --mapping"):
         guess(tmp_path / "s.png")

@@ -121,6 +121,14 @@ def test_labels_of_another_size_than_the_picture(load: Callable[..., Segmenter])
     assert as_dict(made)["models"][0]["mean_iou"] == 1
 
 
+def test_padded_pictures_with_small_labels(load: Callable[..., Segmenter]) -> None:
+    """Which part of a padded input is the picture depends on the picture's size, not on that of its labels."""
+    segmenter = Segmenter(load().path, fit="pad")
+    halves = np.zeros((68, 36, 3), np.uint8)
+    halves[:34, :, 0], halves[34:, :, 2] = 200, 200
+    assert predict(segmenter, halves, (6, 4)).tolist() == [[0] * 4] * 3 + [[2] * 4] * 3
+
+
 def test_models_side_by_side_by_the_names_of_their_classes(load: Callable[..., Segmenter]) -> None:
     """The same network with classes in another order, one of which the truth does not know."""
     other = ClassSet(("Sky", "moon", "ROAD"), CLASSES.colours)
@@ -156,8 +164,9 @@ def test_merged_classes_count_as_one_in_truth_and_prediction(load: Callable[...,
     predicted = predict(segmenter, pixels, HW)
     swapped = np.array([1, 0, 2], np.uint8)[predicted]
     labelling = Labelling("m", values={0: "road", 1: "car", 2: "sky"}, merge={"car": "road"})
-    made = evaluate([segmenter], examples([swapped], [pixels], labelling))
+    made = evaluate([segmenter], examples([swapped], [pixels], labelling), keep_worst=1)
     made.run()
+    assert (made.tallies[0].worst()[0].predicted != 1).all(), "shown as it is counted"
     model = as_dict(made)["models"][0]
     assert [entry["name"] for entry in model["classes"]] == ["road", "sky"]
     assert (model["mean_iou"], model["pixel_accuracy"]) == (1, 1)

@@ -128,7 +128,7 @@ def test_against_the_frozen_graph_is_what_conversion_calls_stock(
 def test_without_tensorflow_a_graph_as_reference_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "convert.reference", None)
     with pytest.raises(RuntimeMissing, match=r'--reference g.pb: .* pip install "roadlite\[convert\]"'):
-        evaluate_model.frozen_reference("g.pb")
+        evaluate_model.frozen_reference("g.pb", "stretch")
 
 
 def test_bad_files_are_left_out_and_none_left_is_an_error(
