@@ -64,6 +64,8 @@ def test_sizes_become_even_as_in_the_real_one(size_wh: tuple[int, int]) -> None:
     assert real == ours
 
 
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # picamera2 opens a pipe before it refuses
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_camera_that_is_not_there_is_refused_in_the_same_way() -> None:
     if picamera2.Picamera2.global_camera_info():
         pytest.skip("a camera is attached")
