@@ -103,7 +103,7 @@ class Worker:
     def _paths(self) -> list[str]:
         """Where the process finds modules; another interpreter gets this package and nothing else of ours."""
         if not self._row.candidate.python:
-            return [path for path in sys.path if path]
+            return [path or os.getcwd() for path in sys.path]
         Path(self._folder.name, "edge").symlink_to(Path(edge.__path__[0]).resolve(), target_is_directory=True)
         return [self._folder.name]
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.data import TensorSpec
+from edge.engine.flatbuffer import check_subgraphs
 from edge.engine.load import import_runtime, line
 from edge.engine.partitions import Partitions
 from edge.errors import ModelError, RuntimeMissing
@@ -50,6 +51,9 @@ class OpenVinoEngine:
         if precision.upper() not in (*core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"), "F32"):
             raise RuntimeMissing(f"{runtime}: this processor has no {precision}; use openvino")
         try:
+            check_subgraphs(model)
+            import_runtime(runtime, "ai_edge_litert.interpreter", "ai-edge-litert").Interpreter(model_content=model)
+            # It has verified the bytes, which what parses them does not.
             parsed = flatbuffers.read_model_from_bytearray(bytearray(model))
             self.input, self.output = _ends(parsed, where)
             respell(parsed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -31,7 +32,7 @@ def document(
     made: Document = {
         "format": FORMAT,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": list(command),
+        "command": [public(word) for word in command],
         "interrupted": interrupted,
         "environment": environment(),
         "settings": _settings(comparison),
@@ -60,20 +61,22 @@ def document(
 
 def names(rows: Sequence[Row]) -> list[str]:
     """A name for each row that no other has: the file's, with runtime and threads where these differ."""
-    parts = [
-        (
-            row.candidate.path.name.removesuffix(".tflite"),
-            str(row.about.get("runtime", row.candidate.runtime)),
-            f"{row.about.get('threads', row.candidate.threads or 1)} threads",
-        )
-        for row in rows
-    ]
-    varied = [place for place in (1, 2) if len({part[place] for part in parts}) > 1]
-    short = [" ".join((part[0], *(part[place] for place in varied))) for part in parts]
+    parts = []
+    for row in rows:
+        runtime, threads = (row.about.get(what, getattr(row.candidate, what)) for what in ("runtime", "threads"))
+        known = (None if runtime == "auto" else runtime, threads and f"{threads} threads")
+        parts.append((row.candidate.path.name.removesuffix(".tflite"), *known))
+    varied = [place for place in (1, 2) if len({part[place] for part in parts} - {None}) > 1]
+    short = [" ".join(filter(None, (part[0], *(part[place] for place in varied)))) for part in parts]
     return [
         name if short.count(name) == 1 else f"{name} ({short[:place].count(name) + 1})"
         for place, name in enumerate(short)
     ]
+
+
+def public(text: str) -> str:
+    """Without the user and password of an address: reports are passed on."""
+    return re.sub(r"://[^/@\s]*@", "://", text)
 
 
 def estimate(found: Estimate) -> dict[str, Any]:
@@ -86,7 +89,7 @@ def estimate(found: Estimate) -> dict[str, Any]:
 def _settings(comparison: Comparison) -> dict[str, Any]:
     settings = comparison.settings
     return {
-        "source": settings.source, "seconds": settings.seconds, "min_runs": settings.min_runs,
+        "source": public(settings.source), "seconds": settings.seconds, "min_runs": settings.min_runs,
         "rounds": settings.rounds, "cool_down_s": settings.cool_down_s,
         "labels_dir": settings.labels_dir.name if settings.labels_dir else None,
         "reference": settings.reference.name if settings.reference else None,

@@ -155,8 +155,8 @@ def times(found: dict[str, Any]) -> str:
     """A ratio in words."""
     if found["low"] is None or found["high"] is None:
         return f"{found['ratio']:.2f} times as long (too few rounds to be sure)"
-    span = f"{found['ratio']:.2f} times as long ({found['low']:.2f} to {found['high']:.2f})"
-    return f"a tie, {span}" if found["tie"] else span
+    span = f"({found['low']:.2f} to {found['high']:.2f})"
+    return f"a tie {span}" if found["tie"] else f"{found['ratio']:.2f} times as long {span}"
 
 
 def _escaped(cell: str) -> str:

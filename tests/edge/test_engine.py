@@ -12,7 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.engine import RUNTIMES, Partitions, count_partitions, default_threads, open_engine
+from edge.engine import (
+    RUNTIMES,
+    InterpreterEngine,
+    OpenVinoEngine,
+    Partitions,
+    count_partitions,
+    default_threads,
+    open_engine,
+)
+from edge.engine.cost import macs
 from edge.errors import ModelError, RuntimeMissing, UsageError
 
 Tiny = Callable[..., bytes]
@@ -229,3 +238,69 @@ def test_partitions_of_a_model_that_the_delegate_takes_in_parts(shared: Callable
     assert found.delegated >= 1
     assert 1 <= found.outside < 10
     assert engine.operators()["CONV_2D"] == 49
+
+
+@pytest.mark.tensorflow
+def test_openvino_reads_the_same_file(float_model: Path, int8_model: Path) -> None:
+    pytest.importorskip("openvino")
+    chance = np.random.default_rng(0)
+    for path, least in ((float_model, 0.999), (int8_model, 0.95)):
+        ours, theirs = (open_engine(path.read_bytes(), path.name, runtime=name) for name in ("litert", "openvino"))
+        assert (theirs.input, theirs.output) == (ours.input, ours.output)
+        x = chance.random(ours.input.shape).astype(np.float32) * 2 - 1
+        if path == int8_model:
+            x = np.round(x * 127).astype(np.int8)
+        labels = [engine.invoke(x).argmax(-1) for engine in (ours, theirs)]
+        assert np.mean(labels[0] == labels[1]) >= least
+        # Both count from the file, each in its own way.
+        assert isinstance(ours, InterpreterEngine)
+        assert isinstance(theirs, OpenVinoEngine)
+        assert sum(operator.macs for operator in ours.costs()) == theirs.macs() > 10**7
+
+
+def test_openvino_gives_a_new_array_and_refuses_a_wrong_one(tiny_model: Tiny) -> None:
+    pytest.importorskip("openvino")
+    engine = open_engine(tiny_model(), "x.tflite", runtime="openvino", threads=1)
+    x = np.random.default_rng(0).random((1, 9, 17, 3)).astype(np.float32)
+    first = engine.invoke(x)
+    kept = first.copy()
+    engine.invoke(np.zeros_like(x))
+    assert np.array_equal(first, kept)
+    assert np.allclose(first, x[:, ::2, ::2], atol=1e-6)
+    with pytest.raises(ModelError, match=r"x\.tflite: openvino cannot run it"):
+        engine.invoke(x[:, :4])
+
+
+@pytest.mark.parametrize("model", [b"", b"TFL3", bytes(5000), b"not a model\n" * 99])
+def test_openvino_refuses_garbage_in_one_line(model: bytes) -> None:
+    pytest.importorskip("openvino")
+    refusal(model, runtime="openvino")
+
+
+def test_openvino_refuses_open_sizes_and_two_outputs(tiny_model: Tiny) -> None:
+    pytest.importorskip("openvino")
+    assert "no fixed size" in refusal(tiny_model(free_input=True), runtime="openvino")
+    assert "got 2 (scores, labels)" in refusal(tiny_model(output="both"), runtime="openvino")
+
+
+def test_a_missing_openvino_says_how_to_install_it(
+    tiny_model: Tiny, missing: Callable[[dict[str, Exception]], None]
+) -> None:
+    missing({"openvino": ImportError("No module named 'openvino'")})
+    with pytest.raises(RuntimeMissing, match=r'pip install "roadlite\[openvino\]"'):
+        open_engine(tiny_model(), "x", runtime="openvino-bf16")
+
+
+@pytest.mark.parametrize(
+    ("operator", "shapes", "expected"),
+    [
+        ("CONV_2D", [(1, 8, 9, 3), (16, 3, 3, 3), (16,), (1, 4, 5, 16)], 4 * 5 * 16 * 27),
+        ("DEPTHWISE_CONV_2D", [(1, 8, 9, 6), (1, 3, 3, 6), (6,), (1, 8, 9, 6)], 8 * 9 * 6 * 9),
+        ("FULLY_CONNECTED", [(2, 30), (10, 30), (10,), (2, 10)], 2 * 10 * 30),
+        ("TRANSPOSE_CONV", [(4,), (8, 2, 2, 3), (1, 5, 5, 3), (1, 10, 10, 8)], 5 * 5 * 3 * 8 * 4),
+        ("ADD", [(1, 8), (1, 8), (1, 8), (1, 8)], 0),
+    ],
+)
+def test_multiply_accumulates(operator: str, shapes: list[tuple[int, ...]], expected: int) -> None:
+    found = {"op_name": operator, "inputs": np.array([0, 1, 2]), "outputs": np.array([3])}
+    assert macs(found, dict(enumerate(shapes))) == expected
