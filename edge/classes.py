@@ -49,6 +49,10 @@ CITYSCAPES = ClassSet(
 )  # fmt: skip
 
 
+# The benchmark's own label ids of these classes, as in `*_labelIds.png`; there, 0 is unlabelled.
+CITYSCAPES_LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
+
+
 def spread_colours(count: int) -> tuple[Colour, ...]:
     """Distinct colours for any number of classes: the bits of the id, spread over R, G and B.
 

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 from numpy.typing import NDArray
 
-from edge.data import Result
+from edge.data import Ids, Result
 from edge.errors import SinkError
 from edge.files import whole_file, writable_folder
 
@@ -35,7 +35,7 @@ class Pictures:
         self._full = not self.numbered
         index = result.frame.index
         name = _NUMBER.sub(lambda number: format(index, f"{number[1] or ''}d"), self._path.name)
-        _save(self._path.with_name(name), cv2.cvtColor(result.picture, cv2.COLOR_RGB2BGR))
+        save(self._path.with_name(name), cv2.cvtColor(result.picture, cv2.COLOR_RGB2BGR))
 
     def holds_one(self, count: int | None) -> str:
         """Says that a single picture cannot hold `count` frames, and which name can."""
@@ -47,23 +47,27 @@ class Pictures:
 
 
 class Labels:
-    """Writes the class of every pixel to `folder` as one-channel pictures, 255 where it is ignored.
+    """Writes the class of every pixel to `folder` as one-channel pictures.
+
+    They hold what `stored`, uint8 (256,), has for each id; without it the ids themselves, 255 where a pixel is ignored.
 
     Raises:
         SinkError: the folder cannot be written to.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = writable_folder(folder)
+    def __init__(self, folder: Path, stored: Ids | None = None) -> None:
+        self._folder, self._stored = writable_folder(folder), stored
 
     def write(self, result: Result) -> None:
-        _save(self._folder / f"{result.frame.index:06d}.png", result.labels.ids)
+        ids: NDArray[Any] = result.labels.ids if self._stored is None else cv2.LUT(result.labels.ids, self._stored)
+        save(self._folder / f"{result.frame.index:06d}.png", ids)
 
     def close(self) -> None:
         """Every picture has its final name already."""
 
 
-def _save(path: Path, picture: NDArray[Any]) -> None:
+def save(path: Path, picture: NDArray[Any]) -> None:
+    """Writes a picture as OpenCV has it: BGR, or one channel. Raises SinkError."""
     height, width = picture.shape[:2]
     too_large = SinkError(f"{path}: a picture of {width}x{height} pixels does not fit this format; use another one")
     try:  # OpenCV says so in either way, depending on its version

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from fractions import Fraction
 from io import FileIO
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import av
-import cv2
 from av.container import OutputContainer
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
-from edge.data import Frame, Pixels, Result
+from edge.data import Result
 from edge.errors import SinkError
 from edge.files import writable_folder
+from edge.sinks.h264 import H264, USUAL_RATE, Unsuitable
 
-_MAX_SIDE = 16384
-_USUAL_RATE = Fraction(30)  # for pictures, which have none
 # Whole fragments of about a second: what is on disk plays, whenever the process dies.
 _FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
-# Fastest by far of x264's presets at the same visible quality, for twice the file size of veryfast.
-_ENCODING = {"preset": "ultrafast", "crf": "23"}
+_TROUBLE = (OSError, ValueError, av.error.FFmpegError)
 
 
 class _Output:
     """The file that FFmpeg writes to. On files of its own it forgets an error that comes with the last bytes."""
 
     def __init__(self, path: Path) -> None:
-        self._file = FileIO(path, "w")
+        self.path, self._file = _new_file(path)
         self.close = self._file.close
 
     def write(self, data: bytes) -> int:
@@ -39,10 +38,10 @@ class _Output:
 
 
 class VideoFile:
-    """Encodes what is shown to `path`. Until `close` it is beside it as `NAME.part`, which plays too.
+    """Encodes what is shown to `path`. Until `close` it is beside it as `NAME.PID.part`, which plays too.
 
-    Pictures of odd width or height get one more column or row, as H.264 wants them even. Frames that the source left
-    out leave a gap in time.
+    When it cannot go on (the disk is full, the picture has another size), what was recorded until then gets the final
+    name, cut to what plays, and `write` raises; nothing is left where that is nothing.
 
     Raises:
         SinkError: the folder cannot be written to.
@@ -52,79 +51,82 @@ class VideoFile:
         writable_folder(path.parent)
         if path.is_dir():
             raise SinkError(f"{path}: cannot be written, there is a folder of that name")
-        self._path, self._part = path, path.with_name(path.name + ".part")
-        self._rate = rate or _USUAL_RATE
-        self._size_wh, self._last_pts = (0, 0), -1
-        self._open: tuple[_Output, OutputContainer, av.VideoStream] | None = None
+        self._path, self._rate = path, rate or USUAL_RATE
+        self._open: tuple[_Output, OutputContainer, H264] | None = None
         self._closed = False
 
     def write(self, result: Result) -> None:
         if self._closed:
             raise SinkError(f"{self._path}: nothing more can be written, the video is closed")
         try:
-            _, container, stream = self._open or self._start(result)
-            self._check_size(result.picture)
-            self._last_pts = max(self._last_pts + 1, self._slot(result.frame))
-            frame = _yuv(result.picture)
-            frame.pts, frame.time_base = self._last_pts, 1 / self._rate
-            container.mux(stream.encode(frame))
-        except (OSError, ValueError, av.error.FFmpegError) as exc:
-            raise self._given_up(exc) from exc
+            if self._open is None:
+                self._start(result)
+            assert self._open is not None
+            self._open[2].write(result)
+        except _TROUBLE as exc:
+            raise self._ended(exc) from exc
 
     def close(self) -> None:
         if self._open is not None and not self._closed:
-            file, container, stream = self._open
+            file, container, encoder = self._open
             try:
-                container.mux(stream.encode())
+                encoder.finish()
                 container.close()
                 file.close()
-                self._part.replace(self._path)
-            except (OSError, ValueError, av.error.FFmpegError) as exc:
-                raise self._given_up(exc) from exc
+                file.path.replace(self._path)
+            except _TROUBLE as exc:
+                raise self._ended(exc) from exc
         self._closed = True
 
-    def _start(self, result: Result) -> tuple[_Output, OutputContainer, av.VideoStream]:
-        height, width = result.picture.shape[:2]
-        self._size_wh = width, height
-        file = _Output(self._part)
+    def _start(self, result: Result) -> None:
+        file = _Output(self._path)
         container = av.open(file, "w", format="mp4", options=_FRAGMENTED)
-        stream = container.add_stream("libx264", rate=self._rate, options=_ENCODING)
-        self._open = file, container, stream
-        stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
-        stream.time_base = 1 / self._rate
-        stream.thread_type = "AUTO"
-        codec = stream.codec_context
-        codec.gop_size = max(1, round(self._rate))
-        codec.colorspace, codec.color_range = Colorspace.ITU709, ColorRange.MPEG
-        codec.color_primaries, codec.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
-        return self._open
+        self._open = file, container, H264(container, result, self._rate)
 
-    def _slot(self, frame: Frame) -> int:
-        """The place of a frame at an even rate: by its time where the source tells it, so that uneven ones stay."""
-        return frame.index if frame.time_s is None else round(frame.time_s * self._rate)
-
-    def _check_size(self, picture: Pixels) -> None:
-        height, width = picture.shape[:2]
-        if (width, height) != self._size_wh:
-            first = "{}x{}".format(*self._size_wh)
-            raise ValueError(f"a video needs pictures of one size, its first is {first}, this one {width}x{height}")
-        if max(width, height) > _MAX_SIDE:
-            raise ValueError(f"H.264 takes pictures of at most {_MAX_SIDE} pixels a side, got {width}x{height}")
-
-    def _given_up(self, exc: Exception) -> SinkError:
-        """Removes what is unfinished."""
+    def _ended(self, exc: Exception) -> SinkError:
+        """Finishes what plays."""
         self._closed = True
-        for opened in reversed(self._open[:2] if self._open is not None else ()):
-            with suppress(OSError, ValueError, av.error.FFmpegError):
-                opened.close()
-        with suppress(OSError):
-            self._part.unlink()
-        return SinkError(f"{self._path}: cannot be written ({getattr(exc, 'strerror', None) or exc})")
+        reason = getattr(exc, "strerror", None) or exc
+        if self._open is None:
+            return SinkError(f"{self._path}: cannot be written ({reason})")
+        file, container, encoder = self._open
+        steps: tuple[Any, ...] = (container.close, file.close)
+        for step in (encoder.finish, *steps) if isinstance(exc, Unsuitable) else steps:
+            with suppress(*_TROUBLE):
+                step()
+        try:
+            if _cut_to_whole_fragments(file.path):
+                file.path.replace(self._path)
+                return SinkError(f"{self._path}: cannot be written ({reason}); what was recorded until then is kept")
+            file.path.unlink()
+        except OSError as again:
+            reason = f"{reason}; {again.strerror}"
+        return SinkError(f"{self._path}: cannot be written ({reason})")
 
 
-def _yuv(picture: Pixels) -> av.VideoFrame:
-    """BT.709, limited range, of even width and height."""
-    bottom, right = picture.shape[0] % 2, picture.shape[1] % 2
-    even = cv2.copyMakeBorder(picture, 0, bottom, 0, right, cv2.BORDER_REPLICATE) if bottom or right else picture
-    rgb = av.VideoFrame.from_ndarray(even, format="rgb24")  # type: ignore[arg-type]
-    return rgb.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG, threads=1)
+def _new_file(path: Path) -> tuple[Path, FileIO]:
+    """A file beside `path` that nobody else writes to, and that no killed run has left: that one still plays."""
+    for number in count(1):
+        part = path.with_name(f"{path.name}.{os.getpid()}{f'-{number}' if number > 1 else ''}.part")
+        with suppress(FileExistsError):
+            return part, FileIO(part, "x")
+    raise AssertionError
+
+
+def _cut_to_whole_fragments(path: Path) -> bool:
+    """Cuts a file after its last whole fragment; False where it has none.
+
+    A fragment is a box `moof` and the box `mdat` after it; a box starts with its length, four bytes big-endian, and its
+    name (ISO/IEC 14496-12, 4.2). FFmpeg writes no fragment that needs a longer length.
+    """
+    size, position, whole = path.stat().st_size, 0, 0
+    with open(path, "r+b") as file:
+        while position + 8 <= size:
+            file.seek(position)
+            head = file.read(8)
+            position += max(8, int.from_bytes(head[:4], "big"))
+            if head[4:] == b"mdat" and position <= size:
+                whole = position
+        if whole:
+            file.truncate(whole)
+    return whole > 0

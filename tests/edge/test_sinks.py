@@ -1,8 +1,11 @@
+import io
+import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,8 +14,10 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.classes import VOC
 from edge.data import Frame, LabelMap, Result, SourceInfo
 from edge.errors import SinkError, UsageError
+from edge.live import Controls, Live
 from edge.sinks import open_sink
 from edge.sinks.video import VideoFile
 from edge.sources import open_source
@@ -38,10 +43,9 @@ def smooth(number: int, size_hw: tuple[int, int] = (48, 64)) -> np.ndarray:
 
 
 def write_video(path: Path, pictures: list[np.ndarray], rate: Fraction | None = Fraction(25)) -> None:
-    sink = open_sink(str(path), info(rate))
-    for index, picture in enumerate(pictures):
-        sink.write(result(picture, index))
-    sink.close()
+    with closing(open_sink(str(path), info(rate))) as sink:
+        for index, picture in enumerate(pictures):
+            sink.write(result(picture, index))
 
 
 def names(folder: Path) -> list[str]:
@@ -104,7 +108,7 @@ def test_video_gets_its_name_only_when_it_is_whole(tmp_path):
     sink = open_sink(str(tmp_path / "out.mp4"), info())
     for index in range(30):
         sink.write(result(smooth(index), index))
-    assert names(tmp_path) == ["out.mp4", "out.mp4.part"]
+    assert names(tmp_path) == ["out.mp4", f"out.mp4.{os.getpid()}.part"]
     assert (tmp_path / "out.mp4").read_text() == "what was there before"
     sink.close()
     sink.close()
@@ -119,13 +123,50 @@ def test_nothing_is_left_when_there_were_no_frames(tmp_path):
     assert names(tmp_path) == []
 
 
-def test_a_picture_of_another_size_is_refused(tmp_path):
+def test_a_picture_of_another_size_ends_the_video_and_keeps_it(tmp_path):
     sink = open_sink(str(tmp_path / "out.mp4"), info())
-    sink.write(result(smooth(0)))
-    with pytest.raises(SinkError, match=r"out\.mp4.*64x48.*64x50"):
-        sink.write(result(smooth(1, (50, 64))))
+    for index in range(7):
+        sink.write(result(smooth(index), index))
+    with pytest.raises(SinkError, match=r"out\.mp4.*64x48.*64x50.*kept"):
+        sink.write(result(smooth(7, (50, 64)), 7))
     sink.close()
-    assert names(tmp_path) == []
+    assert names(tmp_path) == ["out.mp4"]
+    assert len(list(open_source(str(tmp_path / "out.mp4")))) == 7
+
+
+def test_two_runs_may_write_one_video_and_the_last_to_end_has_the_name(tmp_path):
+    one, two = (open_sink(str(tmp_path / "out.mp4"), info()) for _ in range(2))
+    for index in range(9):
+        one.write(result(smooth(index), index))
+        two.write(result(smooth(index + 20), index))
+    one.close()
+    assert np.abs(first_frame(tmp_path / "out.mp4") - smooth(0)).mean() < 3
+    two.close()
+    assert np.abs(first_frame(tmp_path / "out.mp4") - smooth(20)).mean() < 3
+    assert names(tmp_path) == ["out.mp4"]
+
+
+def test_what_a_killed_run_left_is_not_written_over(tmp_path):
+    left = tmp_path / f"out.mp4.{os.getpid()}.part"  # the system gives the number of a process to another one later
+    left.write_text("an hour of driving")
+    write_video(tmp_path / "out.mp4", [smooth(0)] * 3)
+    assert left.read_text() == "an hour of driving"
+
+
+def first_frame(path: Path) -> np.ndarray:
+    return next(iter(open_source(str(path)))).pixels.astype(int)
+
+
+def test_frames_keep_the_times_that_their_source_tells(tmp_path):
+    times = [0.0, 0.04, 0.11, 0.5, 0.501, 0.5010001, 3.25, 3.75, 60.0]
+    sink = open_sink(str(tmp_path / "out.mp4"), SourceInfo("camera", None, Fraction(30), None, live=True))
+    for index, time_s in enumerate(times):
+        sink.write(Result(Frame(smooth(index), index, 7.0, time_s), LabelMap(smooth(index)[..., 0]), smooth(index)))
+    sink.close()
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        frames = list(container.decode(video=0))
+    assert [float(frame.time) for frame in frames] == pytest.approx(times, abs=2e-5)
+    assert [bool(frame.key_frame) for frame in frames] == [time_s in (0.0, 3.25, 60.0) for time_s in times]
 
 
 def test_a_picture_too_large_for_the_codec_is_refused(tmp_path):
@@ -155,8 +196,8 @@ def test_a_video_plays_after_its_writer_was_killed(tmp_path):
         assert child.stdout.readline() == b"ready\n"
         child.send_signal(signal.SIGKILL)
     assert child.returncode == -signal.SIGKILL
-    assert names(tmp_path) == ["out.mp4.part"]
-    frames = list(open_source(str(tmp_path / "out.mp4.part")))
+    assert names(tmp_path) == [f"out.mp4.{child.pid}.part"]
+    frames = list(open_source(str(tmp_path / names(tmp_path)[0])))
     assert len(frames) >= 100, "at most the last second and what the encoder still held are lost"
     assert [frame.index for frame in frames] == list(range(len(frames)))
     assert all(abs(float(frame.pixels.mean()) - frame.index) < 4 for frame in frames)
@@ -177,13 +218,21 @@ def file_limit(size: int):
 
 
 @pytest.mark.parametrize("missing", [1, 2000, 200_000, 10_000_000])
-def test_a_full_disk_ends_a_video_and_leaves_nothing(tmp_path, missing):
+def test_a_full_disk_ends_a_video_and_keeps_what_plays(tmp_path, missing):
     write_video(tmp_path / "whole.mp4", list(NOISE))
     size = (tmp_path / "whole.mp4").stat().st_size
     (tmp_path / "whole.mp4").unlink()
-    with file_limit(max(0, size - missing)), pytest.raises(SinkError, match=r"out\.mp4.*File too large"):
+    with file_limit(max(0, size - missing)), pytest.raises(SinkError, match=r"out\.mp4.*File too large") as caught:
         write_video(tmp_path / "out.mp4", list(NOISE))
-    assert names(tmp_path) == []
+    if missing > size:
+        assert names(tmp_path) == []
+        return
+    assert names(tmp_path) == ["out.mp4"]
+    assert "kept" in str(caught.value)
+    with av.open(str(tmp_path / "out.mp4")) as container:  # of fragments of 25 frames
+        times = [round(frame.time * 25) for frame in container.decode(video=0)]
+    assert times == list(range(len(times)))
+    assert len(times) == (60 if missing == 1 else 50 if missing < 10_000 else 25)
 
 
 @pytest.mark.parametrize("spec", ["out.png", "out.jpg", "out-%05d.png", "", "labels:"])
@@ -277,6 +326,65 @@ def test_labels_are_stored_as_they_are(tmp_path):
     assert np.array_equal(stored, ids)
 
 
+def stored_labels(folder: Path, spec: str, ids: np.ndarray) -> np.ndarray:
+    sink = open_sink(f"labels:{folder}{spec}", info())
+    sink.write(result(np.zeros((*ids.shape, 3), np.uint8), 12, ids))
+    sink.close()
+    found: np.ndarray = cv2.imread(str(folder / "000012.png"), cv2.IMREAD_UNCHANGED)
+    return found
+
+
+def test_labels_can_be_the_ids_of_cityscapes(tmp_path):
+    ids = np.array([[0, 1, 2, 10, 13, 18, 19, 254, 255]], np.uint8)  # road, sidewalk, building, sky, car, bicycle, ...
+    assert stored_labels(tmp_path / "own", "?ids=labelIds", ids).tolist() == [[7, 8, 11, 23, 26, 33, 0, 0, 0]]
+    assert np.array_equal(stored_labels(tmp_path / "train", "?ids=trainIds", ids), ids)
+    assert names(tmp_path) == ["own", "train"]
+    with pytest.raises(UsageError, match=r"x\?ids=colours.*trainIds.*labelIds"):
+        open_sink(f"labels:{tmp_path}/x?ids=colours", info())
+    other = Live(VOC, Controls(), dict)
+    with pytest.raises(UsageError, match="other classes"):
+        open_sink(f"labels:{tmp_path}/x?ids=labelIds", info(), other)
+
+
+def received(listener: socket.socket, seconds: float) -> bytes:
+    listener.settimeout(seconds)
+    found = b""
+    with suppress(TimeoutError):
+        while True:
+            found += listener.recv(2000)
+    return found
+
+
+def test_a_video_is_sent_to_whoever_listens():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
+        listener.bind(("127.0.0.1", 0))
+        sent = b""
+        with closing(open_sink(f"udp://127.0.0.1:{listener.getsockname()[1]}", info())) as sink:
+            for index in range(20):
+                sink.write(result(smooth(index), index))
+                sent += received(listener, 0.03)
+                assert index == 0 or sent, "frames are not held back"
+        sent += received(listener, 0.2)
+    with av.open(io.BytesIO(sent), format="mpegts") as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert len(frames) == 20
+    assert all(np.abs(frame.astype(int) - smooth(index)).mean() < 5 for index, frame in enumerate(frames))
+
+
+def test_sending_where_nobody_listens_goes_on():
+    with closing(open_sink("udp://127.0.0.1:9", info())) as sink:
+        for index in range(20):
+            sink.write(result(smooth(index), index))
+
+
+@pytest.mark.parametrize(
+    "spec", ["udp://", "udp://host", "udp://host:x", "udp://:5000", "udp://h:5000/x", "udp://u@h:1"]
+)
+def test_an_address_to_send_to_has_a_host_and_a_port(spec):
+    with pytest.raises(UsageError, match=r"udp://HOST:PORT"):
+        open_sink(spec, info())
+
+
 def test_null_keeps_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     sink = open_sink("null", info())
@@ -285,7 +393,7 @@ def test_null_keeps_nothing(tmp_path, monkeypatch):
     assert names(tmp_path) == []
 
 
-@pytest.mark.parametrize("spec", ["", "out.avi", "nul", "labels:", "window", "out.mp4.gz"])
+@pytest.mark.parametrize("spec", ["", "out.avi", "nul", "labels:", "windows", "out.mp4.gz", "rtsp://pi/road"])
 def test_an_unknown_output_lists_what_there_is(tmp_path, monkeypatch, spec):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match=r"overlay\.mp4.*%05d\.png.*labels:FOLDER.*null") as caught:

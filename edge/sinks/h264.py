@@ -1,0 +1,82 @@
+"""What is shown, as H.264 in an open container."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import av
+import cv2
+from av.container import OutputContainer
+from av.video.frame import PictureType
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+
+from edge.data import Frame, Pixels, Result
+
+USUAL_RATE = Fraction(30)  # for pictures, which have none
+_MAX_SIDE = 16384
+_TICK_S = Fraction(1, 90_000)  # what video streams count in; the usual rates are whole numbers of it
+_KEY_EVERY_S = 1.0
+# Fastest by far of x264's presets at the same visible quality, for twice the file size of veryfast.
+_ENCODING = {"preset": "ultrafast", "crf": "23", "forced-idr": "1"}
+
+
+class Unsuitable(ValueError):
+    """A picture that cannot follow; what came before can still be finished."""
+
+
+class H264:
+    """Encodes results of one size into `container`. Both may raise OSError, ValueError and FFmpegError.
+
+    Frames keep the times that their source tells, at any spacing; where it tells none they stand at `rate`, and those
+    that it left out leave a gap. About every second there is one that nothing before it is needed for. Pictures of odd
+    width or height get one more column or row, as H.264 wants them even.
+    """
+
+    def __init__(self, container: OutputContainer, first: Result, rate: Fraction, *, prompt: bool = False) -> None:
+        """`prompt` gives every frame at once, where somebody waits for it."""
+        height, width = first.picture.shape[:2]
+        self._container, self._size_wh, self._rate = container, (width, height), rate
+        self._tick_s = 1 / rate if first.frame.time_s is None else _TICK_S
+        self._last = self._key = -1 << 40  # ticks of the last frame, and of the last that stands alone
+        options = {**_ENCODING, **({"tune": "zerolatency"} if prompt else {})}
+        stream = self._stream = container.add_stream("libx264", rate=rate, options=options)
+        stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
+        stream.time_base = self._tick_s
+        stream.thread_type = "AUTO"
+        codec = stream.codec_context
+        codec.time_base, codec.gop_size = self._tick_s, 1000
+        codec.colorspace, codec.color_range = Colorspace.ITU709, ColorRange.MPEG
+        codec.color_primaries, codec.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+
+    def write(self, result: Result) -> None:
+        self._check_size(result.picture)
+        self._last = max(self._last + 1, self._ticks(result.frame))
+        frame = _yuv(result.picture)
+        frame.pts, frame.time_base = self._last, self._tick_s
+        if (self._last - self._key) * self._tick_s >= _KEY_EVERY_S:
+            self._key, frame.pict_type = self._last, PictureType.I
+        self._container.mux(self._stream.encode(frame))
+
+    def finish(self) -> None:
+        """Writes what the encoder still holds. Not after an error of `write` other than Unsuitable: FFmpeg crashes."""
+        self._container.mux(self._stream.encode())
+
+    def _ticks(self, frame: Frame) -> int:
+        time_s = frame.index / self._rate if frame.time_s is None else Fraction(frame.time_s)
+        return round(time_s / self._tick_s)
+
+    def _check_size(self, picture: Pixels) -> None:
+        height, width = picture.shape[:2]
+        if (width, height) != self._size_wh:
+            first = "{}x{}".format(*self._size_wh)
+            raise Unsuitable(f"a video needs pictures of one size, its first is {first}, this one {width}x{height}")
+        if max(width, height) > _MAX_SIDE:
+            raise Unsuitable(f"H.264 takes pictures of at most {_MAX_SIDE} pixels a side, got {width}x{height}")
+
+
+def _yuv(picture: Pixels) -> av.VideoFrame:
+    """BT.709, limited range, of even width and height."""
+    bottom, right = picture.shape[0] % 2, picture.shape[1] % 2
+    even = cv2.copyMakeBorder(picture, 0, bottom, 0, right, cv2.BORDER_REPLICATE) if bottom or right else picture
+    rgb = av.VideoFrame.from_ndarray(even, format="rgb24")  # type: ignore[arg-type]
+    return rgb.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG, threads=1)
