@@ -16,7 +16,7 @@ from edge.cli import Parser, parser, run, version
 from edge.cli.ending import ending_gently
 from edge.cli.options import add_model_options, add_source_options, segmenter_from, wanted_from
 from edge.data import Result, SourceInfo
-from edge.errors import UsageError
+from edge.errors import SinkError, UsageError
 from edge.files import writable_folder, write_whole
 from edge.heat import Heat
 from edge.live import Controls, Live, View
@@ -25,14 +25,14 @@ from edge.outputs import Outputs
 from edge.progress import bars
 from edge.render import Renderer
 from edge.segmenter import Segmenter
-from edge.sinks import open_sink
+from edge.sinks import Sink, open_sink
 from edge.smooth import Smoother, parse_smooth
 from edge.sources import Health, open_source
 from edge.status import Status
 from edge.timing import Timing
 
 BEFELL = {"drops": "frames dropped, newer ones were there", "reconnects": "reconnects", "skipped": "damaged frames"}
-SHOWN = ("null", "window", "web")  # outputs that leave no file
+SHOWN = ("null", "window", "web", "udp:")  # outputs that leave no file
 
 
 def build_parser() -> Parser:
@@ -73,7 +73,8 @@ def run_model(options: argparse.Namespace) -> int:
         status = Status(about(segmenter, source.info), timing, health, controls, heat)
         specs = options.output or [default_output(options.source, source.info)]
         live = Live(classes, controls, status.stats)
-        sinks = {spec: stack.enter_context(closing(open_sink(spec, source.info, live))) for spec in specs}
+        opening = open_sink if options.output else open_shown
+        sinks = {spec: stack.enter_context(closing(opening(spec, source.info, live))) for spec in specs}
         service = stack.enter_context(closing(Service(status.log)))
         say("\n".join([describe(segmenter, source.info), *(s.notice for s in sinks.values() if hasattr(s, "notice"))]))
         outputs, progress = Outputs(sinks, say), Progress(source.info.frame_count)
@@ -138,6 +139,17 @@ def default_output(spec: str, info: SourceInfo) -> str:
     return f"{'stdin' if spec == '-' else stem}-overlay.mp4"
 
 
+def open_shown(spec: str, info: SourceInfo, live: Live) -> Sink:
+    """The default output; the web page where there is a display but nothing to open a window with."""
+    try:
+        return open_sink(spec, info, live)
+    except SinkError as exc:
+        if spec != "window":
+            raise
+        say(f"{exc}; showing the web page instead")
+        return open_sink("web", info, live)
+
+
 def about(segmenter: Segmenter, info: SourceInfo) -> dict[str, Any]:
     return {
         "roadlite": version(), "model": segmenter.path.name, "runtime": segmenter.engine.runtime,
@@ -172,7 +184,7 @@ def report(stats: dict[str, Any], outputs: list[str], file: Path | None) -> None
     befell = [f"{stats[name]} {what}" for name, what in BEFELL.items() if stats[name]]
     if befell:
         say(", ".join(befell))
-    written = [spec.removeprefix("labels:") for spec in outputs if not spec.startswith(SHOWN)]
+    written = [spec.removeprefix("labels:").partition("?")[0] for spec in outputs if not spec.startswith(SHOWN)]
     if written:
         say("wrote " + ", ".join(written))
     if file is not None:

@@ -18,7 +18,7 @@ from edge.sources.wanted import Health
 SCHEMES = ("rtsp", "rtsps", "http", "https")
 # A playlist from the network must not open files of this machine.
 _PROTOCOLS = "http,https,httpproxy,tcp,tls,udp,rtp,srtp,rtsp,rtsps,crypto,data"
-_OPTIONS = {"protocol_whitelist": _PROTOCOLS, "fflags": "nobuffer", "flags": "low_delay"}
+_OPTIONS = {"protocol_whitelist": _PROTOCOLS, "flags": "low_delay"}
 _RTSP = {"rtsp_transport": "tcp"}  # over UDP, a lost packet smears the picture
 _PROBE = {"probesize": "1000000", "analyzeduration": "1000000"}  # bytes, microseconds: enough to know the size
 

@@ -1,0 +1,288 @@
+"""What goes wrong while `run-model` runs, done for real: signals, kills, full disks, lost streams, hangs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from edge.cli.run_model import main
+
+ROOT = Path(__file__).parents[3]
+COMMAND = "import sys; from edge.cli.run_model import main; sys.exit(main())"
+SECONDS = 2.0  # until a run has ended, its outputs finished
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model: Callable[..., bytes], tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    path = tmp_path_factory.mktemp("model") / "tiny.tflite"
+    path.write_bytes(tiny_model())
+    return [str(path), "--normalise", "deeplab"]
+
+
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """40 frames of noise, 160x120 at 25 a second: they grow a video quickly."""
+    path = tmp_path_factory.mktemp("noise") / "noise.mp4"
+    random = np.random.default_rng(0)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"qp": "10"})
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        for _ in range(40):
+            picture = random.integers(0, 256, (120, 160, 3), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+        container.mux(stream.encode())
+    return path
+
+
+def start(*arguments: str, code: str = COMMAND, **options: Any) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **options)
+
+
+def wait_for(what: Callable[[], object], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.02)
+
+
+def parts(folder: Path) -> list[Path]:
+    """Videos that are being written."""
+    return [path for path in folder.glob("*.part") if path.stat().st_size > 20_000]
+
+
+def ended(process: subprocess.Popen[bytes], sign: int) -> tuple[int, float, str]:
+    """Exit code, seconds that it took, and stderr."""
+    begin = time.monotonic()
+    process.send_signal(sign)
+    _, error = process.communicate(timeout=20)
+    return process.returncode, time.monotonic() - begin, error.decode()
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_a_run_in_time_with_its_outputs_finished(
+    sign: int, model: list[str], noise: Path, tmp_path: Path
+) -> None:
+    out, stats = tmp_path / "o.mp4", tmp_path / "s.json"
+    source = ["--source", str(noise), "--loop", "--realtime"]
+    process = start(*model, *source, "--output", str(out), "--output", f"labels:{tmp_path}/l", "--stats", str(stats))
+    wait_for(lambda: parts(tmp_path))
+    code, seconds, error = ended(process, sign)
+    assert (code, error.splitlines()[-1]) == (130, "run-model: interrupted")
+    assert seconds < SECONDS
+    assert not list(tmp_path.glob("*.part"))
+    with av.open(str(out)) as container:
+        shown = sum(1 for _ in container.decode(video=0))
+    assert shown == json.loads(stats.read_text())["frames"] == len(list((tmp_path / "l").iterdir())) > 5
+
+
+def test_a_source_that_waits_for_ever_does_not_keep_a_signal_waiting(model: list[str]) -> None:
+    process = start(*model, "--source", "-", "--size", "64x48", "--output", "null", stdin=subprocess.PIPE)
+    assert process.stderr is not None
+    assert b"stdin" in process.stderr.readline()
+    code, seconds, _ = ended(process, signal.SIGTERM)
+    assert code == 130
+    assert seconds < SECONDS
+
+
+STUCK = """
+import sys, time
+from edge.cli import run_model
+class Stuck:
+    def write(self, result):
+        print("stuck", file=sys.stderr, flush=True)
+        time.sleep(3600)
+    def close(self):
+        pass
+run_model.open_sink = lambda *arguments: Stuck()
+sys.exit(run_model.main())
+"""
+
+
+def test_an_output_that_hangs_does_not_keep_a_signal_waiting(model: list[str], noise: Path) -> None:
+    process = start(*model, "--source", str(noise), "--output", "null", code=STUCK)
+    assert process.stderr is not None
+    while b"stuck" not in process.stderr.readline():
+        pass
+    code, seconds, _ = ended(process, signal.SIGINT)
+    assert code == 130
+    assert seconds < SECONDS
+
+
+def test_after_kill_9_what_was_recorded_plays(model: list[str], noise: Path, tmp_path: Path) -> None:
+    source = ["--source", str(noise), "--loop", "--realtime"]
+    process = start(*model, *source, "--output", str(tmp_path / "o.mp4"))
+    wait_for(lambda: any(path.stat().st_size > 300_000 for path in parts(tmp_path)))
+    process.kill()
+    process.communicate()
+    (part,) = tmp_path.glob("*.part")
+    with av.open(str(part)) as container:
+        times = [float(frame.time or 0) for frame in container.decode(video=0)]
+    assert len(times) >= 25
+    assert times == pytest.approx([index / 25 for index in range(len(times))])
+
+
+LIMITED = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))\n" + COMMAND
+
+
+def test_a_full_disk_ends_that_output_and_the_others_go_on(model: list[str], noise: Path, tmp_path: Path) -> None:
+    outputs = ["--output", str(tmp_path / "o.mp4"), "--output", f"labels:{tmp_path}/l"]
+    process = start(*model, "--source", str(noise), *outputs, code=LIMITED)
+    _, error = process.communicate(timeout=60)
+    said = error.decode()
+    assert process.returncode == 0, said
+    assert said.count("going on without this output") == 1
+    assert "o.mp4: cannot be written (File too large)" in said
+    assert len(list((tmp_path / "l").iterdir())) == 40
+    assert "o.mp4" not in said.splitlines()[-1]
+
+
+def test_a_full_disk_ends_the_run_when_nothing_else_is_shown(model: list[str], noise: Path, tmp_path: Path) -> None:
+    process = start(*model, "--source", str(noise), "--output", str(tmp_path / "o.mp4"), code=LIMITED)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 1
+    last = error.decode().splitlines()[-1]
+    assert last.startswith(f"run-model: {tmp_path}/o.mp4: cannot be written (File too large)")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True, text=True, check=False
+    )  # fmt: skip
+    if mounted.returncode:
+        pytest.skip(f"a small file system needs the right to mount one: {mounted.stderr.strip()}")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_small_disk_that_fills_up(model: list[str], noise: Path, small_disk: Path, tmp_path: Path) -> None:
+    outputs = ["--output", str(small_disk / "o.mp4"), "--output", f"labels:{tmp_path}/l"]
+    process = start(*model, "--source", str(noise), "--loop", "--limit", "200", *outputs)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 0, error.decode()
+    assert "o.mp4: " in error.decode()
+    assert "No space left on device" in error.decode()
+    assert len(list((tmp_path / "l").iterdir())) == 200
+    with av.open(str(small_disk / "o.mp4")) as container:
+        assert sum(1 for _ in container.decode(video=0)) >= 25, "what was recorded before is kept"
+
+
+def test_a_model_file_that_is_replaced_changes_nothing(model: list[str], tmp_path: Path) -> None:
+    copy = tmp_path / "m.tflite"
+    copy.write_bytes(Path(model[0]).read_bytes())
+    source = ["--source", "-", "--size", "64x48", "--output", f"labels:{tmp_path}/l"]
+    process = start(str(copy), *model[1:], *source, stdin=subprocess.PIPE)
+    picture = np.zeros((48, 64, 3), np.uint8)
+    picture[:, :, 2] = 250
+    assert process.stdin is not None
+    for index in range(4):
+        process.stdin.write(picture.tobytes())
+        process.stdin.flush()
+        wait_for((tmp_path / "l" / f"{index:06d}.png").exists)
+        copy.write_bytes(b"not a model" * index)
+        if index == 2:
+            copy.unlink()
+    _, error = process.communicate(timeout=20)
+    assert process.returncode == 0, error.decode()
+    for index in range(4):
+        found = cv2.imread(f"{tmp_path}/l/{index:06d}.png", cv2.IMREAD_UNCHANGED)
+        assert (found == 2).all()
+
+
+def test_systemd_is_told(model: list[str], noise: Path, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(30)
+        environment = os.environ | {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
+        process = start(*model, "--source", str(noise), "--loop", "--realtime", "--output", "null", env=environment)
+        assert manager.recv(4096).decode().startswith("READY=1\nWATCHDOG=1\nSTATUS=")
+        begin = time.monotonic()
+        assert all(manager.recv(4096).decode().startswith("WATCHDOG=1\nSTATUS=running, ") for _ in range(5))
+        assert 0.3 < time.monotonic() - begin < 5
+        ended(process, signal.SIGTERM)
+        last = b""
+        manager.setblocking(False)
+        while last != b"STOPPING=1":
+            last = manager.recv(4096)
+
+
+class Cut(threading.Thread):
+    """A server whose stream breaks off after some frames, every time."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(daemon=True)
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.served, self._data = 0, data
+        self.start()
+
+    def run(self) -> None:
+        while True:
+            try:
+                connection, _ = self.listening.accept()
+            except OSError:
+                return
+            with connection:
+                connection.recv(4096)
+                self.served += 1
+                connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Type: video/mp2t\r\n\r\n" + self._data)
+                time.sleep(0.3)
+
+
+def test_a_lost_stream_is_counted_said_and_given_up(
+    model: list[str], noise: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.sources.newest.FIRST_WAIT_S", 0.1)
+    path = tmp_path / "live.ts"
+    with av.open(str(noise)) as whole, av.open(str(path), "w", format="mpegts") as live:
+        out = live.add_stream_from_template(whole.streams.video[0])
+        for packet in whole.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = out
+                live.mux(packet)
+    server, stats = Cut(path.read_bytes()), tmp_path / "s.json"
+    address = f"http://driver:s3cret@127.0.0.1:{server.listening.getsockname()[1]}/live"
+    arguments = ["--source", address, "--output", "null", "--max-reconnects", "2", "--stats", str(stats)]
+    assert main([*model, *arguments]) == 1
+    server.listening.close()
+    said = capfd.readouterr()
+    assert stats.exists(), said.err
+    assert "s3cret" not in said.err + said.out + stats.read_text()
+    assert "given up after 2 reconnects" in said.err.splitlines()[-1]
+    assert said.err.count("opening it again") == 2
+    assert json.loads(stats.read_text())["reconnects"] == 2
+    assert server.served == 3
+
+
+def test_damaged_frames_of_a_file_are_counted(
+    model: list[str], noise: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with av.open(str(noise)) as container:
+        places = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    data = bytearray(noise.read_bytes())
+    for start_at, size in places[20:23]:
+        data[start_at : start_at + size] = bytes(size)
+    (tmp_path / "scratched.mp4").write_bytes(data)
+    arguments = ["--source", str(tmp_path / "scratched.mp4"), "--output", f"labels:{tmp_path}/l"]
+    assert main([*model, *arguments]) == 0
+    assert "3 damaged frames" in capsys.readouterr().err
+    numbers = sorted(int(path.stem) for path in (tmp_path / "l").iterdir())
+    assert numbers[-1] == 39, "those after the damage keep their numbers"
+    assert 1 <= 40 - len(numbers) <= 3
