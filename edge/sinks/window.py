@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import get_args
 
@@ -69,7 +70,7 @@ class Window:
         key = cv2.waitKey(1)
         if key >= 0:
             press(self._controls, chr(key & 0xFF))
-        if self._picture is not None and cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1:
+        if self._picture is not None and not _visible():
             self._controls.quit.set()
             return
         if self._controls.snapshot and self._picture is not None:
@@ -81,12 +82,20 @@ class Window:
     def close(self) -> None:
         if not self._closed:
             self._closed = True
-            cv2.destroyAllWindows()
-            cv2.waitKey(1)  # only now the window is gone
+            with suppress(cv2.error):  # it may be gone already
+                cv2.destroyAllWindows()
+                cv2.waitKey(1)  # only now it is
 
     def _tell(self, what: str) -> None:
         self._told_until_s = time.monotonic() + _TOLD_S if what else 0.0
         cv2.setWindowTitle(TITLE, f"{TITLE} - {what}" if what else TITLE)
+
+
+def _visible() -> bool:
+    try:
+        return cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) >= 1
+    except cv2.error:  # what Qt says when the last window was closed
+        return False
 
 
 def press(controls: Controls, key: str) -> None:

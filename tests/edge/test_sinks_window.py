@@ -117,11 +117,19 @@ def test_keys_work_while_no_frames_come(display: Display) -> None:
         assert not controls.paused
 
 
-def test_its_own_button_ends_the_run(display: Display) -> None:
+@pytest.mark.parametrize("toolkit", ["GTK", "Qt"])
+def test_its_own_button_ends_the_run(display: Display, monkeypatch: pytest.MonkeyPatch, toolkit: str) -> None:
     controls = Controls()
+
+    def no_window(*given: object) -> None:
+        raise cv2.error("NULL guiReceiver (please create a window)")
+
     with closing(opened(controls)) as sink:
         sink.write(result())
         display.visible = 0.0
+        if toolkit == "Qt":
+            for name in ("getWindowProperty", "destroyAllWindows"):
+                monkeypatch.setattr(cv2, name, no_window)
         sink.idle()
         assert controls.quit.is_set()
         sink.write(result())  # the pipeline had one more
