@@ -1,0 +1,134 @@
+"""What a 720p frame costs beside the network, on one core: preprocessing, smoothing, postprocessing, rendering.
+
+Ways take turns; medians of wall clock, and of processor time, which neighbours on the machine disturb less. What is
+compared with: the same resize without align_corners (cv2.resize), and copying the same bytes. With `--model` the
+stages are set against its invoke, and smoothing against the whole loop.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edge.classes import CITYSCAPES
+from edge.data import TensorSpec
+from edge.live import Controls
+from edge.postprocess import Postprocess, nearest
+from edge.preprocess import DEEPLAB, Preprocess
+from edge.render import Renderer
+from edge.scene import demo_clip
+from edge.segmenter import Segmenter
+from edge.smooth import Smoother
+
+FRAME_HW, FRAMES, CLASSES = (720, 1280), 8, 19
+Ways = dict[str, Callable[[int], object]]
+
+
+def scene_logits(ids: np.ndarray, size_hw: tuple[int, int], seed: int) -> np.ndarray:
+    """int8 (1, h, w, C) scores of a label map, with blurred borders and noise as a network has them."""
+    scores = (np.arange(CLASSES) == nearest(ids, size_hw)[..., None]).astype(np.float32)
+    blurred = np.dstack([cv2.GaussianBlur(scores[..., c], (0, 0), 0.8) for c in range(CLASSES)])
+    noise = np.random.default_rng(seed).normal(scale=0.02, size=blurred.shape)
+    return np.round((blurred + noise) * 100).clip(-128, 127).astype(np.int8)[None]
+
+
+def preprocessing(pictures: list[np.ndarray]) -> Ways:
+    ways: Ways = {}
+    for size_hw in ((257, 513), (513, 1025)):
+        for dtype, scale, zero_point in (("int8", 1 / 127.5, -1), ("uint8", 1 / 127.5, 128), ("float32", 0.0, 0)):
+            spec = TensorSpec("picture", (1, *size_hw, 3), np.dtype(dtype), scale, zero_point)
+            preprocess = Preprocess(spec, DEEPLAB)
+            ways[f"preprocess {size_hw[0]}x{size_hw[1]} {dtype}"] = lambda i, p=preprocess: p(pictures[i])  # type: ignore[misc]
+        wh = size_hw[::-1]
+        small = np.zeros((*size_hw, 3), np.uint8)
+        ways[f"  cv2.resize alone {size_hw[0]}x{size_hw[1]}"] = lambda i, wh=wh: cv2.resize(pictures[i], wh)  # type: ignore[misc]
+        ways[f"  copying {size_hw[0]}x{size_hw[1]}"] = lambda i, s=small: s.copy()  # type: ignore[misc]
+    return ways
+
+
+def labelling(labels: list[np.ndarray], size_hw: tuple[int, int]) -> Ways:
+    logits = [scene_logits(ids, size_hw, seed) for seed, ids in enumerate(labels)]
+    name = f"{size_hw[0]}x{size_hw[1]}"
+    plain = Postprocess()
+    ways: Ways = {f"postprocess {name}": lambda i: plain(logits[i], FRAME_HW)}
+    for kind in ("two", "0.5"):
+        smoother, after = Smoother(kind), Postprocess()
+        ways[f"smooth {kind} and postprocess {name}"] = lambda i, s=smoother, p=after: p(s(logits[i]), FRAME_HW)  # type: ignore[misc]
+    return ways
+
+
+def rendering(pictures: list[np.ndarray], labels: list[np.ndarray]) -> Ways:
+    kinds = {
+        "overlay, legend, HUD": Renderer(CITYSCAPES, Controls()),
+        "overlay alone": Renderer(CITYSCAPES, Controls(), legend=False, hud=False),
+        "mask": Renderer(CITYSCAPES, Controls("mask")),
+        "side by side": Renderer(CITYSCAPES, Controls("side-by-side")),
+        "outlines, two classes hidden": Renderer(CITYSCAPES, Controls(boundaries=True, hidden=frozenset({2, 8}))),
+    }
+    lines = (f"invoke {n / 7:.1f} ms   {n % 31:.1f} fps   {n} dropped" for n in range(1 << 30))
+    return {
+        f"render {name}": lambda i, r=renderer: r(pictures[i], labels[i], next(lines))  # type: ignore[misc]
+        for name, renderer in kinds.items()
+    }
+
+
+def measure(ways: Ways, rounds: int) -> dict[str, tuple[float, float, float]]:
+    """Median and least wall clock, and median processor time of each way, in ms."""
+    wall: dict[str, list[float]] = {name: [] for name in ways}
+    busy: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(rounds):
+        for name, way in ways.items():
+            start, start_busy = time.perf_counter(), time.thread_time()
+            way(turn % FRAMES)
+            wall[name].append((time.perf_counter() - start) * 1e3)
+            busy[name].append((time.thread_time() - start_busy) * 1e3)
+    return {name: (float(np.median(wall[name])), min(wall[name]), float(np.median(busy[name]))) for name in ways}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=81)
+    parser.add_argument("--model", type=Path, help="a .tflite whose invoke the stages are set against")
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    pictures, labels = (list(column) for column in zip(*demo_clip(FRAMES, FRAME_HW), strict=True))
+    ways = {**preprocessing(pictures), **rendering(pictures, labels)}
+    for size_hw in ((17, 33), (33, 65), (65, 129)):
+        ways |= labelling(labels, size_hw)
+    if options.model:
+        ways |= {**loop(options.model, pictures, None), **loop(options.model, pictures, "two")}
+        ways |= loop(options.model, pictures, "0.5")
+    print(f"{'ms per 720p frame':44s}  median   least   processor")
+    found = measure(ways, options.rounds)
+    for name, (median, least, busy) in found.items():
+        print(f"{name:44s} {median:7.2f} {least:7.2f} {busy:11.2f}")
+    if options.model:
+        base = found["loop"]
+        for kind in ("two", "0.5"):
+            slower = [now / before - 1 for now, before in zip(found[f"loop, smooth {kind}"], base, strict=True)]
+            print(
+                f"--smooth {kind} slows the loop by {slower[0]:+.1%} (median), {slower[1]:+.1%} (least), {slower[2]:+.1%} (processor)"
+            )
+
+
+def loop(model: Path, pictures: list[np.ndarray], smooth: str | None) -> Ways:
+    """All stages of a frame but decoding and encoding, with one thread for the network."""
+    segmenter = Segmenter(model, threads=1)
+    renderer = Renderer(segmenter.card.classes, Controls())
+    smoother = Smoother(smooth) if smooth else None
+
+    def frame(turn: int) -> None:
+        output = segmenter.engine.invoke(segmenter.preprocess(pictures[turn]))
+        labels = segmenter.postprocess(smoother(output) if smoother else output, FRAME_HW)
+        renderer(pictures[turn], labels.ids, "invoke 12.3 ms")
+
+    return {f"loop, smooth {smooth}" if smooth else "loop": frame}
+
+
+if __name__ == "__main__":
+    main()
