@@ -110,10 +110,10 @@ def main() -> None:
     if options.model:
         base = found["loop"]
         for kind in ("two", "0.5"):
-            slower = [now / before - 1 for now, before in zip(found[f"loop, smooth {kind}"], base, strict=True)]
-            print(
-                f"--smooth {kind} slows the loop by {slower[0]:+.1%} (median), {slower[1]:+.1%} (least), {slower[2]:+.1%} (processor)"
-            )
+            slower = [
+                f"{now / before - 1:+.1%}" for now, before in zip(found[f"loop, smooth {kind}"], base, strict=True)
+            ]
+            print(f"--smooth {kind} changes the loop by {', '.join(slower)}")
 
 
 def loop(model: Path, pictures: list[np.ndarray], smooth: str | None) -> Ways:
