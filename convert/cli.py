@@ -52,7 +52,7 @@ def build_parser() -> Parser:
     made.add_argument(
         "--min-agreement", type=float, metavar="F",
         help="share of pixels that must be as in the re-targeted graph, 0..1 "
-        "(default: 0.99 for float32 and float16, 0.97 for int8 and dynamic)",
+        "(default: 0.99 for float32 and float16, 0.95 for int8 and dynamic)",
     )  # fmt: skip
     made.add_argument(
         "--max-miou-drop", type=float, metavar="F",

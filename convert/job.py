@@ -13,10 +13,12 @@ from typing import Any
 
 from convert import anatomy as anatomies
 from convert import graph as graphs
-from convert import surgery, tflite
+from convert import surgery
 from convert.anatomy import Anatomy
+from convert.apart import place_for
 from convert.calibration import Samples, Truths, collect
 from convert.making import Maker, Rescued
+from convert.metadata import embed
 from convert.models import FrozenGraph
 from convert.recipes import Recipe
 from convert.tensorflow import give_back, tf
@@ -103,11 +105,13 @@ def run(
         notice(f"{len(samples.unreadable)} pictures could not be read and are left out: {samples.unreadable[0]}")
     if truths and all(sample.truth is None for sample in samples.held_out):
         raise SourceError(f"{job.labels_dir}: has no label for any of the frames that were held out to verify with")
-    references = refer(graph, anatomy, tflite.as_function(body), job.input_hw, samples.held_out, track)
+    place = place_for(len(frozen.graph_bytes))
+    references = refer(graph, anatomy, body, samples.held_out, track, place)
     outcomes = []
+    del graph  # a large one is large
     give_back()
     with tempfile.TemporaryDirectory(prefix="roadlite-") as folder:
-        maker = Maker(body, Path(folder), samples.calibration, anatomy.norm, track)
+        maker = Maker(body, Path(folder), samples.calibration, anatomy.norm, track, place)
         check = partial(_check, anatomy.norm, classes, samples, references, track)
         for recipe in job.recipes:
             limit = recipe.min_agreement if job.min_agreement is None else job.min_agreement
@@ -128,7 +132,7 @@ def run(
                 model = rescued.model
             if outcome.passed:
                 card = make_card(frozen, anatomy, body, classes, samples, outcome)
-                data = cards.attach(model, card)
+                data = cards.attach(embed(model, card), card)
                 write_whole(path, data)
                 outcome = replace(outcome, size_bytes=len(data))
             outcomes.append(outcome)

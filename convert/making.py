@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from convert import tflite
+from convert.apart import Place, here
 from convert.calibration import Sample, Tensors, evenly
 from convert.forms import for_integers
 from convert.quantize import Range, measure_ranges, operators
@@ -21,7 +23,7 @@ AIM = 0.8  # of the agreement that may be lost is what a rescue aims at: it sees
 
 @dataclass(frozen=True, slots=True)
 class Rescued:
-    """An int8 model with some operators left in float."""
+    """An int8 model with some operators left in float, or with none where that would not help."""
 
     model: bytes
     in_float: list[str]  # by the names of their output tensors
@@ -29,20 +31,22 @@ class Rescued:
 
 
 class Maker:
-    """Makes models of `body` in an empty `folder`; calibrates with `samples` at the body's size.
+    """Makes models of `body`, with `folder` for what is in between; calibrates with `samples` at the body's size.
 
     Its methods raise ConversionError.
     """
 
     def __init__(
-        self, body: Body, folder: Path, samples: list[Sample], norm: Normalisation, track: Track = silent
+        self, body: Body, folder: Path, samples: list[Sample], norm: Normalisation, track: Track = silent,
+        place: Place = here,
     ) -> None:  # fmt: skip
-        self._body, self._folder, self._samples, self._norm, self._track = body, folder, samples, norm, track
+        self._body, self._folder, self._samples, self._norm = body, folder, samples, norm
+        self._track, self._place = track, place
 
     def make(self, recipe: Recipe) -> bytes:
         if recipe.calibrated:
             return tflite.integers(self._form, self._ranges)
-        return tflite.convert(self._saved, recipe)
+        return self._build(self._body, recipe)
 
     def rescue(self, limit: float) -> Rescued:
         """int8 with as few operators in float as an agreement of `limit` with the float model needs.
@@ -54,29 +58,27 @@ class Maker:
         aim = 1 - AIM * (1 - limit)
         costs = costly(trials, aim, self._track)
         kept = keep_in_float(trials, costs, aim, self._track)
-        plain = self._save(for_integers(self._body, kept), "rescued")
-        model = tflite.convert(plain, RECIPES["float32"])
+        if not kept:
+            return Rescued(self.make(RECIPES["int8"]), [], costs)
+        model = self._build(for_integers(self._body, kept), RECIPES["float32"])
         names = {first(name): name for name in operators(model)}  # what several made in int8 may be one in float
         ranges = self._ranges | {names[first(n)]: r for n, r in self._ranges.items() if first(n) in names}
         kept = [names[first(name)] for name in kept if first(name) in names]
         return Rescued(tflite.integers(model, ranges, kept), kept, costs)
 
     @cached_property
-    def _saved(self) -> Path:
-        return self._save(self._body, "float")
-
-    @cached_property
     def _form(self) -> bytes:
         """The float model in its integer form."""
-        return tflite.convert(self._save(for_integers(self._body), "integers"), RECIPES["float32"])
+        return self._build(for_integers(self._body), RECIPES["float32"])
 
     @cached_property
     def _ranges(self) -> dict[str, Range]:
         return measure_ranges(self._form, Tensors(self._samples, self._norm, self._track), pixel_range(self._norm))
 
-    def _save(self, body: Body, name: str) -> Path:
-        tflite.save(tflite.as_function(body), body.input_hw, self._folder / name)
-        return self._folder / name
+    def _build(self, body: Body, recipe: Recipe) -> bytes:
+        with TemporaryDirectory(dir=self._folder) as saved:
+            self._place(tflite.export, body, Path(saved), track=self._track)
+            return self._place(tflite.convert, Path(saved), recipe, track=self._track)
 
 
 def first(name: str) -> str:

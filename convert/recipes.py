@@ -21,8 +21,8 @@ RECIPES = {
     for recipe in (
         Recipe("float32", "float32", "float32", False, 0.99),
         Recipe("float16", "float16", "float32", False, 0.99),
-        Recipe("dynamic", "int8", "float32", False, 0.97),
-        Recipe("int8", "int8", "int8", True, 0.97),
+        Recipe("dynamic", "int8", "float32", False, 0.95),
+        Recipe("int8", "int8", "int8", True, 0.95),
     )
 }
 

@@ -23,6 +23,7 @@ from edge.preprocess import stored
 from edge.progress import Track, silent
 
 FRAMES = 6  # that a trial looks at: costs worth keeping an operator in float show on few
+MOST = 0.2  # of the operators: a network that needs more of them in float is not one for int8
 CLEARED = 0.25  # of the agreement that may be lost: a run of operators that costs less is left alone
 
 
@@ -59,10 +60,18 @@ class Trials:
 
 
 def costly(trials: Trials, limit: float, track: Track = silent) -> list[Cost]:
-    """The operators that alone cost a good part of what may be lost, 1 - `limit`; the costliest first."""
-    tolerance = CLEARED * (1 - limit)
-    found = list(track(_halve(trials, 0, len(trials.operators), tolerance), "finding the layers that hurt"))
-    return sorted((cost for cost in found if cost is not None), key=lambda cost: -cost.lost)
+    """The operators that alone cost a good part of what may be lost, 1 - `limit`; the costliest first.
+
+    Where they are too many for a rescue, the search ends.
+    """
+    found: list[Cost] = []
+    halving = _halve(trials, 0, len(trials.operators), CLEARED * (1 - limit))
+    for cost in track(halving, "finding the layers that hurt"):
+        if cost is not None:
+            found.append(cost)
+        if len(found) > MOST * len(trials.operators):
+            break
+    return sorted(found, key=lambda cost: -cost.lost)
 
 
 def _halve(trials: Trials, first: int, last: int, tolerance: float) -> Iterator[Cost | None]:
@@ -79,11 +88,14 @@ def _halve(trials: Trials, first: int, last: int, tolerance: float) -> Iterator[
 
 
 def keep_in_float(trials: Trials, costs: Sequence[Cost], limit: float, track: Track = silent) -> list[str]:
-    """As few of the costly operators as needed for an agreement of `limit`; all of them where that is not enough.
+    """As few of the costly operators as needed for an agreement of `limit`; all of them where that is not enough,
+    none where they are more than what `MOST` allows.
 
     They are taken in the order of their costs until the limit is met, then each is given back if it can be.
     """
     kept: list[str] = []
+    if len(costs) > MOST * len(trials.operators):
+        return kept
     for cost in track(costs, "keeping layers in float", len(costs)):
         kept.append(cost.operator)
         if trials.agreement(kept) >= limit:

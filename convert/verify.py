@@ -18,10 +18,12 @@ from typing import Any
 import numpy as np
 
 from convert.anatomy import Anatomy
+from convert.apart import Place, here
 from convert.calibration import Sample, normalised
 from convert.graph import GraphDef, first_line, running
+from convert.surgery import Body
 from convert.tensorflow import tf
-from convert.tflite import Network
+from convert.tflite import Network, as_function
 from edge.classes import ClassSet
 from edge.data import Ids, Logits, Pixels
 from edge.engine import Engine
@@ -51,15 +53,9 @@ class Verdict:
     mean_iou: float | None = None
     retargeted_mean_iou: float | None = None
     stock_mean_iou: float | None = None
+    miou_drop: float | None = None  # against the re-targeted graph, over the classes of the truth; None without truth
     invoke_ms: float = 0.0  # median
     fidelities: list[float] = field(default_factory=list, repr=False)
-
-    @property
-    def miou_drop(self) -> float | None:
-        """What the model lost against the re-targeted graph; None without truth."""
-        if self.mean_iou is None or self.retargeted_mean_iou is None:
-            return None
-        return self.retargeted_mean_iou - self.mean_iou
 
     def as_dict(self) -> dict[str, Any]:
         """For the card and --json, rounded to what the figures are good for."""
@@ -78,22 +74,42 @@ class Reference:
 
 
 def refer(
-    graph: GraphDef, anatomy: Anatomy, network: Network, input_hw: tuple[int, int],
-    samples: Sequence[Sample], track: Track = silent,
+    graph: GraphDef, anatomy: Anatomy, body: Body, samples: Sequence[Sample], track: Track = silent,
+    place: Place = here,
 ) -> list[Reference]:  # fmt: skip
-    """Runs the re-targeted and the stock graph over the held-out frames in TensorFlow. Raises GraphError."""
+    """Runs the stock and the re-targeted graph over the held-out frames in TensorFlow. Raises GraphError."""
+    stock = place(stock_answers, graph, anatomy, samples, track=track)
+    moved = place(retargeted_answers, body, anatomy, samples, track=track)
+    return [Reference(ids, whole, at_truth) for whole, (ids, at_truth) in zip(stock, moved, strict=True)]
+
+
+def stock_answers(
+    graph: GraphDef, anatomy: Anatomy, samples: Sequence[Sample], track: Track = silent
+) -> list[Ids]:  # fmt: skip
+    """Label maps at the stock size."""
     found = []
     with running(graph, [anatomy.labels]) as run:
         for sample in track(samples, "asking the frozen graph", len(samples)):
-            stock = run({anatomy.image: resize(sample.pixels, anatomy.crop_hw)[None]})[0]
-            if stock.shape != (1, *anatomy.crop_hw) or not np.issubdtype(stock.dtype, np.integer):
+            ids = run({anatomy.image: resize(sample.pixels, anatomy.crop_hw)[None]})[0]
+            if ids.shape != (1, *anatomy.crop_hw) or not np.issubdtype(ids.dtype, np.integer):
                 raise GraphError(
-                    f"{anatomy.labels}: expected integer labels of {anatomy.crop_hw}, got {stock.dtype} {stock.shape}"
+                    f"{anatomy.labels}: expected integer labels of {anatomy.crop_hw}, got {ids.dtype} {ids.shape}"
                 )
-            logits = _logits(network, resize(sample.pixels, input_hw), anatomy)
-            grid = logits.shape[:2]
-            at_truth = None if sample.truth is None else Upsample(grid, sample.truth.shape)(logits)
-            found.append(Reference(Upsample(grid, input_hw)(logits), stock[0].astype(np.uint8), at_truth))
+            found.append(ids[0].astype(np.uint8))
+    return found
+
+
+def retargeted_answers(
+    body: Body, anatomy: Anatomy, samples: Sequence[Sample], track: Track = silent
+) -> list[tuple[Ids, Ids | None]]:
+    """Label maps at the model's input size, and at the truth's where there is one."""
+    found, network = [], as_function(body)
+    for sample in track(samples, "asking the re-targeted graph", len(samples)):
+        logits = _logits(network, resize(sample.pixels, body.input_hw), anatomy)
+        grid = logits.shape[:2]
+        ids = Upsample(grid, body.input_hw)(logits)
+        at_truth = None if sample.truth is None else Upsample(grid, sample.truth.shape)(logits)
+        found.append((ids, at_truth))
     return found
 
 
@@ -139,6 +155,7 @@ def verify(
     if truth.counts.any():
         verdict.mean_iou, verdict.retargeted_mean_iou = truth.mean_iou(), retargeted.mean_iou()
         verdict.stock_mean_iou = stock.mean_iou()
+        verdict.miou_drop = retargeted.mean_iou_in_truth() - truth.mean_iou_in_truth()
     verdict.invoke_ms = float(np.median(times)) * 1e3
     return verdict
 

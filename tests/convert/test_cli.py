@@ -80,7 +80,10 @@ def test_below_the_gate_nothing_is_written(
     """A deep network with random weights does not survive int8: just the case the gate is for."""
     arguments = ["--model", str(graph), "--quantize", "int8,float32", *SMALL, "--calibrate", str(pictures)]
     assert main([*arguments, "--min-agreement", "0.999", "--output-dir", str(tmp_path)]) == 3
-    assert "int8" in only_line(capsys.readouterr().err)
+    line = only_line(capsys.readouterr().err)
+    assert "int8 0." in line
+    assert "the layers that cost int8 most, each quantized alone: " in line
+    assert "(0." in line, "the share of pixels that each layer costs"
     assert [p.name for p in tmp_path.iterdir()] == ["net-65x129-os16-float32.tflite"]
 
 

@@ -86,8 +86,10 @@ def test_as_few_as_needed_are_kept(trials: Trials, costs: list[Cost]) -> None:
     assert trials.agreement(kept) >= LIMIT
 
 
-def test_what_cannot_be_reached_keeps_all_that_helps(trials: Trials, costs: list[Cost]) -> None:
-    assert keep_in_float(trials, costs, 1.1) == [cost.operator for cost in costs]
+def test_what_is_out_of_reach(trials: Trials, costs: list[Cost]) -> None:
+    assert keep_in_float(trials, costs, 1.1) == [cost.operator for cost in costs], "all that helps"
+    everything = [Cost(name, 1.0) for name in trials.operators]
+    assert keep_in_float(trials, everything, LIMIT) == []
 
 
 def test_rescued_model_keeps_its_promise_but_there(

@@ -14,9 +14,9 @@ from convert.anatomy import Anatomy, discover
 from convert.calibration import Sample
 from convert.graph import GraphDef
 from convert.recipes import RECIPES
-from convert.surgery import retarget
+from convert.surgery import Body, retarget
 from convert.tensorflow import tf
-from convert.tflite import Network, as_function, convert, save
+from convert.tflite import convert, export
 from convert.verify import Reference, Verdict, refer, verify
 from edge.classes import guess
 from edge.engine import Engine, InterpreterEngine, open_engine
@@ -50,23 +50,23 @@ def anatomy(graph: GraphDef) -> Anatomy:
     return discover(graph, "net.pb")
 
 
-def network_of(graph: GraphDef, input_hw: tuple[int, int], stride: int) -> Network:
-    return as_function(retarget(graph, discover(graph, "net.pb"), input_hw, stride))
+def body_of(graph: GraphDef, input_hw: tuple[int, int], stride: int) -> Body:
+    return retarget(graph, discover(graph, "net.pb"), input_hw, stride)
 
 
-def engine_of(network: Network, input_hw: tuple[int, int], folder: Path) -> InterpreterEngine:
-    save(network, input_hw, folder)
+def engine_of(body: Body, folder: Path) -> InterpreterEngine:
+    export(body, folder)
     return open_engine(convert(folder, RECIPES["float32"]), "net")
 
 
 @pytest.fixture(scope="module")
 def references(graph: GraphDef, anatomy: Anatomy, samples: list[Sample]) -> list[Reference]:
-    return refer(graph, anatomy, network_of(graph, HW, 16), HW, samples)
+    return refer(graph, anatomy, body_of(graph, HW, 16), samples)
 
 
 @pytest.fixture(scope="module")
 def engine(graph: GraphDef, tmp_path_factory: pytest.TempPathFactory) -> InterpreterEngine:
-    return engine_of(network_of(graph, HW, 16), HW, tmp_path_factory.mktemp("float"))
+    return engine_of(body_of(graph, HW, 16), tmp_path_factory.mktemp("float"))
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def test_damaged_model_gets_a_low_figure(
     for name in ("logits/semantic/weights", "logits/semantic/biases"):
         value = tf.make_ndarray(nets.node(graph, name).attr["value"].tensor)
         nets.set_constant(damaged, name, np.roll(value, 1, axis=-1))
-    engine = engine_of(network_of(damaged, HW, 16), HW, tmp_path)
+    engine = engine_of(body_of(damaged, HW, 16), tmp_path)
     found = verify(engine, anatomy.norm, guess(anatomy.classes), samples, references)
     assert found.fidelity < 0.1
     assert found.worst_frame <= found.fidelity
@@ -151,9 +151,9 @@ def test_shrinking_is_measured_against_the_stock_graph_at_its_own_size(
 def test_nothing_shrinks_at_the_baked_size_and_stride(
     graph: GraphDef, anatomy: Anatomy, samples: list[Sample], tmp_path: Path
 ) -> None:
-    network = network_of(graph, anatomy.crop_hw, 8)
-    references = refer(graph, anatomy, network, anatomy.crop_hw, samples)
-    engine = engine_of(network, anatomy.crop_hw, tmp_path)
+    body = body_of(graph, anatomy.crop_hw, 8)
+    references = refer(graph, anatomy, body, samples)
+    engine = engine_of(body, tmp_path)
     found = verify(engine, anatomy.norm, guess(anatomy.classes), samples, references)
     assert found.shrinking > 0.999
     assert found.mean_iou == pytest.approx(found.stock_mean_iou, abs=0.01)
@@ -170,14 +170,14 @@ def test_answer_that_is_no_label_map_is_refused(
     graph = nets.net()
     nets.add(graph, "Answer", make, read, dtype=dtype)
     with pytest.raises(GraphError, match="Answer: expected integer labels"):
-        refer(graph, replace(anatomy, labels="Answer"), network_of(graph, HW, 16), HW, samples)
+        refer(graph, replace(anatomy, labels="Answer"), body_of(graph, HW, 16), samples)
 
 
 def test_weights_that_are_no_numbers_are_refused(anatomy: Anatomy, samples: list[Sample]) -> None:
     graph = nets.net()
     nets.set_constant(graph, "logits/semantic/biases", np.full(5, np.nan, np.float32))
     with pytest.raises(GraphError, match="scores are not finite"):
-        refer(graph, anatomy, network_of(graph, HW, 16), HW, samples)
+        refer(graph, anatomy, body_of(graph, HW, 16), samples)
 
 
 def test_network_that_cannot_run_is_refused_in_one_line(
@@ -187,4 +187,4 @@ def test_network_that_cannot_run_is_refused_in_one_line(
     kernel = nets.node(damaged, "logits/semantic/weights").attr["value"].tensor
     kernel.tensor_content = kernel.tensor_content[:-4]
     with pytest.raises(GraphError, match=r"^TensorFlow cannot run the re-targeted graph: [^\n]+$"):
-        refer(graph, anatomy, network_of(damaged, HW, 16), HW, samples)
+        refer(graph, anatomy, body_of(damaged, HW, 16), samples)
