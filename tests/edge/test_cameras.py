@@ -16,6 +16,7 @@ CAPTURE, OUTPUT, M2M_MPLANE, META, MEDIA_CONTROLLER, DEVICE_CAPS = 0x1, 0x2, 0x4
 UVC = CAPTURE | META | DEVICE_CAPS  # of both nodes of a webcam together
 
 NODES = {
+    "video2": (b"vivid", b"vivid", DEVICE_CAPS, OUTPUT),
     "video0": (b"uvcvideo", b"HD Pro Webcam C920", UVC, CAPTURE),
     "video1": (b"uvcvideo", b"HD Pro Webcam C920", UVC, META),
     "video10": (b"bcm2835-codec", b"bcm2835-codec-decode", DEVICE_CAPS, M2M_MPLANE),
@@ -23,7 +24,7 @@ NODES = {
     "video14": (b"bcm2835-isp", b"bcm2835-isp", DEVICE_CAPS, CAPTURE),
     "video20": (b"rp1-cfe", b"rp1-cfe", DEVICE_CAPS, CAPTURE | META | MEDIA_CONTROLLER),
     "video30": (b"v4l2 loopback", b"Dummy", CAPTURE, 0),  # an old driver, that does not tell of single nodes
-    "video31": (b"vivid", b"vivid", DEVICE_CAPS, OUTPUT),
+    "video31": (b"mxc-isi", b"mxc-isi-cap", DEVICE_CAPS, CAPTURE | MEDIA_CONTROLLER),
 }
 
 
@@ -43,10 +44,10 @@ def root(tmp_path: Path) -> Path:
 def test_only_cameras_are_called_cameras(root: Path) -> None:
     kinds = {node.device: node.kind for node in video_nodes(root, answer)}
     assert kinds == {
-        "/dev/video0": "camera", "/dev/video1": "metadata", "/dev/video10": "codec", "/dev/video13": "pipeline",
-        "/dev/video14": "pipeline", "/dev/video20": "pipeline", "/dev/video30": "camera", "/dev/video31": "output",
+        "/dev/video0": "camera", "/dev/video1": "metadata", "/dev/video2": "output", "/dev/video10": "codec",
+        "/dev/video13": "pipeline", "/dev/video14": "pipeline", "/dev/video20": "pipeline", "/dev/video30": "camera", "/dev/video31": "pipeline",
     }  # fmt: skip
-    assert list(kinds) == [f"/dev/video{n}" for n in (0, 1, 10, 13, 14, 20, 30, 31)]  # by number, not by name
+    assert list(kinds) == [f"/dev/video{n}" for n in (0, 1, 2, 10, 13, 14, 20, 30, 31)]  # by number, not by name
 
 
 def test_a_node_that_refuses_says_which_group_may(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,6 +109,18 @@ def test_what_does_not_stop(changes: dict[str, Any], what: str, mend: str) -> No
     assert problem.mend.startswith(mend)
 
 
+@pytest.mark.parametrize(
+    ("wheels", "kept"),
+    [
+        (("opencv-python", "opencv-python-headless"), "opencv-python"),
+        (("opencv-python-headless", "opencv-contrib-python"), "opencv-contrib-python"),
+    ],
+)
+def test_of_two_opencv_wheels_the_one_with_windows_is_kept(wheels: tuple[str, ...], kept: str) -> None:
+    (problem,) = problems(replace(PI, opencv_wheels=wheels))
+    assert problem.mend.endswith(f"&& pip install {kept}")
+
+
 def test_what_stops_comes_first() -> None:
     device = replace(PI, python_bits=32, governor="powersave", **with_runtimes())
     assert [problem.stops for problem in problems(device)] == [True, False, False]

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edge import cameras
 from edge.cli.check_device import main as check_device
 from edge.cli.run_model import main as run_model
 from edge.engine import open_engine
@@ -40,6 +41,12 @@ def test_camera_stack_is_there(name: str) -> None:
     assert spec is not None
     assert str(spec.origin).startswith(("/usr/lib/python3/dist-packages/libcamera/", "/opt/packages/picamera2/"))
     __import__(name)
+
+
+def test_video_nodes_are_asked_as_the_kernel_defines_it() -> None:
+    import videodev2
+
+    assert cameras._QUERYCAP == videodev2.VIDIOC_QUERYCAP
 
 
 def test_xnnpack_takes_the_model() -> None:
