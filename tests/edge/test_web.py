@@ -486,7 +486,7 @@ def test_addresses(spec: str, host: str, port: int, token: str) -> None:
 )  # fmt: skip
 def test_addresses_that_make_no_sense(spec: str) -> None:
     with pytest.raises(UsageError, match=r"expected web or web://HOST:PORT") as caught:
-        open_sink(spec, INFO)
+        opened(spec)
     assert "s3cret" not in str(caught.value)
 
 
