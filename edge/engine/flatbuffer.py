@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-_SUBGRAPHS, _SIGNATURES = 2, 7  # of Model
+_SUBGRAPHS = 2  # of Model
 _TENSORS, _OUTPUTS, _OPERATORS = 0, 2, 3  # of SubGraph
 
 
@@ -30,9 +30,6 @@ def cut(model: bytes, length: int, outputs: Sequence[int]) -> bytes:
     _put(made, where, len(made) - where)
     for number in (len(outputs), *outputs):
         made += number.to_bytes(4, "little")
-    signatures = _field(model, _follow(model, 0), _SIGNATURES)
-    if signatures:  # they name outputs that are no more
-        _put(made, _follow(model, signatures), 0)
     return bytes(made)
 
 

@@ -69,16 +69,27 @@ class InterpreterEngine:
     def prefix(self, model: bytes, length: int, x: NDArray[Any]) -> Callable[[], None]:
         """A run of the first `length` operators of `model`, which is this engine's; `x` is set once.
 
-        Its outputs are all that the rest of the model would have read.
+        Its outputs are all that the rest of the model would have read, but for what does not depend on `x`: weights
+        on their way from float16. Where nothing does, there is nothing to run. Raises ModelError, the run too.
         """
         ops = [op for op in self._interpreter._get_ops_details() if not is_delegate(op["op_name"])]
-        made = [int(tensor) for op in ops[:length] for tensor in op["outputs"]]
         read = {int(tensor) for op in ops[length:] for tensor in op["inputs"]} | {int(self._output_index)}
-        outputs = [tensor for tensor in made if tensor in read]
-        interpreter = self._module.Interpreter(model_content=cut(model, length, outputs), num_threads=self.threads)
-        interpreter.allocate_tensors()
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
-        run: Callable[[], None] = interpreter.invoke
+        outputs = [tensor for tensor in _reached(ops[:length], int(self._input_index)) if tensor in read]
+        if not outputs:
+            return lambda: None
+        try:
+            interpreter = self._module.Interpreter(model_content=cut(model, length, outputs), num_threads=self.threads)
+            interpreter.allocate_tensors()
+            interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
+        except (ValueError, RuntimeError) as exc:
+            raise ModelError(f"{self._where}: cut after operator {length} it cannot be loaded ({line(exc)})") from exc
+
+        def run() -> None:
+            try:
+                interpreter.invoke()
+            except (ValueError, RuntimeError) as exc:
+                raise ModelError(f"{self._where}: cut after operator {length} it cannot run ({line(exc)})") from exc
+
         return run
 
     def partitions(self) -> Partitions:
@@ -99,6 +110,15 @@ class InterpreterEngine:
             Operator(op["op_name"], str(tensors[int(op["outputs"][0])]["name"]), macs(op, shapes), place in delegated)
             for place, op in enumerate(op for op in ops if not is_delegate(op["op_name"]))
         ]
+
+
+def _reached(ops: list[dict[str, Any]], source: int) -> list[int]:
+    """What the operators make of the tensor `source`, in order."""
+    found = [source]
+    for op in ops:
+        if not set(found).isdisjoint(int(tensor) for tensor in op["inputs"]):
+            found += [int(tensor) for tensor in op["outputs"]]
+    return found[1:]
 
 
 def _only(details: list[dict[str, Any]], where: str, what: str) -> tuple[TensorSpec, int]:

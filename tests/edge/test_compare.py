@@ -259,6 +259,7 @@ def test_energy_from_counters_that_start_again(tmp_path: Path) -> None:
     meter.begin()
     (tmp_path / "sys/class/powercap/intel-rapl:0/energy_uj").write_text("400000\n")  # past its range
     (tmp_path / "sys/class/powercap/intel-rapl:1/energy_uj").write_text("300000\n")
+    (tmp_path / "sys/class/powercap/intel-rapl:0:0/energy_uj").write_text("90000\n")  # part of intel-rapl:0
     assert meter.end() == pytest.approx(0.5 + 0.2)
     (tmp_path / "sys/class/powercap/intel-rapl:1/energy_uj").unlink()
     assert meter.end() is None

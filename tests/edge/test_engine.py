@@ -22,6 +22,7 @@ from edge.engine import (
     open_engine,
 )
 from edge.engine.cost import macs
+from edge.engine.interpreter import _reached
 from edge.errors import ModelError, RuntimeMissing, UsageError
 
 Tiny = Callable[..., bytes]
@@ -217,6 +218,12 @@ CHAIN = [op("CONV_2D", [0, 9], [1]), op("RELU", [1], [2]), op("CONV_2D", [2, 8],
 )
 def test_partitions_are_counted_from_the_operators(ops: list[dict[str, Any]], expected: Partitions) -> None:
     assert count_partitions(ops) == expected
+
+
+def test_weights_on_their_way_from_float16_are_no_outputs_of_a_prefix() -> None:
+    unpacked = [op("DEQUANTIZE", [8], [9]), op("DEQUANTIZE", [18], [19])]
+    assert _reached([*unpacked, op("CONV_2D", [0, 9], [1]), op("ADD", [1, 19], [2])], 0) == [1, 2]
+    assert _reached(unpacked, 0) == []
 
 
 def test_partitions_and_operators_of_a_model(tiny_model: Tiny) -> None:
