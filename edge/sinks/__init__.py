@@ -57,7 +57,7 @@ def open_sink(spec: str, info: SourceInfo, live: Live | None = None) -> Sink:
         UsageError: there is no such kind of output, or it cannot hold what the source gives.
     """
     kind, _, rest = spec.partition(":")
-    if kind in ("window", "web"):
+    if spec == "window" or kind == "web":
         return _shown(spec, live)
     if kind == "labels" and rest:
         return _labels(rest, live)

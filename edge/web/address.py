@@ -40,7 +40,10 @@ class Address:
     @property
     def notice(self) -> str:
         """What the user should be told."""
-        if self.is_loopback or self.token:
+        if self.is_loopback:
+            tunnel = f"ssh -L {self.port}:localhost:{self.port} {socket.gethostname()}"
+            return f"watch at {self.url} (from elsewhere: {tunnel}, or --output 'web://0.0.0.0?token=SECRET')"
+        if self.token:
             return f"watch at {self.url}"
         return (
             f"watch at {self.url} - warning: so can everybody else in this network; "

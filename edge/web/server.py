@@ -56,7 +56,7 @@ class Server:
             ("/snapshot.jpg", self._snapshot), ("/healthz", self._health), ("/stats", self._stats),
             ("/metrics", self._metrics),
         ):  # fmt: skip
-            app.router.add_get(path, handler)
+            app.router.add_get(path, handler, allow_head=path == "/healthz")
         quiet = logging.Logger("roadlite.web")  # of its own: nobody else's handlers hear of it
         quiet.addHandler(self._failures)
         runner = web.AppRunner(app, access_log=None, logger=quiet, shutdown_timeout=0.3, keepalive_timeout=15.0)

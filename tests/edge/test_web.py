@@ -341,6 +341,8 @@ def test_there_are_no_files_to_be_had(sink: WebPage, path: str) -> None:
 def test_nothing_can_be_changed_and_nothing_is_taken_from_elsewhere(sink: WebPage) -> None:
     for method in ("POST", "PUT", "DELETE", "OPTIONS"):
         assert get(sink, "stats", method)[0] == 405
+    assert get(sink, "stream.mjpg", "HEAD")[0] == 405
+    assert get(sink, "healthz", "HEAD")[0] == 200
     status, page, headers = get(sink)
     policy = headers["Content-Security-Policy"]
     assert status == 200
@@ -500,8 +502,10 @@ def test_a_token_can_come_from_a_file(tmp_path: Any) -> None:
 
 
 def test_the_user_is_told_where_to_look_and_who_else_can() -> None:
-    assert Address().notice == "watch at http://127.0.0.1:8080/"
-    assert Address("::1").notice == "watch at http://[::1]:8080/"
+    assert re.match(
+        r"watch at http://127\.0\.0\.1:8080/ \(from elsewhere: ssh -L 8080:localhost:8080", Address().notice
+    )
+    assert Address("::1").notice.startswith("watch at http://[::1]:8080/ ")
     open_to_all = Address("0.0.0.0", 9000).notice
     assert re.match(r"watch at http://[^0][^ ]*:9000/ - warning: .*web://0\.0\.0\.0:9000\?token=SECRET", open_to_all)
     assert re.match(r"watch at http://.*:9000/\?token=\.\.\.$", Address("0.0.0.0", 9000, "s3cret").notice)
