@@ -40,7 +40,7 @@ def as_html(document: Document) -> str:
         f"<p class=quiet>{escape(where(here))} · {escape(document['settings']['source'])} · "
         f"{escape(document['created'])}</p>",
         *(f"<div class=warning>{escape(text)}</div>" for text in _cautions(document, missing)),
-        *(f"<p>{escape(sentence)}</p>" for sentence in sentences(document)),
+        "<ul>", *(f"<li>{escape(sentence)}</li>" for sentence in sentences(document)), "</ul>",
         "<h2>Figures</h2>", _rows(document),
         "<p class=quiet>invoke: the network alone; frame: picture in memory to overlay; p90: nine of ten take no "
         "longer; red: no other is as accurate and faster.</p>",
@@ -53,7 +53,11 @@ def as_html(document: Document) -> str:
 
 def _cautions(document: Document, missing: str) -> list[str]:
     partial = ["interrupted: these are the figures up to then"] if document["interrupted"] else []
-    doubtful = [f"doubtful: {reason} ({', '.join(rows)})" for reason, rows in doubts(document).items()]
+    measured = sum("error" not in row for row in document["rows"])
+    doubtful = [
+        f"doubtful: {'all' if len(rows) == measured else ', '.join(rows)}: {reason}"
+        for reason, rows in doubts(document).items()
+    ]
     return [*partial, *document["warnings"], *doubtful, *([missing] if missing else [])]
 
 

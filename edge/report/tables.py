@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -50,7 +51,7 @@ def _cell(value: Any) -> Any:
 
 
 COLUMNS = (
-    "model", "recipe", "input", "stride", "runtime", "threads", "MB", "invoke ms", "p90", "frame ms", "p90", "fps",
+    "model", "recipe", "input, stride", "runtime, threads", "MB", "invoke ms", "p90", "frame ms", "p90", "fps",
     "GMAC/s", "RSS MB", "accuracy", "",
 )  # fmt: skip
 
@@ -58,12 +59,12 @@ COLUMNS = (
 def cells(row: dict[str, Any], document: Document) -> list[str]:
     """A row as people read it, in the order of COLUMNS."""
     if "error" in row:
-        return [row["name"], *["-"] * 14, row["error"]]
+        return [row["name"], *["-"] * (len(COLUMNS) - 2), row["error"]]
     height, width = row["input_hw"]
     invoke, frame = row["invoke_ms"], row["frame_ms"]
     marks = (["front"] if row["name"] in document["front"] else []) + (["doubtful"] if row["invalid"] else [])
     return [
-        row["name"], row["recipe"], f"{height}x{width}", str(row["output_stride"]), row["runtime"], str(row["threads"]),
+        row["name"], row["recipe"], f"{height}x{width}, {row['output_stride']}", f"{row['runtime']}, {row['threads']}",
         f"{row['size_bytes'] / 1e6:.2f}", f"{invoke['median']:.1f}", f"{invoke['p90']:.1f}", f"{frame['median']:.1f}",
         f"{frame['p90']:.1f}", f"{row['fps']:.1f}", "-" if row["gmacs_per_s"] is None else f"{row['gmacs_per_s']:.1f}",
         f"{row['peak_rss_mb']:.0f}", accuracy(row), ", ".join(marks),
@@ -122,10 +123,14 @@ def doubts(document: Document) -> dict[str, list[str]]:
 
 def fastest_pairs(document: Document) -> list[dict[str, Any]]:
     """The pairs with the fastest row, it first."""
-    measured = [row for row in document["rows"] if "error" not in row]
-    if len(measured) < 2:
+    ahead: dict[str, float] = {}  # sum of the logarithms of its ratios: what is fast in the same rounds counts
+    for pair in document["pairs"]:
+        log = math.log(pair["frame"]["ratio"])
+        ahead[pair["first"]] = ahead.get(pair["first"], 0.0) - log
+        ahead[pair["second"]] = ahead.get(pair["second"], 0.0) + log
+    if not ahead:
         return []
-    fastest = min(measured, key=lambda row: row["frame_ms"]["median"])["name"]
+    fastest = min(ahead, key=lambda name: ahead[name])
     return [
         pair if pair["first"] == fastest else flipped(pair)
         for pair in document["pairs"] if fastest in (pair["first"], pair["second"])
