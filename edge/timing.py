@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from array import array
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ class Samples:
 
     def __init__(self, most: int = 8192) -> None:
         self._most, self._step, self._skip = most, 1, 0
-        self._kept: list[float] = []
+        self._kept = array("d")
         self._recent: deque[float] = deque(maxlen=_RECENT)
         self.count, self.max = 0, 0.0
 

@@ -29,19 +29,19 @@ class Wanted:
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
-            raise UsageError(f"expected a limit of 1 frame or more, got {self.limit}")
+            raise UsageError(f"--limit: expected 1 frame or more, got {self.limit}")
         if self.size_wh is not None and not all(1 <= side <= 16384 for side in self.size_wh):
-            raise UsageError("expected a size of 1x1 to 16384x16384, got {}x{}".format(*self.size_wh))
+            raise UsageError("--size: expected 1x1 to 16384x16384, got {}x{}".format(*self.size_wh))
         if self.rate is not None and not 0 < self.rate <= 1000:
-            raise UsageError(f"expected a rate above 0 and up to 1000 frames per second, got {float(self.rate):g}")
+            raise UsageError(f"--fps: expected a rate above 0 and up to 1000, got {float(self.rate):g}")
         if self.fourcc is not None and not (len(self.fourcc) == 4 and self.fourcc.isascii()):
-            raise UsageError(f"expected a pixel format of four letters such as MJPG, got {self.fourcc!r}")
+            raise UsageError(f"--fourcc: expected a pixel format of four letters such as MJPG, got {self.fourcc!r}")
         if not 0 <= self.start_s < 1e7:
-            raise UsageError(f"expected a start of 0 seconds or more, got {self.start_s:g}")
+            raise UsageError(f"--start: expected 0 seconds or more, got {self.start_s:g}")
         if not 0.1 <= self.timeout_s <= 3600:
-            raise UsageError(f"expected a timeout of 0.1 to 3600 seconds, got {self.timeout_s:g}")
+            raise UsageError(f"--timeout: expected 0.1 to 3600 seconds, got {self.timeout_s:g}")
         if self.max_reconnects is not None and self.max_reconnects < 0:
-            raise UsageError(f"expected 0 reconnects or more, got {self.max_reconnects}")
+            raise UsageError(f"--max-reconnects: expected 0 or more, got {self.max_reconnects}")
 
 
 @dataclass(slots=True)
