@@ -135,6 +135,7 @@ def report(outcomes: list[Outcome], *, as_json: bool) -> None:
 
     console = Console()
     console.print(table(outcomes))
+    console.print("IoU with what the frozen graph sees at this size and stride", style="italic")
     console.print(class_table(outcomes))
     for o in outcomes:
         if o.rescued and o.plain:
@@ -193,10 +194,7 @@ def class_table(outcomes: list[Outcome]) -> object:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    made = Table(
-        title="IoU with what the frozen graph sees at this size and stride", title_justify="left", box=SIMPLE_HEAD,
-        padding=0, show_edge=False, pad_edge=False,
-    )  # fmt: skip
+    made = Table(box=SIMPLE_HEAD, padding=0, show_edge=False, pad_edge=False)
     made.add_column("class", no_wrap=True)
     for o in outcomes:
         made.add_column(o.recipe.name, justify="right", no_wrap=True)

@@ -11,6 +11,7 @@ import contextlib
 import io
 import re
 import warnings
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -48,7 +49,29 @@ def measure_ranges(model: bytes, samples: Iterable[NDArray[np.float32]], input_r
                     f"int8: {name} has no finite range: there are no calibration frames, or weights that are not finite"
                 )
             ranges[name] = Range(low, high)
-    return ranges
+    return _shared(model, ranges)
+
+
+def _shared(model: bytes, ranges: dict[str, Range]) -> dict[str, Range]:
+    """What is joined or resized gets the range of the result, where nobody else reads it.
+
+    Those operators keep one scale. Values of another one would be requantized first, which costs time, gains nothing,
+    and is an operator that OpenVINO does not read.
+    """
+    from ai_edge_litert.schema_py_generated import BuiltinOperator
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    parsed = flatbuffer_utils.read_model_from_bytearray(bytearray(model))
+    graph, found = parsed.subgraphs[0], dict(ranges)
+    readers = Counter(int(index) for op in graph.operators for index in op.inputs)
+    for op in reversed(graph.operators):
+        kind = parsed.operatorCodes[op.opcodeIndex].builtinCode
+        if kind in (BuiltinOperator.CONCATENATION, BuiltinOperator.RESIZE_BILINEAR):
+            for index in map(int, op.inputs):
+                name = graph.tensors[index].name.decode()
+                if name in found and readers[index] == 1:
+                    found[name] = found[graph.tensors[int(op.outputs[0])].name.decode()]
+    return found
 
 
 def quantize(model: bytes, ranges: dict[str, Range], in_float: Collection[str] = ()) -> bytes:
