@@ -45,7 +45,8 @@ def test_only_cameras_are_called_cameras(root: Path) -> None:
     kinds = {node.device: node.kind for node in video_nodes(root, answer)}
     assert kinds == {
         "/dev/video0": "camera", "/dev/video1": "metadata", "/dev/video2": "output", "/dev/video10": "codec",
-        "/dev/video13": "pipeline", "/dev/video14": "pipeline", "/dev/video20": "pipeline", "/dev/video30": "camera", "/dev/video31": "pipeline",
+        "/dev/video13": "pipeline", "/dev/video14": "pipeline", "/dev/video20": "pipeline",
+        "/dev/video30": "camera", "/dev/video31": "pipeline",
     }  # fmt: skip
     assert list(kinds) == [f"/dev/video{n}" for n in (0, 1, 2, 10, 13, 14, 20, 30, 31)]  # by number, not by name
 

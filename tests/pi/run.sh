@@ -119,8 +119,9 @@ on() { # BOARD PYTEST-ARGUMENTS...
     local board=$1
     shift
     echo "test-pi: as a $board ..."
-    unshare --mount --propagation private --pid --fork --kill-child tests/pi/as_board.sh "$board" "$root" \
-        python3 -m pytest -q -p no:cacheprovider -m 'not tensorflow' "$@"
+    # Mounts and processes belong to the namespaces and end with them, however this script ends.
+    setpriv --pdeathsig KILL unshare --mount --propagation private --pid --fork --kill-child \
+        tests/pi/as_board.sh "$board" "$root" python3 -m pytest -q -p no:cacheprovider -m 'not tensorflow' "$@"
 }
 
 on pi4 tests/pi/test_on_the_board.py
