@@ -36,8 +36,8 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
         try:
             self._process = subprocess.Popen(
-                [row.candidate.python or sys.executable, "-c", start], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                stderr=self._stderr, start_new_session=True,  # Ctrl-C is for the one that compares
+                [row.candidate.python or sys.executable, "-c", start],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr,
             )  # fmt: skip
         except OSError as exc:
             row.error = f"{row.candidate.python}: cannot be started ({exc.strerror})"

@@ -126,14 +126,15 @@ def test_ctrl_c_shows_what_was_measured(models: list[str], quick: list[str], tmp
     code = "import sys; from edge.cli.compare_models import main; sys.exit(main(sys.argv[1:]))"
     arguments = [*models, *quick, "--seconds", "20", "--report", str(tmp_path / "r")]
     started = subprocess.Popen(
-        [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+        [sys.executable, "-c", code, *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
     assert started.stderr is not None
     for line in started.stderr:
         if line.startswith("measuring"):
             break
     time.sleep(3)  # the first turns, each of more than a second
-    os.kill(started.pid, signal.SIGINT)
+    os.killpg(started.pid, signal.SIGINT)  # as a terminal does: the candidates' processes get it too
     out, err = started.communicate(timeout=60)
     assert started.returncode == 130, err
     assert "float32" in out
