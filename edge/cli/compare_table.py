@@ -122,7 +122,7 @@ def _layers(row: dict[str, Any]) -> Any:
     made.title, made.title_justify = f"\ncostliest layers of {row['name']}", "left"
     for layer in costliest(profile, LAYERS):
         kind, *figures, name = layer_cells(layer)
-        made.add_row(_short(kind, 27), *figures, _short(name, 28))
+        made.add_row(kind if len(kind) <= 27 else f"{kind[:26]}…", *figures, _end(name, 28))
     return made
 
 
@@ -136,7 +136,7 @@ def _empty(columns: Sequence[str], left: Sequence[str], legend: str) -> Any:
     return made
 
 
-def _short(text: str, most: int) -> str:
+def _end(text: str, most: int) -> str:
     """The end of a name tells more than its beginning."""
     return text if len(text) <= most else f"…{text[1 - most :]}"
 
