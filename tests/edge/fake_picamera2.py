@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 RGB_FORMATS = {"BGR888": 3, "RGB888": 3, "XBGR8888": 4, "XRGB8888": 4}  # bytes a pixel
+BUFFERS = 6
 SCRIBBLE = 0xAA  # in the padding of rows, and over buffers that were given back
 
 
@@ -41,6 +42,7 @@ class CompletedRequest:
     def release(self) -> None:
         self.released += 1
         assert self.released == 1
+        self._picam2.lent -= 1
         for buffer in self._buffers.values():
             buffer[:] = SCRIBBLE
 
@@ -57,7 +59,7 @@ class Picamera2:
             raise RuntimeError("Camera __init__ sequence did not complete.")
         self.camera_config: dict[str, Any] = {}
         self.started = False
-        self.frames = 0
+        self.frames = self.lent = 0
         self._jobs = 0
         board.open.append(self)
 
@@ -99,10 +101,11 @@ class Picamera2:
 
     def capture_request(self, wait=None, signal_function=None, flush=None) -> CompletedRequest:
         assert self.started
-        if board.frozen.is_set():
+        if board.frozen.is_set() or self.lent == BUFFERS:
             self._jobs += 1
             raise TimeoutError
         self.frames += 1
+        self.lent += 1
         return CompletedRequest(self, self.frames)
 
     def cancel_all_and_flush(self) -> None:

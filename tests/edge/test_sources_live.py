@@ -110,6 +110,15 @@ def test_compressed_pictures_are_taken_where_they_come_faster(wanted: Wanted, fo
     assert camera.mode == (fourcc, settled[:2])
 
 
+def test_more_than_the_rate_that_is_wanted_earns_nothing() -> None:
+    """Some cameras have one rate for each format, whatever is asked."""
+    camera = FakeCapture({("YUYV", (1280, 720)): 30.0, ("MJPG", (1280, 720)): 60.0})
+    asked = camera.set
+    camera.set = lambda what, value: what == cv2.CAP_PROP_FPS or asked(what, value)  # type: ignore[method-assign]
+    assert negotiate(camera, Wanted(rate=Fraction(25))) == (1280, 720, Fraction(30))
+    assert camera.mode[0] == "YUYV"
+
+
 def test_a_camera_of_one_format_is_taken_as_it_is() -> None:
     only = FakeCapture({("YUYV", (800, 600)): 15.0})
     assert negotiate(only, Wanted()) == (800, 600, Fraction(15))

@@ -81,6 +81,13 @@ def test_no_frame_is_kept_back_to_grow_stale() -> None:
     camera.close()
 
 
+def test_buffers_go_back_to_the_camera() -> None:
+    camera = PiCamera(0, Wanted())
+    frames = [frame.index for frame, _ in zip(camera, range(20), strict=False)]
+    camera.close()
+    assert frames == list(range(20))
+
+
 def test_the_rate_is_asked_for() -> None:
     camera = PiCamera(0, Wanted(rate=25))  # type: ignore[arg-type]
     assert fake.board.open[0].camera_config["controls"] == {"FrameDurationLimits": (40000, 40000)}
