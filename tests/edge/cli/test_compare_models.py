@@ -64,7 +64,7 @@ def test_tables_fit_100_columns(models: list[str], quick: list[str], capsys: pyt
     assert "…" not in tables
     assert "2 against 1" in captured.out or "1 against 2" in captured.out
     assert "RESIZE_BILINEAR" in captured.out
-    assert "budget: float: most accurate" in captured.out
+    assert "most accurate, 1.000, of the 2 within 1000000.0 ms" in captured.out
     assert "no-such-file: no-such-file.tflite: no such file" in captured.err
     assert "1 of 3 could not be measured" in captured.err
 
