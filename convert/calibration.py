@@ -139,6 +139,8 @@ class Frames:
         if self._paths is not None:
             return len(self._paths)
         with closing(open_source(self.spec)) as source:
+            if source.info.live:
+                raise UsageError(f"{source.info.name}: a camera or stream has no end to choose from; record it first")
             return source.info.frame_count or sum(1 for _ in track(source, f"counting the frames of {self.spec}"))
 
     def read(self, roles: dict[int, bool]) -> Iterator[tuple[int, Sample]]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import resource
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -226,3 +227,10 @@ def test_demo_frames_come_with_the_truth_and_are_those_of_the_clip() -> None:
     first = next(s for s in (*samples.held_out, *samples.calibration) if s.index == 0)
     clip = next(iter(open_source("demo", limit=1))).pixels
     np.testing.assert_array_equal(first.pixels, clip if first.truth is not None else resize(clip, HW))
+
+
+def test_a_camera_is_refused_before_its_frames_are_counted_for_ever(drives: dict[str, Drive]) -> None:
+    drives["0"] = Drive(10**9, known=False)
+    drives["0"].info = replace(drives["0"].info, name="/dev/video0", live=True)
+    with pytest.raises(UsageError, match="/dev/video0: a camera or stream has no end"):
+        collect(["0"], HW, calibrate=3, verify=1)
