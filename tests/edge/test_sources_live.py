@@ -18,6 +18,8 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.cameras import Camera as Found
+from edge.cameras import Node, Search
 from edge.data import LabelMap, Result
 from edge.errors import SourceError, UsageError
 from edge.sinks import open_sink
@@ -159,9 +161,11 @@ def test_nothing_but_garbage_or_no_frame_at_all_opens_the_camera_again(capture: 
         assert "/dev/video0: " in said[0]
 
 
-@pytest.mark.parametrize("spec", ["7", "/dev/video7"])
-def test_a_camera_that_is_not_there_is_one_line_with_those_that_are(spec: str) -> None:
-    with pytest.raises(SourceError, match=r"^/dev/video7: .*No such file.*V4L2 cameras here: none$"):
+@pytest.mark.parametrize("spec", ["97", "/dev/video97"])
+def test_a_camera_that_is_not_there_is_one_line_with_those_that_are(spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [Node("/dev/video2", "C920", "uvcvideo", "camera"), Node("/dev/video3", "C920", "uvcvideo", "metadata")]
+    monkeypatch.setattr("edge.sources.camera.video_nodes", lambda: found)
+    with pytest.raises(SourceError, match=r"^/dev/video97: .*No such file.*V4L2 cameras here: /dev/video2$"):
         open_source(spec)
 
 
@@ -170,9 +174,12 @@ def test_a_device_that_is_no_camera_is_refused() -> None:
         open_source("/dev/null")
 
 
-def test_auto_says_where_it_looked() -> None:
-    with pytest.raises(SourceError, match=r"no camera found; looked for: picamera2: .*; /dev/video\*: none.*demo"):
-        open_source("auto")
+def test_auto_takes_the_first_camera_that_is_found(capture: FakeCapture, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Found("/dev/video2", "C920"), Found("/dev/video4", "C270")
+    monkeypatch.setattr("edge.cameras.cameras", lambda: Search(found, ()))
+    source = open_source("auto")
+    source.close()
+    assert source.info.name == "/dev/video2"
 
 
 @pytest.mark.parametrize(
