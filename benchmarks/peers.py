@@ -1,0 +1,143 @@
+"""One invoke of the same network in the kit's files and runtimes and in its peers, in turns in one run.
+
+MobileNetV2 of the official layout with random weights, 513x1025, output stride 16: peers get the kit's float32 network
+by way of ONNX, and onnxruntime quantizes it itself (static, per channel). Needs `pip install -r
+benchmarks/requirements-peers.txt`; what is not installed is left out, and said.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from ancestors import full_size_graph
+
+from convert import job as jobs
+from convert.models import FrozenGraph
+from convert.recipes import parse_recipes
+from edge.classes import CITYSCAPES
+from edge.engine import open_engine
+from edge.errors import RuntimeMissing
+from edge.statistics import median, ratio
+
+Way = Callable[[], object]
+HW = (513, 1025)
+
+
+def kit_files(folder: Path) -> dict[str, Path]:
+    frozen = FrozenGraph("mobilenetv2", full_size_graph(), "random weights", "built for the benchmark")
+    job = jobs.Job(parse_recipes("float32,int8"), HW, "16", folder, ["demo"], 8, 1, 0.0, CITYSCAPES)
+    return {outcome.recipe.name: outcome.path for outcome in jobs.run(frozen, job)}
+
+
+def kit_ways(files: dict[str, Path], threads: int) -> dict[str, Way]:
+    ways: dict[str, Way] = {}
+    random = np.random.default_rng(0)
+    for recipe, runtime in (("int8", "litert"), ("float32", "litert"), ("int8", "openvino"), ("float32", "openvino"),
+                            ("float32", "openvino-bf16")):  # fmt: skip
+        try:
+            engine = open_engine(files[recipe].read_bytes(), recipe, runtime=runtime, threads=threads)
+        except RuntimeMissing as exc:
+            print(f"kit {recipe} on {runtime}: {exc}")
+            continue
+        most = 1 if engine.input.dtype == np.float32 else 127
+        x = random.uniform(-most, most, engine.input.shape).astype(engine.input.dtype)
+        ways[f"kit {recipe}, {runtime}"] = lambda engine=engine, x=x: engine.invoke(x)
+    return ways
+
+
+def onnx_files(network: Path, folder: Path) -> dict[str, Path]:
+    """The float32 network as ONNX, and onnxruntime's own int8 of it."""
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    plain, ready, int8 = (folder / f"{name}.onnx" for name in ("float32", "ready", "int8"))
+    command = [sys.executable, "-m", "tf2onnx.convert", "--tflite", network, "--output", plain, "--opset", "17"]
+    subprocess.run(command, check=True, capture_output=True)
+    quant_pre_process(str(plain), str(ready), skip_symbolic_shape=True)
+
+    class Pictures(CalibrationDataReader):
+        def __init__(self) -> None:
+            random = np.random.default_rng(1)
+            shape = (1, *HW, 3)
+            self.left = [random.uniform(-1, 1, shape).astype(np.float32) for _ in range(4)]
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            return {"serving_default_image:0": self.left.pop()} if self.left else None
+
+    quantize_static(str(ready), str(int8), Pictures(), quant_format=QuantFormat.QDQ, per_channel=True)
+    return {"float32": plain, "int8": int8}
+
+
+def peer_ways(network: Path, folder: Path, threads: int) -> dict[str, Way]:
+    missing = [name for name in ("onnx", "onnxruntime", "tf2onnx") if importlib.util.find_spec(name) is None]
+    if missing:
+        print(f"without {', '.join(missing)}: pip install -r benchmarks/requirements-peers.txt")
+        return {}
+    import onnxruntime
+
+    ways: dict[str, Way] = {}
+    files = onnx_files(network, folder)
+    x = np.random.default_rng(0).uniform(-1, 1, (1, *HW, 3)).astype(np.float32)
+    for name, path in files.items():
+        settings = onnxruntime.SessionOptions()
+        settings.intra_op_num_threads = threads
+        session = onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+        ways[f"onnxruntime {name}"] = lambda session=session: session.run(None, {session.get_inputs()[0].name: x})
+    if importlib.util.find_spec("openvino") is not None:
+        import openvino
+
+        for name, path, precision in (("float32", "float32", "f32"), ("bf16", "float32", "bf16"),
+                                      ("int8", "int8", "f32")):  # fmt: skip
+            hints = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
+            hints["INFERENCE_PRECISION_HINT"] = precision
+            request = openvino.Core().compile_model(str(files[path]), "CPU", hints).create_infer_request()
+            ways[f"OpenVINO {name}, from ONNX"] = lambda request=request: request.infer({0: x})
+    return ways
+
+
+def measure(ways: dict[str, Way], rounds: int) -> dict[str, list[float]]:
+    """Seconds per invoke: each round's median of five, the ways taking turns in rotated order."""
+    for way in ways.values():
+        for _ in range(3):
+            way()
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    names = list(ways)
+    for turn in range(rounds):
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            times = []
+            for _ in range(5):
+                start = time.perf_counter()
+                ways[name]()
+                times.append(time.perf_counter() - start)
+            found[name].append(float(np.median(times)))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        files = kit_files(folder)
+        ways = kit_ways(files, options.threads) | peer_ways(files["float32"], folder, options.threads)
+        found = measure(ways, options.rounds)
+    base = found["kit int8, litert"]
+    print("\n| way | median ms | kit int8 on litert takes so many times as long (95 %) |\n|---|---|---|")
+    for way, times in sorted(found.items(), key=lambda item: np.median(item[1])):
+        r = ratio(base, times)
+        times_as_long = f"{r.value:.2f} ({r.low:.2f} - {r.high:.2f})"
+        print(f"| {way} | {median(times).value * 1e3:.1f} | {times_as_long} |")
+
+
+if __name__ == "__main__":
+    main()
