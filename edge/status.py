@@ -69,4 +69,3 @@ class Status:
         """For a log and `systemctl status`."""
         trouble = f"   {self._health.trouble}" if self._health.trouble else ""
         return f"{self.state()}, {self._timing.frames} frames   {self.line()}{trouble}"
-

@@ -46,7 +46,8 @@ class Newest:
         self._max_reconnects = max_reconnects
         self._health, self._say = health or Health(), say
         self._closed = threading.Event()
-        self._failures, self._hung = 0, 0
+        self._failures = 0
+        self._hung: list[_Reading] = []
         self._first_index, self._next_index, self._drops = 0, 0, 0
         self._reading = _Reading(open_it)
         try:
@@ -57,6 +58,7 @@ class Newest:
 
     def __iter__(self) -> Iterator[Frame]:
         begin_s: float | None = None
+        self._drops -= self._reading.drops  # those before anybody asked for one
         while not self._closed.is_set():
             try:
                 frame = self._reading.take(self._timeout_s, self._start_s)
@@ -113,9 +115,10 @@ class Newest:
         """Ends the present reading, or leaves it behind where it hangs."""
         self._drops += self._reading.drops
         self._first_index = self._next_index
-        self._hung += not self._reading.stop(_CLOSING_S)
-        if self._hung > _MOST_HUNG:
-            raise SourceError(f"{trouble}; its driver hung {self._hung} times, start again") from trouble
+        if not self._reading.stop(_CLOSING_S):
+            self._hung = [*(left for left in self._hung if not left.stop(0)), self._reading]
+        if len(self._hung) > _MOST_HUNG:
+            raise SourceError(f"{trouble}; {len(self._hung)} reads of it hang, start again") from trouble
 
 
 class _Reading:
