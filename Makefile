@@ -4,19 +4,23 @@ BIN := .venv/bin
 OUT ?= out
 DEMO := $(OUT)/demo-513x1025-os16
 
-.PHONY: demo test lint types bench train-demo clean
+.PHONY: demo test test-pi lint types bench train-demo clean
 
 demo: .venv/.convert
 	$(BIN)/convert-model --model demo --quantize float32,int8 --output-dir $(OUT)
 	$(BIN)/run-model $(DEMO)-float32.tflite --source demo --limit 100 --output null
 	$(BIN)/run-model $(DEMO)-int8.tflite --source demo --limit 100 --output $(OUT)/demo-overlay.mp4 --stats $(OUT)/demo-stats.json
 	$(BIN)/run-model $(DEMO)-int8.tflite --source demo --limit 1 --view side-by-side --output $(OUT)/demo-side-by-side.png
-	$(BIN)/compare-models $(DEMO)-float32.tflite $(DEMO)-int8.tflite --source demo
+	$(BIN)/compare-models $(DEMO)-float32.tflite $(DEMO)-int8.tflite --source demo --seconds 2
 	@echo
 	@echo "Look at $(OUT)/demo-overlay.mp4 and $(OUT)/demo-side-by-side.png; $(DEMO)-int8.tflite is what goes to the Pi."
 
 test: .venv/.dev
 	$(BIN)/python -m pytest
+
+# As root: Debian for arm64 under emulation, with the real libcamera and picamera2.
+test-pi: .venv/.convert
+	tests/pi/run.sh $(BIN)/python
 
 lint: .venv/.dev
 	$(BIN)/ruff check
@@ -28,6 +32,10 @@ types: .venv/.dev
 bench: .venv/.dev
 	$(BIN)/python benchmarks/ancestors.py
 	$(BIN)/python benchmarks/postprocess.py
+	$(BIN)/python benchmarks/stages.py
+	$(BIN)/python benchmarks/live.py
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements-peers.txt
+	$(BIN)/python benchmarks/peers.py
 
 train-demo: .venv/.convert
 	$(BIN)/python -m convert.demo.train
@@ -41,5 +49,5 @@ clean:
 	touch $@
 
 .venv/.dev: pyproject.toml .venv/.convert
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[convert,dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[convert,dev,openvino,report]"
 	touch $@

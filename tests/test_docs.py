@@ -10,12 +10,17 @@ import cv2
 import pytest
 
 from convert.cli import build_parser as convert_parser
+from edge.cli.check_device import build_parser as check_parser
 from edge.cli.compare_models import build_parser as compare_parser
+from edge.cli.evaluate_model import build_parser as evaluate_parser
 from edge.cli.run_model import build_parser as run_parser
 from edge.scene import DEMO_SEED, Scene
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
-PARSERS = {"convert-model": convert_parser, "run-model": run_parser, "compare-models": compare_parser}
+PARSERS = {
+    "convert-model": convert_parser, "run-model": run_parser, "compare-models": compare_parser,
+    "check-device": check_parser, "evaluate-model": evaluate_parser,
+}  # fmt: skip
 
 
 @pytest.mark.tensorflow  # only the model is made with it

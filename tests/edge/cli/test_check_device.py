@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -82,3 +86,15 @@ def test_json(device: Device, capsys: pytest.CaptureFixture[str]) -> None:
 def test_problems_that_do_not_stop(device: Device, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     assert "run-model can run here, on litert; 1 problem to mend." in capsys.readouterr().out
+
+
+def test_it_starts_where_opencv_cannot_be_imported(tmp_path: Path) -> None:
+    (tmp_path / "cv2.py").write_text("raise ImportError('libGL.so.1: cannot open shared object file')")
+    code = "import sys; from edge.cli.check_device import main; sys.exit(main([]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[3]}"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert "STOPS        opencv: ImportError: libGL.so.1" in done.stdout
+    assert "sudo apt install -y libgl1" in done.stdout
