@@ -1,8 +1,13 @@
 """Full-integer quantization: ranges measured on frames, applied by LiteRT's quantizer.
 
-TensorFlow's own quantizer runs calibration frames through reference kernels and takes all or nothing. Here the
-float model runs on the optimised delegate with every activation as an output, which is more than twice as
-fast, the quantizer takes the ranges as they are, and layers can be left out of it. Both give the same accuracy.
+TensorFlow's own quantizer runs calibration frames through reference kernels and takes all or nothing. Here the float
+model runs on the optimised delegate with every activation as an output, which is 1.5 to 3 times as fast, the
+quantizer takes the ranges as they are, and layers can be left out of it. Side by side on the same frames, share of
+pixels as in float, TensorFlow's first: VOC MobileNetV2 0.9993 and 0.9993, the demo 0.9899 and 0.9901, a
+MobileNetV3-small of five classes 0.9286 and 0.9420; delegate partitions and speed are the same.
+
+Narrower ranges than the extremes were tried on that MobileNetV3 (0.25 to 0.75 of them, on the tensors that hurt):
+between 0.88 and 0.93 without an order, where three neighbouring operators in float give 0.99. So there are none here.
 """
 
 from __future__ import annotations

@@ -82,3 +82,24 @@ def test_metadata_changes_no_result(int8_model: Path) -> None:
     before, after = open_engine(model, "before"), open_engine(more, "after")
     picture = np.random.default_rng(0).integers(-128, 128, before.input.shape).astype(np.int8)
     np.testing.assert_array_equal(before.invoke(picture), after.invoke(picture))
+
+
+@pytest.mark.parametrize("recipe", ["float", "int8"])
+def test_openvino_opens_the_file_and_sees_the_same(recipe: str, float_model: Path, int8_model: Path) -> None:
+    import openvino
+
+    path = float_model if recipe == "float" else int8_model
+    engine = open_engine(path.read_bytes(), recipe)
+    request = openvino.Core().compile_model(
+        str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    ).create_infer_request()  # fmt: skip
+    x = np.random.default_rng(1).integers(-100, 100, engine.input.shape)
+    picture = (x / 127 if recipe == "float" else x).astype(engine.input.dtype)
+    request.infer({0: picture})
+    theirs, ours = request.get_output_tensor(0).data, engine.invoke(picture)
+    assert np.mean(theirs.argmax(-1) == ours.argmax(-1)) > 0.95
+
+
+def test_nothing_is_requantized(int8_model: Path) -> None:
+    """Operators that do nothing but change a scale cost time, and OpenVINO does not read them."""
+    assert open_engine(int8_model.read_bytes(), "int8").operators()["QUANTIZE"] == 0
