@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 from edge import pipeline
 from edge.board import display, temperature_c
+from edge.classes import ClassSet
 from edge.cli import Parser, parser, run, version
 from edge.cli.ending import ending_gently
 from edge.cli.options import add_model_options, add_source_options, segmenter_from, wanted_from
@@ -47,6 +48,9 @@ def build_parser() -> Parser:
     )  # fmt: skip
     made.add_argument("--view", default="overlay", choices=get_args(View), help="what is drawn")
     made.add_argument("--alpha", type=float, default=0.5, metavar="F", help="opacity of the overlay, 0..1")
+    made.add_argument("--show", metavar="CLASS,...", help="paint these classes only")
+    made.add_argument("--hide", metavar="CLASS,...", help="leave these classes unpainted")
+    made.add_argument("--boundaries", action="store_true", help="outline the areas")
     made.add_argument("--smooth", metavar="two|F", help="steadier labels: sum two frames, or weigh the newest with F")
     made.add_argument("--no-legend", action="store_true", help="leave the list of classes out")
     made.add_argument("--no-hud", action="store_true", help="leave the line with the latency out")
@@ -64,7 +68,9 @@ def run_model(options: argparse.Namespace) -> int:
     check(options)
     segmenter = segmenter_from(options)
     wanted = wanted_from(options, segmenter.preprocess.size_hw)
-    classes, controls = segmenter.card.classes, Controls(options.view, options.alpha)
+    classes = segmenter.card.classes
+    hidden = hidden_classes(options.show, options.hide, classes)
+    controls = Controls(options.view, options.alpha, hidden, options.boundaries)
     renderer = Renderer(classes, controls, legend=not options.no_legend, hud=not options.no_hud)
     timing, health = Timing(), Health()
     with ExitStack() as stack:
@@ -106,6 +112,22 @@ def check(options: argparse.Namespace) -> None:
     wanted_from(options)
     if options.stats is not None:
         writable_folder(options.stats.parent)
+
+
+def hidden_classes(show: str | None, hide: str | None, classes: ClassSet) -> frozenset[int]:
+    """The ids that are not painted, from the options' lists of names. Raises UsageError."""
+    everything = frozenset(range(len(classes)))
+    shown = everything if show is None else _ids(show, classes)
+    return (everything - shown) | (frozenset() if hide is None else _ids(hide, classes))
+
+
+def _ids(names: str, classes: ClassSet) -> frozenset[int]:
+    ids = {name.casefold(): index for index, name in enumerate(classes.names)}
+    asked = [name.strip() for name in names.split(",")]
+    unknown = [name for name in asked if name.casefold() not in ids]
+    if unknown:
+        raise UsageError(f"this model has no class {unknown[0]!r}: expected some of {', '.join(classes.names)}")
+    return frozenset(ids[name.casefold()] for name in asked)
 
 
 def rest(controls: Controls, heat: Heat) -> None:

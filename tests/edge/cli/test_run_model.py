@@ -12,7 +12,9 @@ import av
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from edge.classes import CITYSCAPES
 from edge.cli.run_model import main
 from edge.segmenter import Segmenter
 
@@ -149,3 +151,26 @@ def test_real_third_party_model(shared: object, tmp_path: Path) -> None:
     assert main([str(model), "--source", str(picture), "--output", f"labels:{tmp_path}"]) == 0
     found = cv2.imread(str(next(tmp_path.iterdir())), cv2.IMREAD_UNCHANGED)
     assert (found == truth).mean() >= 0.90
+
+
+def test_classes_may_be_hidden_or_shown_alone(int8_model: Path, tmp_path: Path) -> None:
+    def mask(name: str, *options: str) -> NDArray[np.uint8]:
+        out = tmp_path / f"{name}.png"
+        plain = ["--view", "mask", "--no-legend", "--no-hud", "--source", "demo", "--limit", "1"]
+        assert main([str(int8_model), *plain, *options, "--output", str(out)]) == 0
+        return np.asarray(cv2.imread(str(out)), np.uint8)[..., ::-1]
+
+    road = np.array(CITYSCAPES.colours[0])
+    everything = mask("all")
+    is_road = (everything == road).all(axis=2)
+    assert 0.05 < is_road.mean() < 0.95
+    hidden, alone = mask("hidden", "--hide", "Road"), mask("alone", "--show", "road")
+    assert not hidden[is_road].any()
+    np.testing.assert_array_equal(hidden[~is_road], everything[~is_road])
+    assert (alone[is_road] == road).all()
+    assert not alone[~is_road].any()
+
+
+def test_a_class_that_the_model_lacks_is_refused(int8_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(int8_model), "--hide", "road,dragon", "--source", "demo"]) == 2
+    assert "no class 'dragon': expected some of road, sidewalk" in capsys.readouterr().err
