@@ -119,9 +119,9 @@ def cost(looks: list[Look]) -> float:
     return (looks[-1].cpu_s - looks[0].cpu_s) / (looks[-1].frames - looks[0].frames)
 
 
-def held(looks: list[Look], what: str) -> float:
-    """How many there mostly are: a video that begins again has its decoder's for a moment twice, or not yet."""
-    return float(np.median([getattr(seen, what) for seen in looks]))
+def held(looks: list[Look], what: str) -> int:
+    """The most there were: a video that begins again has its decoder and its file for a moment twice, or not yet."""
+    return max(getattr(seen, what) for seen in looks)
 
 
 def spread(numbers: list[int]) -> str:
