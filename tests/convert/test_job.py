@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from convert.cli import main
+from convert.job import Outcome, asked
+from convert.recipes import RECIPES
+from convert.verify import Verdict
+from edge.scene import Scene
+
+pytestmark = pytest.mark.tensorflow
+
+
+@pytest.fixture
+def outcome() -> Callable[..., Outcome]:
+    def make(fidelity: float, drop: float | None = None, allowed: float | None = None) -> Outcome:
+        verdict = Verdict(8, fidelity, miou_drop=drop)
+        return Outcome(RECIPES["int8"], Path("x.tflite"), 1, 1.0, verdict, 0.95, allowed)
+
+    return make
+
+
+def test_gate_asks_for_fidelity_and_where_wanted_for_miou(outcome: Callable[..., Outcome]) -> None:
+    assert outcome(0.96).passed
+    assert outcome(0.94).shortcomings == ["int8 0.9400 < 0.95"]
+    assert outcome(float("nan")).shortcomings == ["int8 nan < 0.95"]
+    assert outcome(0.96, drop=0.01, allowed=0.02).passed
+    assert outcome(0.96, drop=0.03, allowed=0.02).shortcomings == ["int8 mIoU 0.0300 lower, allowed 0.02"]
+    assert outcome(0.96, allowed=0.02).shortcomings == ["int8 mIoU unknown"]
+    assert outcome(0.96, drop=0.03).passed, "nobody asked"
+
+
+def test_a_rescue_aims_at_the_limit_or_at_half_of_what_was_lost(outcome: Callable[..., Outcome]) -> None:
+    assert asked(outcome(0.90)) == 0.95
+    assert asked(outcome(0.96, drop=0.03, allowed=0.02)) == pytest.approx(0.98)
+    assert asked(replace(outcome(0.90), max_miou_drop=0.02)) == pytest.approx(0.95)
+
+
+def test_labels_of_a_folder_give_miou_and_its_gate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pictures, labels = tmp_path / "pictures", tmp_path / "labels"
+    pictures.mkdir()
+    labels.mkdir()
+    for index in range(4):
+        pixels, truth = Scene(index).draw(1.0, (129, 257))
+        cv2.imwrite(str(pictures / f"{index}.png"), pixels[..., ::-1])
+        cv2.imwrite(str(labels / f"{index}.png"), truth)
+    arguments = ["--model", "demo", "--quantize", "float32", "--input-size", "129x257", "--calibrate", str(pictures)]
+    arguments += ["--labels-dir", str(labels), "--output-dir", str(tmp_path), "--json"]
+    assert main([*arguments, "--max-miou-drop", "0.01"]) == 0
+    row = json.loads(capsys.readouterr().out)[0]
+    assert 0.1 < row["mean_iou"] < 0.9
+    assert row["miou_drop"] == pytest.approx(0, abs=0.01)
+    assert row["mean_iou"] == pytest.approx(row["retargeted_mean_iou"], abs=0.01)
+    assert 0 < row["objects"] <= 1
+    assert row["per_class"]["road"] > 0.99
+    for path in labels.iterdir():
+        cv2.imwrite(str(path), np.full((129, 257), 255, np.uint8))  # nothing is known
+    assert main([*arguments, "--max-miou-drop", "0.01"]) == 3
+    assert "float32 mIoU unknown" in capsys.readouterr().err
