@@ -21,7 +21,8 @@ import cv2
 import numpy as np
 
 from convert import job as jobs
-from convert.demo.builder import Architecture, build, random_weights
+from convert.demo.architecture import Architecture
+from convert.demo.builder import build, random_weights
 from convert.graph import parse, running
 from convert.models import FrozenGraph
 from convert.recipes import RECIPES
