@@ -125,7 +125,7 @@ def choose(trials: Sequence[Trial]) -> Trial | None:
     if not running:
         return None
     first = running[0]
-    better = [t for t in running[1:] if t.against(first).high < MARGIN and t.agreement >= AGREEMENT]
+    better = [t for t in running[1:] if t.against(first).value < MARGIN and t.agreement >= AGREEMENT]
     return min(better, key=lambda trial: float(np.median(trial.rounds_s)), default=first)
 
 
@@ -143,7 +143,7 @@ def _finding(trial: Trial) -> str:
 
 def cache_folder() -> Path:
     """`runtimes` in `$ROADLITE_CACHE`, or in `roadlite` in the user's cache folder."""
-    users = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    users = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # which never raises
     return Path(os.environ.get("ROADLITE_CACHE") or Path(users, "roadlite"), "runtimes")
 
 

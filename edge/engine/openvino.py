@@ -46,7 +46,7 @@ class OpenVinoEngine:
         precision = PRECISIONS[runtime]
         settings = {
             "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision,
-            "PERF_COUNT": counters,
+            "PERF_COUNT": counters, "ENABLE_CPU_PINNING": False,  # which loses time where others want the same core
         }  # fmt: skip
         core = module.Core()
         if precision.upper() not in (*core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"), "F32"):
