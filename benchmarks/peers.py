@@ -137,6 +137,20 @@ def main() -> None:
         r = ratio(base, times)
         times_as_long = f"{r.value:.2f} ({r.low:.2f} - {r.high:.2f})"
         print(f"| {way} | {median(times).value * 1e3:.1f} | {times_as_long} |")
+    print(f"\n{against_best_peer(found)}")
+
+
+def against_best_peer(found: dict[str, list[float]]) -> str:
+    """What `run-model --runtime fastest` is to take, by time alone: labels of random weights tell nothing."""
+    kit, peer = (
+        min((way for way in found if way.startswith("kit ") is ours), key=lambda way: np.median(found[way]), default="")
+        for ours in (True, False)
+    )
+    if not peer:
+        return f"kit, fastest runtime: {kit}; no peer is installed"
+    r = ratio(found[kit], found[peer])
+    times_as_long = f"{r.value:.2f} ({r.low:.2f} - {r.high:.2f})"
+    return f"kit, fastest runtime: {kit} takes {times_as_long} times as long as the best peer, {peer}"
 
 
 if __name__ == "__main__":
