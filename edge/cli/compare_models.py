@@ -100,7 +100,7 @@ def compare_models(options: argparse.Namespace, command: Sequence[str]) -> int:
     settings = settings_from(options)
     budget_ms = budget_from(options)
     earlier = read_report(options.baseline) if options.baseline else None
-    if options.fail_above is not None and (earlier is None or not options.fail_above > 0):
+    if options.fail_above is not None and (earlier is None or not 0 < options.fail_above < math.inf):
         raise UsageError("--fail-above: expected a ratio above 0, and --baseline with it")
     if options.report is not None:
         writable_folder(options.report)
@@ -168,7 +168,7 @@ def budget_from(options: argparse.Namespace) -> float | None:
     value = options.budget_ms if options.budget_fps is None else options.budget_fps
     if value is None:
         return None
-    if not (math.isfinite(value) and value > 0):
+    if not 1e-6 <= value <= 1e12:  # nan is not either
         raise UsageError(f"--budget-ms, --budget-fps: expected a number above 0, got {value}")
     return float(value if options.budget_fps is None else 1e3 / value)
 

@@ -85,16 +85,17 @@ def show(document: Document) -> None:
     console = Console(width=width)
     for number, row in enumerate(document["rows"], start=1):
         console.print(one_line(f"{number} {row['model']}"), highlight=False, markup=False, soft_wrap=True)
-    for title, columns, legend in TABLES:
-        console.print(_table(title, columns, document, legend))
-    console.print()
+    if any("error" not in row for row in document["rows"]):
+        for title, columns, legend in TABLES:
+            console.print(_table(title, columns, document, legend))
+        console.print()
     for text in lines(document):
         console.print(one_line(text), highlight=False, markup=False, soft_wrap=True)
     for row in document["rows"]:
         if row.get("profile"):
             console.print(_layers(row, width))
     for row in document["rows"]:
-        if "error" in row:
+        if "error" in row and len(document["rows"]) > 1:  # of a single one it is how the command ends
             say(f"{row['name']}: {row['error']}")
 
 

@@ -118,8 +118,14 @@ def test_where_nothing_can_be_measured_the_reason_is_the_error(
 ) -> None:
     bad = tmp_path / "bad.tflite"
     bad.write_bytes(b"nothing of the kind" * 10)
-    assert main([str(bad), *quick]) == 1
-    assert "compare-models: bad.tflite: " in capsys.readouterr().err
+    pipe = tmp_path / "pipe.tflite"
+    os.mkfifo(pipe)
+    for path, reason in ((bad, "cannot load it"), (pipe, "no regular file")):
+        assert main([str(path), *quick]) == 1
+        captured = capsys.readouterr()
+        assert captured.err.count(reason) == 1
+        assert f"compare-models: {path.name}: " in captured.err.replace(f"{tmp_path}/", "")
+        assert "failed" not in captured.out
 
 
 def test_ctrl_c_shows_what_was_measured(models: list[str], quick: list[str], tmp_path: Path) -> None:
@@ -156,7 +162,8 @@ def test_a_graph_needs_the_converter(
         ["--seconds", "0"], ["--seconds", "nan"], ["--threads", "two"], ["--threads", "0"], ["--runtime", "x"],
         ["--min-runs", "0"], ["--cool-down", "-1"], ["--budget-ms", "0"], ["--budget-ms", "nan"], ["--fail-above", "2"],
         ["--budget-ms", "1", "--budget-fps", "1"], ["--baseline", "none.json"], ["--profile", "-1"],
-        ["--profile", "nan"], ["--python", "litert"], ["--normalise", "x"], ["--source", "demo", "--labels-dir", "."],
+        ["--profile", "nan"], ["--budget-fps", "1e-320"], ["--python", "litert"],
+        ["--normalise", "x"], ["--source", "demo", "--labels-dir", "."],
     ],
 )  # fmt: skip
 def test_bad_options(arguments: list[str], models: list[str], capsys: pytest.CaptureFixture[str]) -> None:
