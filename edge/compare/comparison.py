@@ -19,8 +19,8 @@ from edge.compare.worker import Worker
 from edge.engine.interpreter import INTERPRETERS
 from edge.progress import Track, silent
 
-ROUND_S = 0.5
-ROUNDS = 5, 30  # fewer tell nothing about noise, more only switch more often
+ROUND_S = 0.25  # many short rounds tell more than few long ones: a neighbour's burst spoils one of them
+ROUNDS = 10, 40  # fewer tell little about noise, more only switch more often
 
 
 @dataclass(frozen=True, slots=True)
