@@ -245,7 +245,7 @@ def test_a_name_that_is_no_class_is_a_mistake_in_a_mapping_file() -> None:
 
 
 def test_labels_without_what_is_counted_are_refused() -> None:
-    with pytest.raises(UsageError, match=r"m\.json: its labels have none of the classes that are counted, sky"):
+    with pytest.raises(UsageError, match=r"m\.json: none of its labels is a class that counts: sky"):
         parse(b'{"values": {"1": "road"}, "only": ["sky"]}', "m.json").check(CITYSCAPES)
 
 
