@@ -9,7 +9,7 @@ from edge.cli import say
 from edge.report.document import Document
 from edge.report.page import LAYER_COLUMNS, costliest, layer_cells, layers_line
 from edge.report.tables import doubts, fastest_pairs, times
-from edge.wording import one_line, shortened
+from edge.wording import one_line
 
 WIDTH = 100  # where there is no terminal to ask
 NARROWEST = 80
@@ -142,7 +142,7 @@ def _layers(row: dict[str, Any], width: int) -> Any:
     title = f"Costliest layers of {row['name']}"
     made = _empty(LAYER_COLUMNS, ("layer", "name", "delegated"), title, layers_line(profile))
     for kind, *figures, name in cells:
-        made.add_row(shortened(kind, KIND), *figures, _end(name, room))
+        made.add_row(kind if len(kind) <= KIND else f"{kind[: KIND - 1]}…", *figures, _end(name, room))
     return made
 
 
