@@ -366,11 +366,11 @@ def test_copies_tie_and_five_percent_are_seen_in_spite_of_neighbours(rounds: int
     for _ in range(trials):
         drift = np.cumsum(chance.normal(0, 0.01, rounds))
         busy = [(chance.random(rounds) < 0.2) * chance.exponential(0.4, rounds) for _ in range(2)]
-        first, second = (np.exp(drift + part + chance.normal(0, 0.005, rounds)).tolist() for part in busy)
+        first, second = (np.exp(drift + part + chance.normal(0, 0.02, rounds)).tolist() for part in busy)
         ties += verdict.tie(ratio(second, first))
         seen += not verdict.tie(ratio([1.05 * value for value in second], first))
     assert ties / trials >= 0.9
-    assert rounds == ROUNDS[0] or seen / trials >= 0.85
+    assert seen / trials >= (0.4 if rounds == ROUNDS[0] else 0.8)
 
 
 def test_the_gate() -> None:

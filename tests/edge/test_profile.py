@@ -73,6 +73,9 @@ def test_cuts_are_made_where_the_time_goes() -> None:
     cuts = cut_up(costs, 20)
     assert len(cuts) <= 20
     assert {30, 31, 130, 131} <= set(cuts), "both that take time stand alone"
+    costs = [0.01] * 100
+    costs[60] = 1.0
+    assert {60, 61} <= set(cut_up(costs, 10)), "what takes longest comes first"
     assert len(cut_up([0.001] * 300, 25)) == 25, "no more than what was asked for"
     assert cut_up([0.001] * 6, 25) == [1, 2, 3, 4, 5, 6], "of a small model every operator"
     assert {7, 8} <= set(cut_up([1e-7] * 7 + [0.0] + [1e-7] * 8 + [1.0], 30, outside=(7,))), "what is not delegated"
