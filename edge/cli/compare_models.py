@@ -63,7 +63,7 @@ def _add_measuring(made: argparse.ArgumentParser) -> None:
     made.add_argument("--cool-down", type=float, default=0.2, metavar="S", help="pause before every turn")
     made.add_argument(
         "--profile", type=float, nargs="?", const=120.0, default=0.0, metavar="S",
-        help="time the layers of each as well, in about so many seconds at most (120 where none are given)",
+        help="time the layers of each as well, in about so many seconds (120 where none are given)",
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from edge.compare.rows import Row
 from edge.compare.worker import Worker
 from edge.profile import ROUNDS, cuts_within, from_counters, from_prefixes, places_to_cut
 from edge.progress import Track, silent
+from edge.statistics import FEWEST
 
 
 def profile(benches: Sequence[tuple[Row, Worker]], seconds: float, track: Track = silent) -> None:
@@ -30,6 +31,7 @@ def profile(benches: Sequence[tuple[Row, Worker]], seconds: float, track: Track 
 def _by_prefixes(
     row: Row, worker: Worker, operators: Sequence[dict[str, Any]], seconds: float, track: Track
 ) -> None:  # fmt: skip
+    end = time.perf_counter() + seconds
     cuts = sorted(_find_cuts(row, worker, operators, seconds, track))
     rounds: list[list[float]] = []
     wholes: list[float] = []
@@ -37,6 +39,8 @@ def _by_prefixes(
         for whole, times in _rounds(row, worker, cuts, track):
             wholes.append(whole)
             rounds.append(times)
+            if len(rounds) >= FEWEST and time.perf_counter() > end:
+                break
     finally:
         if rounds:
             row.profile = from_prefixes(operators, cuts, rounds, wholes)

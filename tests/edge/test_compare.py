@@ -113,6 +113,19 @@ def test_labels_of_another_size_count_and_damaged_ones_are_left_out(model: Path,
     assert "2.png" in made.monitor.notes[0]
 
 
+@pytest.mark.parametrize(("seconds", "rounds"), [(1e-6, 5), (60.0, 7)])
+def test_a_profile_ends_in_time_with_enough_rounds_for_its_noise(
+    seconds: float, rounds: int, model: Path, street: Path
+) -> None:
+    made = Comparison([Row(Candidate(model, "litert", 1))], quick(street, profile_s=seconds))
+    made.run()
+    found = made.rows[0].profile
+    assert found is not None
+    assert found.rounds == rounds
+    assert all(np.isfinite([one.seconds.low, one.seconds.high]).all() for one in found.layers)
+    assert sum(one.operators for one in found.layers) >= 2
+
+
 @pytest.mark.parametrize("phase", ["accuracy", "finding layers"])
 def test_times_stay_where_a_process_dies_after_its_turns(phase: str, model: Path, street: Path) -> None:
     row = Row(Candidate(model, "litert", 1))
