@@ -82,6 +82,8 @@ class Labelling:
         """
         names = dict.fromkeys([*self._truths(), *self.merge, *self.merge.values(), *self.only])
         unknown = [name for name in names if plain(name) not in ids_by_name(classes)]
+        if not unknown and not self.counted(classes):
+            raise UsageError(f"{self.name}: none of its labels is a class that counts: {', '.join(self.only)}")
         if (self.strict and unknown) or not self.counted(classes):
             raise UsageError(
                 f"{self.name}: {', '.join(unknown)} is no class of the model, which has {', '.join(classes.names)}; "

@@ -154,7 +154,7 @@ def parse(text: bytes, where: str) -> Labelling:
     try:
         if len(text) > MAX_BYTES:
             raise ValueError(f"larger than {MAX_BYTES} bytes")
-        document = json.loads(text)
+        document = json.loads(text, object_pairs_hook=_once)
         if not isinstance(document, dict):
             raise ValueError("expected an object")
         strange = set(document) - {"values", "colours", "other", "merge", "only"}
@@ -169,12 +169,36 @@ def parse(text: bytes, where: str) -> Labelling:
             values={_value(key): _name(name) for key, name in _table(document, "values").items()},
             colours={_colour(key): _name(name) for key, name in _table(document, "colours").items()},
             other=document.get("other") == "ignore",
-            merge={_class(key): _class(name) for key, name in _table(document, "merge").items()},
-            only=tuple(_class(name) for name in document.get("only", ())),
+            merge=_merge(document),
+            only=tuple(_class(name) for name in _list(document, "only")),
             strict=True,
         )
     except (ValueError, TypeError, RecursionError) as exc:
         raise UsageError(f"{where}: not a mapping of labels to classes ({exc})") from exc
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object whose keys differ: of two equal ones the first would be lost without a word."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)!r:.40} is there twice")
+    return found
+
+
+def _merge(document: dict[str, Any]) -> dict[str, str]:
+    found = {_class(key): _class(name) for key, name in _table(document, "merge").items()}
+    chained = sorted(set(found) & set(found.values()))
+    if chained:
+        raise ValueError(f"merge: {chained[0]!r} is merged itself, nothing can count as it")
+    return found
+
+
+def _list(document: dict[str, Any], key: str) -> list[Any]:
+    found = document.get(key, [])
+    if not isinstance(found, list):
+        raise ValueError(f"{key}: expected a list")
+    return found
 
 
 def _table(document: dict[str, Any], key: str) -> dict[str, Any]:

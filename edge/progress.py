@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator
 from typing import Protocol, TypeVar
 
+from edge.wording import one_line
+
 T = TypeVar("T")
 
 
@@ -24,7 +26,7 @@ def bars(items: Iterable[T], what: str, total: int | None = None) -> Generator[T
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    console = Console(stderr=True)
+    console, what = Console(stderr=True), one_line(what)
     if not console.is_terminal:
         console.print(f"{what} ...", highlight=False, markup=False)
         yield from items

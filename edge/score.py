@@ -127,7 +127,8 @@ class Evaluation:
             pool.shutdown(cancel_futures=True)
         if not self.pictures:
             name, reason = self.left_out[0] if self.left_out else (self.examples.name, "has no pictures")
-            raise SourceError(f"none of {len(self.left_out)} pictures could be scored; {name}: {reason}")
+            of = "the picture could not" if len(self.left_out) == 1 else f"none of {len(self.left_out)} pictures could"
+            raise SourceError(f"{of} be scored; {reason if name in reason else f'{name}: {reason}'}")
 
     @property
     def pictures(self) -> int:

@@ -52,11 +52,6 @@ def change(now: Sequence[float], then: Sequence[float]) -> Estimate:
     return _exp(_estimate(value, _resampled(logs[0], seed=1) - _resampled(logs[1], seed=2)))
 
 
-def difference(second: Sequence[float], first: Sequence[float]) -> Estimate:
-    """`second` minus `first`, measured in the same rounds, in order."""
-    return median([b - a for a, b in zip(first, second, strict=True)])
-
-
 def jitter(samples: Sequence[float]) -> float:
     """Mean distance of a sample from the one before it, as RFC 3550 has it for packets, without its smoothing."""
     return float(np.abs(np.diff(samples)).mean()) if len(samples) > 1 else 0.0

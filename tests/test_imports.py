@@ -14,7 +14,7 @@ EDGE = PROJECT / "edge"
 
 # From the bottom up: a module imports only from the lines above its own.
 LAYERS = (
-    {"errors"},
+    {"errors", "wording"},
     {"board", "data", "newest", "progress", "statistics", "timing"},
     {"cameras", "classes", "evaluate", "files", "heat", "notify"},
     {"device", "live", "preprocess", "scene", "smooth"},

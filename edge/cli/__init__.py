@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from importlib import metadata
 
 from edge.errors import RoadliteError, UsageError
+from edge.wording import one_line
 
 INTERRUPTED = 130
 
@@ -54,8 +55,13 @@ def run(
             if debug:
                 traceback.print_exception(exc)
             _give_up_stdout()
-            print(f"{prog}: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+            say(f"{prog}: {message}")
         return code
+
+
+def say(message: str) -> None:
+    """A line on stderr."""
+    print(one_line(message), file=sys.stderr)  # noqa: T201
 
 
 def _parse_and_work(

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge.cli import Parser, parser, run
+from edge.cli import Parser, parser, run, say
 from edge.cli.compare_table import show
 from edge.cli.options import parse_labels, parse_norm
 from edge.compare import interpreters, verdict
@@ -23,6 +23,7 @@ from edge.files import writable_folder
 from edge.progress import bars
 from edge.report import read_report, write_report
 from edge.report.document import Document, document, names
+from edge.wording import one_line
 
 GRAPHS = (".pb", ".tar.gz", ".tgz", ".tar")
 
@@ -61,8 +62,8 @@ def _add_measuring(made: argparse.ArgumentParser) -> None:
     made.add_argument("--min-runs", type=int, default=50, metavar="N", help="invokes and frames of each, at least")
     made.add_argument("--cool-down", type=float, default=0.2, metavar="S", help="pause before every turn")
     made.add_argument(
-        "--profile", type=int, nargs="?", const=7, default=0, metavar="ROUNDS",
-        help="time every layer as well, in so many rounds (7 where none are given)",
+        "--profile", type=float, nargs="?", const=120.0, default=0.0, metavar="S",
+        help="time the layers of each as well, in about so many seconds (120 where none are given)",
     )  # fmt: skip
 
 
@@ -99,7 +100,7 @@ def compare_models(options: argparse.Namespace, command: Sequence[str]) -> int:
     settings = settings_from(options)
     budget_ms = budget_from(options)
     earlier = read_report(options.baseline) if options.baseline else None
-    if options.fail_above is not None and (earlier is None or not options.fail_above > 0):
+    if options.fail_above is not None and (earlier is None or not 0 < options.fail_above < math.inf):
         raise UsageError("--fail-above: expected a ratio above 0, and --baseline with it")
     if options.report is not None:
         writable_folder(options.report)
@@ -127,7 +128,7 @@ def tell(found: Document, options: argparse.Namespace) -> None:
         show(found)
     if options.report is not None:
         for path in write_report(found, options.report):
-            print(path, file=sys.stderr if options.json else sys.stdout)
+            print(one_line(str(path)), file=sys.stderr if options.json else sys.stdout)
         if importlib.util.find_spec("matplotlib") is None:
             say('report.html has no plots: matplotlib is missing: pip install "roadlite[report]"')
 
@@ -152,13 +153,13 @@ def settings_from(options: argparse.Namespace) -> Settings:
             raise UsageError(
                 f"--{name.replace('_', '-')}: expected {least:g} to {most:g}, got {getattr(options, name)}"
             )
-    if not 0 <= options.profile <= 1000:
-        raise UsageError(f"--profile: expected up to 1000 rounds, got {options.profile}")
+    if not 0 <= options.profile <= 86_400:
+        raise UsageError(f"--profile: expected seconds, up to 86400, got {options.profile}")
     parse_norm(options.normalise)
     parse_labels(options.labels)
     return Settings(
         options.source, options.seconds, options.min_runs, options.cool_down, labels_dir=options.labels_dir,
-        reference=options.reference, profile_rounds=options.profile, norm=options.normalise, labels=options.labels,
+        reference=options.reference, profile_s=options.profile, norm=options.normalise, labels=options.labels,
     )  # fmt: skip
 
 
@@ -167,7 +168,7 @@ def budget_from(options: argparse.Namespace) -> float | None:
     value = options.budget_ms if options.budget_fps is None else options.budget_fps
     if value is None:
         return None
-    if not (math.isfinite(value) and value > 0):
+    if not 1e-6 <= value <= 1e12:  # nan is not either
         raise UsageError(f"--budget-ms, --budget-fps: expected a number above 0, got {value}")
     return float(value if options.budget_fps is None else 1e3 / value)
 
@@ -215,7 +216,3 @@ def parse_threads(text: str) -> list[int | None]:
     if not all(1 <= count <= MAX_THREADS for count in counts):
         raise UsageError(f"--threads: expected 1 to {MAX_THREADS} threads, got {text!r}")
     return list(counts)
-
-
-def say(message: str) -> None:
-    print(message, file=sys.stderr)  # noqa: T201

@@ -1,61 +1,78 @@
-"""How a comparison looks in a terminal of 100 columns."""
+"""How a comparison looks in a terminal of 80 columns or more."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from edge.cli import say
 from edge.report.document import Document
-from edge.report.page import LAYER_COLUMNS, costliest, layer_cells
+from edge.report.page import LAYER_COLUMNS, costliest, layer_cells, layers_line
 from edge.report.tables import doubts, fastest_pairs, times
+from edge.wording import one_line
 
-WIDTH = 100
+WIDTH = 100  # where there is no terminal to ask
+NARROWEST = 80
 LAYERS = 10  # of each model
+KIND = 26  # letters of a layer's operators
 
 Cells = dict[str, Callable[[dict[str, Any]], str]]
 
-LATENCY: Cells = {
+STAGES = ("preprocess", "invoke", "postprocess", "render")
+FRAME: Cells = {
     "recipe": lambda row: row["recipe"],
     "input": lambda row: "x".join(map(str, row["input_hw"])),
     "os": lambda row: str(row["output_stride"]),
     "runtime": lambda row: row["runtime"],
     "thr": lambda row: str(row["threads"]),
-    "median": lambda row: _ms(row["invoke_ms"]["median"]),
-    "p90": lambda row: _ms(row["invoke_ms"]["p90"]),
-    "p99": lambda row: _ms(row["invoke_ms"]["p99"]),
-    "frame": lambda row: _ms(row["frame_ms"]["p90"]),
+    "p90": lambda row: _ms(row["frame_ms"]["p90"]),
+    "median": lambda row: _ms(row["frame_ms"]["median"]),
+    "p99": lambda row: _ms(row["frame_ms"]["p99"]),
     "fps": lambda row: f"{row['fps']:.1f}",
-    "GMAC/s": lambda row: "-" if row["gmacs_per_s"] is None else f"{row['gmacs_per_s']:.1f}",
-    "RSS": lambda row: f"{row['peak_rss_mb']:.0f}",
     "labels": lambda row: _accuracy(row["accuracy"]),
 }
-DETAIL: Cells = {
-    "MB": lambda row: f"{row['size_bytes'] / 1e6:.2f}",
+INVOKE: Cells = {
+    **{
+        name: lambda row, name=name: _ms(row["invoke_ms"][name])  # type: ignore[misc]
+        for name in ("p90", "median", "p99", "max", "jitter")
+    },
     "load": lambda row: _ms(row["load_ms"]),
     "first": lambda row: _ms(row["first_invoke_ms"]),
     "warm-up": lambda row: f"{len(row['warm_up_ms'])}: {_ms(row['warm_up_ms'][0])}",
-    "max": lambda row: _ms(row["invoke_ms"]["max"]),
-    "jitter": lambda row: _ms(row["invoke_ms"]["jitter"]),
-    **{
-        name[:5]: lambda row, name=name: _ms(row["stages_ms"][name]["median"])  # type: ignore[misc]
-        for name in ("preprocess", "invoke", "postprocess", "render")
-    },
-    "RSS": lambda row: f"{row['rss_mb']:.0f}",
     "GMAC": lambda row: f"{row['macs'] / 1e9:.2f}",
+    "GMAC/s": lambda row: "-" if row["gmacs_per_s"] is None else f"{row['gmacs_per_s']:.1f}",
     "parts": lambda row: f"{row['partitions']}+{row['ops_outside']}",
-    "out": lambda row: "-" if row["outside_share"] is None else f"{row['outside_share']:.0%}",
-    "J": lambda row: "-" if row["frame_j"] is None else f"{row['frame_j']:.2f}",
 }
-LEGEND = (
-    "median to p99: ms per invoke alone; frame: p90 of ms from the picture in memory to its overlay; os: output "
-    "stride; RSS: peak MB of the process; labels: mIoU where the truth is known, else share as the reference; "
-    "*: no other is as accurate and faster; !: doubtful"
-)
-DETAIL_LEGEND = (
-    "load to jitter: ms; warm-up: how many invokes, the first of them; prepr to rende: median ms of a frame's stages; "
-    "RSS: MB while working; parts: delegate partitions + operators outside; out: their share of the time; "
-    "J: energy of a frame"
+COST: Cells = {
+    **{
+        name: lambda row, name=name: _ms(row["stages_ms"][name]["median"])  # type: ignore[misc]
+        for name in STAGES
+    },
+    "outside": lambda row: "-" if row["outside_share"] is None else f"{row['outside_share']:.0%}",
+    "file": lambda row: f"{row['size_bytes'] / 1e6:.2f}",
+    "peak": lambda row: f"{row['peak_rss_mb']:.0f}",
+    "steady": lambda row: f"{row['rss_mb']:.0f}",
+    "energy": lambda row: "-" if row["frame_j"] is None else f"{row['frame_j']:.2f}",
+}
+TABLES = (
+    (
+        "Whole frame, ms; the headline is p90",
+        FRAME,
+        "from the picture in memory to its overlay; p90: nine of ten take no longer; os: output stride; thr: threads; "
+        "labels: mIoU where the truth is known, else share of pixels as the reference; *: no other is as accurate "
+        "and faster; !: doubtful",
+    ),
+    (
+        "Network alone, ms",
+        INVOKE,
+        "first: the first invoke; warm-up: how many more are not counted, and the first of them; parts: delegate "
+        "partitions + operators outside",
+    ),
+    (
+        "Stages of a frame, median ms; memory, MB; energy of a frame, J",
+        COST,
+        "outside: share of the network's time in operators outside the delegate; peak, steady: of the process",
+    ),
 )
 
 
@@ -63,21 +80,23 @@ def show(document: Document) -> None:
     """The document on stdout; models that failed on stderr."""
     from rich.console import Console
 
-    console = Console(width=WIDTH)
+    console = Console()
+    width = max(console.width, NARROWEST) if console.is_terminal else WIDTH
+    console = Console(width=width)
     for number, row in enumerate(document["rows"], start=1):
-        console.print(f"{number} {row['model']}", highlight=False, markup=False, soft_wrap=True)
-    console.print(_table(LATENCY, document, LEGEND))
-    console.print()
-    console.print(_table(DETAIL, document, DETAIL_LEGEND))
-    console.print()
-    for line in lines(document):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(one_line(f"{number} {row['model']}"), highlight=False, markup=False, soft_wrap=True)
+    if any("error" not in row for row in document["rows"]):
+        for title, columns, legend in TABLES:
+            console.print(_table(title, columns, document, legend))
+        console.print()
+    for text in lines(document):
+        console.print(one_line(text), highlight=False, markup=False, soft_wrap=True)
     for row in document["rows"]:
         if row.get("profile"):
-            console.print(_layers(row))
+            console.print(_layers(row, width))
     for row in document["rows"]:
-        if "error" in row:
-            print(f"{row['name']}: {row['error']}", file=sys.stderr)  # noqa: T201
+        if "error" in row and len(document["rows"]) > 1:  # of a single one it is how the command ends
+            say(f"{row['name']}: {row['error']}")
 
 
 def lines(document: Document) -> list[str]:
@@ -104,8 +123,8 @@ def lines(document: Document) -> list[str]:
     return found
 
 
-def _table(columns: Cells, document: Document, legend: str) -> Any:
-    made = _empty(["", *columns, " "], ("recipe", "runtime", " "), legend)
+def _table(title: str, columns: Cells, document: Document, legend: str) -> Any:
+    made = _empty(["", *columns, " "], ("recipe", "runtime", " "), title, legend)
     for number, row in enumerate(document["rows"], start=1):
         if "error" in row:
             made.add_row(str(number), "failed", *["-"] * (len(columns) - 1), "")
@@ -115,24 +134,30 @@ def _table(columns: Cells, document: Document, legend: str) -> Any:
     return made
 
 
-def _layers(row: dict[str, Any]) -> Any:
+def _layers(row: dict[str, Any], width: int) -> Any:
     profile = row["profile"]
-    legend = f"{profile['way']}, {profile['rounds']} rounds; the whole takes {_ms(profile['whole_ms'])} ms"
-    made = _empty(LAYER_COLUMNS, ("layer", "name", "delegated"), legend)
-    made.title, made.title_justify = f"\ncostliest layers of {row['name']}", "left"
-    for layer in costliest(profile, LAYERS):
-        kind, *figures, name = layer_cells(layer)
-        made.add_row(kind if len(kind) <= 27 else f"{kind[:26]}…", *figures, _end(name, 28))
+    cells = [layer_cells(layer) for layer in costliest(profile, LAYERS)]
+    used = [max(map(len, column)) + 1 for column in zip(LAYER_COLUMNS, *cells, strict=True)]
+    room = width - min(used[0], KIND + 1) - sum(used[1:-1])
+    title = f"Costliest layers of {row['name']}"
+    made = _empty(LAYER_COLUMNS, ("layer", "name", "delegated"), title, layers_line(profile))
+    for kind, *figures, name in cells:
+        made.add_row(kind if len(kind) <= KIND else f"{kind[: KIND - 1]}…", *figures, _end(name, room))
     return made
 
 
-def _empty(columns: Sequence[str], left: Sequence[str], legend: str) -> Any:
+def _empty(columns: Sequence[str], left: Sequence[str], title: str, legend: str) -> Any:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
+    from rich.text import Text
 
-    made = Table(box=SIMPLE_HEAD, padding=0, show_edge=False, pad_edge=False, caption=legend, caption_justify="left")
+    made = Table(
+        box=SIMPLE_HEAD, padding=0, show_edge=False, pad_edge=False, title=Text(f"\n{title}"), title_justify="left",
+        caption=Text(legend), caption_justify="left",
+    )  # fmt: skip
     for name in columns:
-        made.add_column(name, justify="left" if name in left else "right", no_wrap=True)
+        style = "bold" if name == "p90" else None
+        made.add_column(name, justify="left" if name in left else "right", no_wrap=True, style=style)
     return made
 
 

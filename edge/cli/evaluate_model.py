@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
-from edge.cli import INTERRUPTED, Parser, parser, run
+from edge.cli import INTERRUPTED, Parser, parser, run, say
 from edge.cli.options import parse_labels, parse_norm
 from edge.engine import RUNTIMES
 from edge.errors import RoadliteError, RuntimeMissing, UsageError
@@ -23,6 +22,7 @@ from edge.progress import bars
 from edge.score import Evaluation, Reference, evaluate
 from edge.score_files import as_dict, classes, figures, write_folder
 from edge.segmenter import Segmenter
+from edge.wording import counted, one_line
 
 MAX_WORST = 100
 SHOWN = 3  # pictures left out that are named on stderr
@@ -137,7 +137,8 @@ def report(evaluation: Evaluation, options: argparse.Namespace) -> None:
         say(f"left out: {reason if name in reason else f'{name}: {reason}'}")
     if evaluation.left_out:
         total = evaluation.pictures + len(evaluation.left_out)
-        say(f"{len(evaluation.left_out)} of {total} pictures were left out")
+        were = "was" if len(evaluation.left_out) == 1 else "were"
+        say(f"{len(evaluation.left_out)} of {counted(total, 'picture')} {were} left out")
     for tally in evaluation.tallies:
         if tally.ignored:
             say(f"{tally.segmenter.path.name} has no class {', '.join(tally.ignored)}: such pixels are ignored")
@@ -147,7 +148,7 @@ def report(evaluation: Evaluation, options: argparse.Namespace) -> None:
         show(evaluation)
     if options.output:
         written = write_folder(evaluation, options.output)
-        say(f"{len(written)} files in {options.output}")
+        say(f"{counted(len(written), 'file')} in {options.output}")
 
 
 LEGEND = """\
@@ -162,10 +163,10 @@ def show(evaluation: Evaluation) -> None:
     console = Console()
     truth = "" if evaluation.reference else f", labels {evaluation.labelling.name}"
     against = f" against {evaluation.reference.name}" if evaluation.reference else ""
-    title = f"{evaluation.pictures} pictures of {evaluation.examples.name}{truth}{against}"
-    console.print(title, highlight=False, markup=False, soft_wrap=True)
+    title = f"{counted(evaluation.pictures, 'picture')} of {evaluation.examples.name}{truth}{against}"
+    console.print(one_line(title), highlight=False, markup=False, soft_wrap=True)
     for number, tally in enumerate(evaluation.tallies, start=1):
-        console.print(f"{number} {tally.segmenter.path.name}", highlight=False, markup=False, soft_wrap=True)
+        console.print(one_line(f"{number} {tally.segmenter.path.name}"), highlight=False, markup=False, soft_wrap=True)
     console.print(summary(evaluation))
     console.print(per_class(evaluation))
     console.print(LEGEND, style="dim", highlight=False)
@@ -205,7 +206,3 @@ def per_class(evaluation: Evaluation) -> object:
         values = [entry.get(key) for entry in entries for key in (("iou", "boundary_f") if alone else ("iou",))]
         table.add_row(name, f"{pixels:,}", *("-" if value is None else f"{value * 100:.1f}" for value in values))
     return table
-
-
-def say(message: str) -> None:
-    print(message, file=sys.stderr)  # noqa: T201

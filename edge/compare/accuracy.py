@@ -13,14 +13,21 @@ from edge.compare.frames import Frames
 from edge.compare.rows import Accuracy, Candidate, Row
 from edge.compare.worker import Worker
 from edge.data import Ids
+from edge.errors import SourceError
 from edge.evaluate import Confusion, agreement
+from edge.postprocess import nearest
 from edge.progress import Track, silent
 
 Bench = tuple[Row, Worker]
 
 
-def assess(benches: Sequence[Bench], frames: Frames, reference: Bench | None, track: Track = silent) -> None:
-    """Sets `row.accuracy`. Threads do not change labels: of rows that differ in nothing else, one is asked."""
+def assess(
+    benches: Sequence[Bench], frames: Frames, reference: Bench | None, notes: list[str], track: Track = silent
+) -> None:  # fmt: skip
+    """Sets `row.accuracy`. Threads do not change labels: of rows that differ in nothing else, one is asked.
+
+    Why truth could not be taken into account is added to `notes`.
+    """
     known: dict[tuple[Path, str], Accuracy | None] = {}
     with ExitStack() as stack:
         standard = None
@@ -34,7 +41,7 @@ def assess(benches: Sequence[Bench], frames: Frames, reference: Bench | None, tr
             if row.error:
                 continue
             if key not in known:
-                known[key] = _of(row, worker, frames, standard, reference[0] if reference else None)
+                known[key] = _of(row, worker, frames, standard, reference[0] if reference else None, notes)
             row.accuracy = known[key]
 
 
@@ -53,16 +60,18 @@ def reference_row(path: Path) -> Row:
     return Row(Candidate(path, "auto", None))
 
 
-def _of(row: Row, worker: Worker, frames: Frames, standard: Path | None, reference: Row | None) -> Accuracy | None:
+def _of(
+    row: Row, worker: Worker, frames: Frames, standard: Path | None, reference: Row | None, notes: list[str]
+) -> Accuracy | None:  # fmt: skip
     classes = row.about["classes"]
     confusion, equal = Confusion(len(classes)), []
     comparable = reference is not None and reference.about.get("classes") == classes
     with tempfile.TemporaryDirectory(prefix="roadlite-") as folder:
         for name in worker.ask("label", folder) or []:
             ids: Ids = np.load(Path(folder, name))
-            truth = frames.truth(name, classes)
-            if truth is not None and truth.shape == ids.shape:
-                confusion.add(truth, ids)
+            truth = _truth(frames, name, classes, notes)
+            if truth is not None:
+                confusion.add(truth, nearest(ids, (truth.shape[0], truth.shape[1])))
             if standard is not None and comparable:
                 equal.append(agreement(ids, np.load(standard / name)))
     found = Accuracy(len(frames.names))
@@ -71,3 +80,12 @@ def _of(row: Row, worker: Worker, frames: Frames, standard: Path | None, referen
     if equal and reference is not None:
         found.agreement, found.reference = float(np.mean(equal)), reference.candidate.path.name
     return None if row.error or found.score is None else found
+
+
+def _truth(frames: Frames, name: str, classes: Sequence[str], notes: list[str]) -> Ids | None:
+    try:
+        return frames.truth(name, classes)
+    except SourceError as exc:
+        if f"labels left out: {exc}" not in notes:
+            notes.append(f"labels left out: {exc}")
+        return None

@@ -19,8 +19,8 @@ from edge.compare.worker import Worker
 from edge.engine.interpreter import INTERPRETERS
 from edge.progress import Track, silent
 
-ROUND_S = 0.5
-ROUNDS = 5, 30  # fewer tell nothing about noise, more only switch more often
+ROUND_S = 0.25  # many short rounds tell more than few long ones: a neighbour's burst spoils one of them
+ROUNDS = 10, 40  # fewer tell little about noise, more only switch more often
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Settings:
     frames: int = 16  # pictures; labels are compared on all, frames are timed on the first four
     labels_dir: Path | None = None
     reference: Path | None = None  # a model whose labels count as right; None for the float32 one of the list
-    profile_rounds: int = 0  # how often every layer is timed; 0 for not at all
+    profile_s: float = 0.0  # to find what each candidate's layers take; 0 for not at all
     norm: str | None = None  # for models without a card, as run-model takes them
     labels: str | None = None
 
@@ -71,9 +71,11 @@ class Comparison:
                 self._measure([bench for bench in benches if not bench[0].error], track)
             finally:
                 self._judge()
-            assess(benches, frames, reference or find_reference(benches), track)
-            if wanted.profile_rounds:
-                profile(benches, wanted.profile_rounds, track)
+            assess(benches, frames, reference or find_reference(benches), self.monitor.notes, track)
+            self._keep_measured("accuracy")
+            if wanted.profile_s:
+                profile(benches, wanted.profile_s, track)
+                self._keep_measured("profile")
 
     def _load(self, benches: Sequence[Bench], frames: Frames, track: Track) -> None:
         for _, worker in benches:
@@ -117,6 +119,13 @@ class Comparison:
             Turn(seen.start_s, seen.end_s, found[0], found[1], spent[0], spent[1], seen.clock_mhz, seen.reasons)
         )
         row.memory = worker.ask("memory") or row.memory
+
+    def _keep_measured(self, what: str) -> None:
+        """Times stay good where a process fails that was asked for more after its turns."""
+        for row in self.rows:
+            if row.error and len(row.turns) == self.settings.rounds:
+                self.monitor.notes.append(f"no {what} of {row.candidate.path.name}: {row.error}")
+                row.error = ""
 
     def _judge(self) -> None:
         """Marks what was disturbed. A clock that fell is known only when all clocks are."""

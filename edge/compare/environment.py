@@ -40,8 +40,10 @@ def version(package: str) -> str:
 
 
 def sha256(path: Path) -> str | None:
-    """Of a file; None where it cannot be read."""
+    """Of a file; None where it cannot be read, or is a pipe or a device, which may have no end."""
     try:
+        if not path.is_file():
+            return None
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:

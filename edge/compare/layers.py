@@ -2,39 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from edge.compare.rows import Row
 from edge.compare.worker import Worker
-from edge.profile import from_counters, from_prefixes
+from edge.profile import ROUNDS, cuts_within, from_counters, from_prefixes, places_to_cut
 from edge.progress import Track, silent
+from edge.statistics import FEWEST
 
 
-def profile(benches: Sequence[tuple[Row, Worker]], rounds: int, track: Track = silent) -> None:
-    """Sets `row.profile`, and `row.outside_share` with it. Where it is interrupted, from the rounds that are whole."""
+def profile(benches: Sequence[tuple[Row, Worker]], seconds: float, track: Track = silent) -> None:
+    """Sets `row.profile`, and `row.outside_share` with it, in about so many seconds for each.
+
+    Where it is interrupted, from the rounds that are whole.
+    """
     for row, worker in benches:
-        if row.error:
+        operators = worker.ask("layers") or []
+        if row.error or not operators:
             continue
-        operators: list[dict[str, Any]] = worker.ask("layers") or []
-        whole = bool(operators) and "macs" not in operators[0]  # OpenVINO tells all layers at once
-        lengths = [0] if whole else range(1, len(operators) + 1)
-        steps = [length for _ in range(rounds) for length in lengths]
-        times: list[float] = []
-        try:
-            for length in track(steps, f"profiling {row.candidate.path.name}", len(steps)):
-                found = worker.ask("counted_s") if whole else worker.ask("prefix_s", length)
-                if row.error:
-                    break
-                times += found if whole else [found]
-        finally:
-            _keep(row, operators, times)
+        if "macs" in operators[0]:
+            _by_prefixes(row, worker, operators, seconds, track)
+        else:
+            _by_counters(row, worker, operators, track)
 
 
-def _keep(row: Row, operators: Sequence[dict[str, Any]], times: Sequence[float]) -> None:
-    width = len(operators)
-    rounds = [times[at : at + width] for at in range(0, len(times) - width + 1, width)] if width else []
-    if rounds:
-        made = from_prefixes if "macs" in operators[0] else from_counters
-        row.profile = made(operators, rounds)
-        row.outside_share = row.profile.outside_share()
+def _by_prefixes(
+    row: Row, worker: Worker, operators: Sequence[dict[str, Any]], seconds: float, track: Track
+) -> None:  # fmt: skip
+    end = time.perf_counter() + seconds
+    cuts = sorted(_find_cuts(row, worker, operators, seconds, track))
+    rounds: list[list[float]] = []
+    wholes: list[float] = []
+    try:
+        for whole, times in _rounds(row, worker, cuts, track):
+            wholes.append(whole)
+            rounds.append(times)
+            if len(rounds) >= FEWEST and time.perf_counter() > end:
+                break
+    finally:
+        if rounds:
+            row.profile = from_prefixes(operators, cuts, rounds, wholes)
+            row.outside_share = row.profile.outside_share()
+
+
+def _find_cuts(
+    row: Row, worker: Worker, operators: Sequence[dict[str, Any]], seconds: float, track: Track
+) -> list[int]:  # fmt: skip
+    start = time.perf_counter()
+    times: dict[int, float] = {0: 0.0, len(operators): worker.ask("prefix_s", len(operators)) or 0.0}
+    most = cuts_within(seconds, time.perf_counter() - start, len(operators))
+    for length in track(places_to_cut(operators, times, most), f"finding layers of {row.candidate.path.name}", most):
+        times[length] = worker.ask("prefix_s", length) or 0.0
+        if row.error:
+            break
+    return [length for length in times if length]
+
+
+def _rounds(row: Row, worker: Worker, cuts: Sequence[int], track: Track) -> Iterator[tuple[float, list[float]]]:
+    """Of each whole round the uncut model and the prefixes, seconds."""
+    steps = [length for _ in range(ROUNDS) for length in (0, *cuts)]
+    found: list[float] = []
+    for length in track(steps, f"profiling {row.candidate.path.name}", len(steps)):
+        seconds = worker.ask("prefix_s", length) if length else worker.ask("whole_s")
+        if row.error:
+            return
+        found.append(seconds)
+        if len(found) > len(cuts):
+            yield found[0], found[1:]
+            found = []
+
+
+def _by_counters(row: Row, worker: Worker, nodes: Sequence[dict[str, Any]], track: Track) -> None:
+    """OpenVINO tells all layers at once."""
+    rounds: list[list[float]] = []
+    try:
+        for _ in track(range(ROUNDS), f"profiling {row.candidate.path.name}", ROUNDS):
+            found = worker.ask("counted_s")
+            if row.error:
+                break
+            rounds.append(found)
+    finally:
+        if rounds:
+            row.profile = from_counters(nodes, rounds)

@@ -53,9 +53,7 @@ def frame_p90_ms(row: Row) -> float:
 
 def front(rows: Sequence[Row]) -> list[int]:
     """Places of the rows that no other row beats in accuracy without being slower; empty where it is not known."""
-    known = [
-        (i, frame_p90_ms(row), score(row)) for i, row in enumerate(rows) if row.measured and score(row) is not None
-    ]
+    known = [(i, frame_p90_ms(rows[i]), accuracy) for i, accuracy in scores(rows).items()]
     return [
         i for i, ms, accuracy in known
         if not any(
@@ -65,8 +63,12 @@ def front(rows: Sequence[Row]) -> list[int]:
     ]  # fmt: skip
 
 
-def score(row: Row) -> Any:
-    return row.accuracy.score if row.accuracy else None
+def scores(rows: Sequence[Row]) -> dict[int, float]:
+    """Accuracies that can be held against each other, by place: mIoU where it is known of any row, else agreement."""
+    known = {i: row.accuracy for i, row in enumerate(rows) if row.measured and row.accuracy}
+    truth = any(found.miou is not None for found in known.values())
+    values = {i: found.miou if truth else found.agreement for i, found in known.items()}
+    return {i: value for i, value in values.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +89,10 @@ def choose(rows: Sequence[Row], limit_ms: float, label: Callable[[int], str]) ->
         fastest = min(measured, default=None, key=lambda found: found[0])
         least = f"; the fastest, {label(fastest[1])}, takes {fastest[0]:.1f} ms" if fastest else ""
         return Choice(limit_ms, None, f"none is within {limit_ms:.1f} ms (p90 of a frame){least}")
-    if all(score(row) is not None for _, _, row in within):
-        ms, best, row = max(within, key=lambda found: (score(found[2]), -found[0]))
-        why = f"most accurate, {score(row):.3f}, of the"
+    known = scores(rows)
+    if all(i in known for _, i, _ in within):
+        ms, best, row = max(within, key=lambda found: (known[found[1]], -found[0]))
+        why = f"most accurate, {known[best]:.3f}, of the"
     else:
         ms, best, row = min(within, key=lambda found: found[0])
         why = "fastest (accuracy is not known) of the"

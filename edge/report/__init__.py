@@ -12,6 +12,8 @@ from edge.report.document import FORMAT, Document
 from edge.report.page import as_html
 from edge.report.tables import as_csv, as_markdown
 
+MAX_BYTES = 256 << 20  # of an earlier report; a thousand rows need less
+
 
 def write_report(document: Document, folder: Path) -> list[Path]:
     """Writes report.json, report.csv, report.md and report.html. Raises SinkError."""
@@ -21,7 +23,7 @@ def write_report(document: Document, folder: Path) -> list[Path]:
         "report.md": as_markdown(document), "report.html": as_html(document),
     }  # fmt: skip
     for name, text in texts.items():
-        write_whole(folder / name, text.encode())
+        write_whole(folder / name, text.encode("utf-8", "replace"))  # names of files may be no text
     return [folder / name for name in texts]
 
 
@@ -29,16 +31,32 @@ def read_report(path: Path) -> Document:
     """An earlier report.json. Raises UsageError for anything else."""
     wrong = f"{path}: expected a report.json of compare-models"
     try:
+        if not path.is_file():
+            raise UsageError(f"{wrong}: {'no regular file' if path.exists() else 'no such file'}")
+        if path.stat().st_size > MAX_BYTES:
+            raise UsageError(f"{wrong}, at most {MAX_BYTES >> 20} MiB of it")
         found: Any = json.loads(path.read_bytes())
         if not isinstance(found, dict) or found["format"] != FORMAT:
             raise UsageError(f"{wrong} in format {FORMAT}, found another one")
         for row in found["rows"]:
-            if "error" not in row:
-                _ = row["model"], row["runtime"], row["threads"]
-                _ = [turn[what] / 1 for turn in row["rounds"] for what in ("invoke_ms", "frame_ms")]
-        _ = found["created"], found["environment"].get("cpu")
+            _check(row)
+        if not isinstance(found["created"], str):
+            raise TypeError("created")
+        _ = found["environment"].get("cpu")
     except OSError as exc:
         raise UsageError(f"{wrong}: it cannot be read ({exc.strerror})") from exc
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
         raise UsageError(f"{wrong}, found something else ({type(exc).__name__})") from exc
     return found
+
+
+def _check(row: Any) -> None:
+    """What a later run is compared with. Raises one of the errors of a wrong structure."""
+    if not isinstance(row["model"], str) or not isinstance(row["runtime"], str):
+        raise TypeError("model, runtime")
+    if "error" in row:
+        return
+    int(row["threads"])
+    times = [turn[what] for turn in row["rounds"] for what in ("invoke_ms", "frame_ms")]
+    if not times or not all(0 < value < 1e9 for value in times):
+        raise ValueError("rounds")

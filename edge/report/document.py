@@ -16,6 +16,7 @@ from edge.compare.monitor import warnings
 from edge.compare.rows import Row
 from edge.profile import Profile
 from edge.statistics import Estimate
+from edge.wording import counted, one_line
 
 FORMAT = 1
 
@@ -60,12 +61,12 @@ def document(
 
 
 def names(rows: Sequence[Row]) -> list[str]:
-    """A name for each row that no other has: the file's, with runtime and threads where these differ."""
+    """A name for each row that no other has, to show: the file's, with runtime and threads where these differ."""
     parts = []
     for row in rows:
         runtime, threads = (row.about.get(what, getattr(row.candidate, what)) for what in ("runtime", "threads"))
-        known = (None if runtime == "auto" else runtime, threads and f"{threads} threads")
-        parts.append((row.candidate.path.name.removesuffix(".tflite"), *known))
+        known = None if runtime == "auto" else runtime, threads and counted(threads, "thread")
+        parts.append((one_line(row.candidate.path.name).removesuffix(".tflite"), *known))
     varied = [place for place in (1, 2) if len({part[place] for part in parts} - {None}) > 1]
     short = [" ".join(filter(None, (part[0], *(part[place] for place in varied)))) for part in parts]
     return [
@@ -99,7 +100,7 @@ def _settings(comparison: Comparison) -> dict[str, Any]:
 def _row(row: Row, name: str) -> dict[str, Any]:
     made = {"name": name, "sha256": sha256(row.candidate.path), **row.summary()}
     if not row.measured:
-        return made
+        return {**made, "error": one_line(made["error"])}
     turns = [
         {
             "start_s": round(turn.start_s, 3), "end_s": round(turn.end_s, 3),
@@ -118,15 +119,19 @@ def _row(row: Row, name: str) -> dict[str, Any]:
 def _profile(profile: Profile) -> dict[str, Any]:
     layers = [
         {
-            "place": layer.place, "kind": layer.kind, "name": layer.name, "ms": _ms(layer.seconds.value),
-            "low_ms": _ms(layer.seconds.low), "high_ms": _ms(layer.seconds.high),
+            "place": layer.place, "operators": layer.operators, "kind": layer.kind, "name": layer.name,
+            "ms": _ms(layer.seconds.value), "low_ms": _ms(layer.seconds.low), "high_ms": _ms(layer.seconds.high),
             "share": round(profile.share(layer), 4), "macs": layer.macs,
             "gmacs_per_s": None if layer.gmacs_per_s is None else round(layer.gmacs_per_s, 2),
             "delegated": layer.delegated,
         }
         for layer in profile.layers
     ]  # fmt: skip
-    return {"way": profile.way, "rounds": profile.rounds, "whole_ms": _ms(profile.whole_s), "layers": layers}
+    whole = {"whole_ms": profile.whole.value, "whole_low_ms": profile.whole.low, "whole_high_ms": profile.whole.high}
+    return {
+        "way": profile.way, "rounds": profile.rounds, **{name: _ms(seconds) for name, seconds in whole.items()},
+        "sum_ms": _ms(profile.sum_s()), "adds_up": profile.adds_up(), "layers": layers,
+    }  # fmt: skip
 
 
 def _ms(seconds: float) -> float | None:

@@ -10,6 +10,7 @@ from edge.errors import RuntimeMissing
 from edge.report.document import Document
 from edge.report.plots import plots
 from edge.report.tables import COLUMNS, cells, doubts, sentences, times, where
+from edge.wording import counted
 
 COSTLIEST = 12  # layers shown of each model
 
@@ -17,12 +18,15 @@ _CSS = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 1240px; margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.6rem; margin-bottom: 0 } h2 { font-size: 1.2rem; margin-top: 2.2rem }
 .scroll { overflow-x: auto } table { border-collapse: collapse; font-size: 13px }
-th, td { padding: .3rem .5rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap }
-th:first-child, td:first-child, td.text { text-align: left } tr.doubtful td { color: #8a5a00 }
-tr.front td:first-child { font-weight: 600; color: #b3121d } tr.failed td { color: #999 }
-th:last-child, td:last-child { text-align: left } td:last-child { white-space: normal }
+th, td { padding: .3rem .5rem; text-align: right; border-bottom: 1px solid #ddd } td { white-space: nowrap }
+th:first-child, td:first-child { text-align: left } td:first-child { white-space: normal; min-width: 11rem }
+td:first-child { overflow-wrap: anywhere } tr.doubtful td { color: #8a5a00 }
+tr.front td:first-child { font-weight: 600; color: #b3121d } tr.failed td { color: #666 }
+th:last-child, td:last-child { text-align: left }
+tr.failed td:last-child, tr.fact td:last-child { white-space: normal; overflow-wrap: anywhere; min-width: 16rem }
 .warning { background: #fff4e0; border-left: 4px solid #f4a261; padding: .4rem .8rem; margin: .4rem 0 }
-svg { max-width: 100%; height: auto } .quiet { color: #666 } code { font-size: 13px; overflow-wrap: anywhere }
+svg { width: 100%; max-width: 900px; min-width: 620px; height: auto }
+.quiet { color: #666 } code { font-size: 13px; overflow-wrap: anywhere }
 """
 
 _HEAD = f"""<meta charset=utf-8><meta name=viewport content="width=device-width"><title>Model comparison</title>
@@ -42,9 +46,9 @@ def as_html(document: Document) -> str:
         *(f"<div class=warning>{escape(text)}</div>" for text in _cautions(document, missing)),
         "<ul>", *(f"<li>{escape(sentence)}</li>" for sentence in sentences(document)), "</ul>",
         "<h2>Figures</h2>", _rows(document),
-        "<p class=quiet>invoke: the network alone; frame: picture in memory to overlay; p90: nine of ten take no "
-        "longer; red: no other is as accurate and faster.</p>",
-        *(f"<h2>{escape(title)}</h2>{svg}" for title, svg in drawn.items()),
+        "<p class=quiet>invoke: the network alone; frame: picture in memory to overlay; p90, the headline: nine of ten "
+        "take no longer; red: no other is as accurate and faster.</p>",
+        *(f"<h2>{escape(title)}</h2><div class=scroll>{svg}</div>" for title, svg in drawn.items()),
         *_baseline(document), *_pairs(document), *_profiles(document),
         "<h2>Environment</h2>", _facts(document),
     ]  # fmt: skip
@@ -66,7 +70,8 @@ def _rows(document: Document) -> str:
     for row in document["rows"]:
         kind = "failed" if "error" in row else "doubtful" if row["invalid"] else ""
         kind += " front" if row["name"] in document["front"] else ""
-        lines.append((kind, cells(row, document)))
+        name, *figures = cells(row, document)
+        lines.append((kind, [name, row["error"]] if "error" in row else [name, *figures]))
     return _table(COLUMNS, lines)
 
 
@@ -93,8 +98,8 @@ def _profiles(document: Document) -> Iterable[str]:
     for row in document["rows"]:
         profile = row.get("profile")
         if profile:
-            yield f"<h2>Costliest layers: {escape(row['name'])}</h2><p class=quiet>{escape(profile['way'])}, "
-            yield f"{profile['rounds']} rounds; the whole takes {profile['whole_ms']:.2f} ms.</p>"
+            yield f"<h2>Costliest layers: {escape(row['name'])}</h2>"
+            yield f"<p class=quiet>{escape(layers_line(profile))}</p>"
             yield _table(LAYER_COLUMNS, [("", layer_cells(layer)) for layer in costliest(profile)])
 
 
@@ -105,10 +110,21 @@ def costliest(profile: dict[str, Any], count: int = COSTLIEST) -> list[dict[str,
     return sorted(profile["layers"], key=lambda layer: -layer["ms"])[:count]
 
 
+def layers_line(profile: dict[str, Any]) -> str:
+    """How the layers were measured, and whether they add up to the model."""
+    sum_ms, whole_ms, low, high = (profile[name] for name in ("sum_ms", "whole_ms", "whole_low_ms", "whole_high_ms"))
+    whole = f"{whole_ms:.2f} ms" + ("" if low is None or high is None else f" ({low:.2f} to {high:.2f})")
+    verdict = "" if profile["adds_up"] else ": they do not add up, there is too much noise"
+    rounds = counted(profile["rounds"], "round")
+    return f"{profile['way']}, {rounds}; all layers take {sum_ms:.2f} ms, the model as it is {whole}{verdict}"
+
+
 def layer_cells(layer: dict[str, Any]) -> list[str]:
     ends = (layer["low_ms"], layer["high_ms"])
+    last = layer["place"] + layer["operators"] - 1
+    place = str(last) if layer["operators"] == 1 else f"{layer['place']}-{last}"
     return [
-        f"{layer['place']} {layer['kind']}", f"{layer['ms']:.3f}",
+        f"{place} {layer['kind']}", f"{layer['ms']:.3f}",
         "-" if None in ends else f"{ends[0]:.3f} to {ends[1]:.3f}", f"{layer['share']:.1%}",
         "-" if layer["gmacs_per_s"] is None else f"{layer['gmacs_per_s']:.1f}",
         {True: "yes", False: "no", None: "-"}[layer["delegated"]], layer["name"].rpartition(";")[2],
@@ -119,15 +135,17 @@ def _facts(document: Document) -> str:
     facts = {**document["environment"], **document["settings"], "energy": document["energy_source"] or "not told"}
     facts["versions"] = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
     facts["cpu_features"] = ", ".join(facts["cpu_features"])
-    lines = [("", [name.replace("_", " "), str(value)]) for name, value in facts.items() if value is not None]
-    sums = [("", [f"{row['model']} sha256", row["sha256"] or "-"]) for row in document["rows"]]
+    lines = [("fact", [name.replace("_", " "), str(value)]) for name, value in facts.items() if value is not None]
+    sums = [("fact", [f"{row['model']} sha256", row["sha256"] or "-"]) for row in document["rows"]]
     return _table(("", ""), [*lines, *sums]) + f"<p><code>{escape(' '.join(document['command']))}</code></p>"
 
 
 def _table(columns: Sequence[str], lines: Iterable[tuple[str, Sequence[str]]]) -> str:
     head = "".join(f"<th>{escape(name)}</th>" for name in columns)
     body = "".join(
-        f"<tr class='{kind}'>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
+        f"<tr class='{kind}'>"
+        + "".join(f"<td>{escape(cell)}</td>" for cell in cells[:-1])
+        + f"<td colspan={len(columns) - len(cells) + 1}>{escape(cells[-1])}</td></tr>"
         for kind, cells in lines
     )
     return f"<div class=scroll><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"

@@ -8,7 +8,9 @@ from typing import Any
 
 from edge.errors import RuntimeMissing
 from edge.report.document import Document
+from edge.wording import shortened
 
+LONGEST = 36  # letters of a name: longer ones leave no room for the plot
 MOST_POINTS = 400  # of a distribution: more only make the page heavy
 STAGE_COLOURS = {"preprocess": "#8ecae6", "invoke": "#1d3557", "postprocess": "#f4a261", "render": "#a7c957"}
 _STYLE: Any = {
@@ -85,12 +87,13 @@ def accuracy(rows: Sequence[dict[str, Any]], document: Document) -> str:
     axes.plot(*zip(*best, strict=True), "-", color="#d62828", alpha=0.5, zorder=1) if best else None
     for number, (name, point) in enumerate(points.items(), start=1):
         colour = "#d62828" if name in document["front"] else "#457b9d"
-        axes.plot(*point, "o", color=colour, ms=8, label=f"{number}  {name}")
+        axes.plot(*point, "o", color=colour, ms=8, label=f"{number}  {shortened(name, 2 * LONGEST)}")
         axes.annotate(str(number), point, textcoords="offset points", xytext=(7, 5))
     if document["budget"]:
         axes.axvline(document["budget"]["limit_ms"], color="#2a9d8f", linestyle="--")
     axes.set_xlim(left=0)
     axes.margins(y=0.2)
+    axes.ticklabel_format(axis="y", useOffset=False)
     axes.set_xlabel("ms, p90 of a frame (red: no other is as accurate and faster)")
     axes.set_ylabel("mIoU against the truth" if truth else "share of pixels as in the reference")
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(0, -0.16), handletextpad=0.3)
@@ -125,7 +128,7 @@ def _figure(height_in: float) -> tuple[Any, Any]:
 
 
 def _name_rows(axes: Any, rows: Sequence[dict[str, Any]]) -> None:
-    axes.set_yticks(range(len(rows)), [row["name"] for row in rows])
+    axes.set_yticks(range(len(rows)), [shortened(row["name"], LONGEST) for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -51,8 +52,8 @@ def _cell(value: Any) -> Any:
 
 
 COLUMNS = (
-    "model", "recipe", "input, stride", "runtime, threads", "MB", "invoke ms", "p90", "frame ms", "p90", "fps",
-    "GMAC/s", "RSS MB", "accuracy", "",
+    "model", "frame p90, ms", "frame median", "fps", "invoke p90", "invoke median", "accuracy", "recipe",
+    "input, stride", "runtime, threads", "GMAC/s", "file MB", "RSS MB", "",
 )  # fmt: skip
 
 
@@ -64,10 +65,10 @@ def cells(row: dict[str, Any], document: Document) -> list[str]:
     invoke, frame = row["invoke_ms"], row["frame_ms"]
     marks = (["front"] if row["name"] in document["front"] else []) + (["doubtful"] if row["invalid"] else [])
     return [
-        row["name"], row["recipe"], f"{height}x{width}, {row['output_stride']}", f"{row['runtime']}, {row['threads']}",
-        f"{row['size_bytes'] / 1e6:.2f}", f"{invoke['median']:.1f}", f"{invoke['p90']:.1f}", f"{frame['median']:.1f}",
-        f"{frame['p90']:.1f}", f"{row['fps']:.1f}", "-" if row["gmacs_per_s"] is None else f"{row['gmacs_per_s']:.1f}",
-        f"{row['peak_rss_mb']:.0f}", accuracy(row), ", ".join(marks),
+        row["name"], f"{frame['p90']:.1f}", f"{frame['median']:.1f}", f"{row['fps']:.1f}", f"{invoke['p90']:.1f}",
+        f"{invoke['median']:.1f}", accuracy(row), row["recipe"], f"{height}x{width}, {row['output_stride']}",
+        f"{row['runtime']}, {row['threads']}", "-" if row["gmacs_per_s"] is None else f"{row['gmacs_per_s']:.1f}",
+        f"{row['size_bytes'] / 1e6:.2f}", f"{row['peak_rss_mb']:.0f}", ", ".join(marks),
     ]  # fmt: skip
 
 
@@ -85,16 +86,16 @@ def as_markdown(document: Document) -> str:
     """For pasting into an issue or a README."""
     here = document["environment"]
     lines = [
-        f"{where(here)}; {document['settings']['source']}, {document['created'][:10]}",
+        _escaped(f"{where(here)}; {document['settings']['source']}, {document['created'][:10]}"),
         "",
         "| " + " | ".join(COLUMNS) + " |",
         "|" + "---|" * len(COLUMNS),
         *("| " + " | ".join(_escaped(cell) for cell in cells(row, document)) + " |" for row in document["rows"]),
         "",
-        "frame: picture in memory to overlay; p90: nine of ten take no longer; "
+        "frame: picture in memory to overlay; p90, the headline: nine of ten take no longer; "
         "front: no other is as accurate and faster.",
-        *(f"\n{line}" for line in sentences(document)),
-        *(f"\nDoubtful ({', '.join(rows)}): {reason}" for reason, rows in doubts(document).items()),
+        *(f"\n{_escaped(line)}" for line in sentences(document)),
+        *(f"\nDoubtful ({_escaped(', '.join(rows))}): {reason}" for reason, rows in doubts(document).items()),
     ]
     return "\n".join(lines) + "\n"
 
@@ -165,4 +166,5 @@ def times(found: dict[str, Any]) -> str:
 
 
 def _escaped(cell: str) -> str:
-    return cell.replace("|", "\\|")
+    """As text that Markdown neither ends a cell at nor takes for HTML or emphasis."""
+    return re.sub(r"([\\|<>*`\[\]])", r"\\\1", " ".join(cell.split()))

@@ -49,5 +49,6 @@ def full() -> Comparison:
         {"kind": "CONV_2D", "name": "a;b", "macs": 10**9, "delegated": True},
         {"kind": "ARG_MAX", "name": "labels", "macs": 0, "delegated": False},
     ]
-    rows[1].profile = from_prefixes(operators, [[0.015 + i * 1e-5, 0.020 + i * 1e-5] for i in range(6)])
+    rounds = [[0.015 + i * 1e-5, 0.020 + i * 1e-5] for i in range(6)]
+    rows[1].profile = from_prefixes(operators, [1, 2], rounds, [times[-1] for times in rounds])
     return comparison(rows)

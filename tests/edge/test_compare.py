@@ -15,14 +15,15 @@ from reports import comparison, full, measured
 from edge import board
 from edge.classes import CITYSCAPES
 from edge.compare import interpreters, monitor, verdict
-from edge.compare.comparison import Comparison, Settings
+from edge.compare.comparison import ROUNDS, Comparison, Settings
 from edge.compare.energy import Counters, NoMeter, Power, find_meter, rails
 from edge.compare.frames import prepare
 from edge.compare.monitor import Monitor, doubts, neighbours, slowed, warnings
-from edge.compare.rows import Candidate, Row
+from edge.compare.rows import Accuracy, Candidate, Row
 from edge.compare.worker import Worker, death
 from edge.errors import GateFailed, SourceError, UsageError
 from edge.report.document import document
+from edge.statistics import ratio
 
 Tiny = Callable[..., bytes]
 
@@ -65,7 +66,7 @@ def test_two_models_in_turns(model: Path, float_tiny: Path, street: Path) -> Non
     made.run()
     for row in made.rows:
         assert not row.error
-        assert len(row.turns) == 5
+        assert len(row.turns) == 10
         found = row.summary()
         assert found["invokes"] >= 5
         assert 0 < found["invoke_ms"]["median"] <= found["invoke_ms"]["p90"] <= found["invoke_ms"]["max"]
@@ -93,6 +94,54 @@ def test_accuracy_against_label_files(model: Path, street: Path) -> None:
     assert found.miou is not None
     assert found.miou > 0.85  # the network looks at 5x9 points of 20x36
     assert found.agreement is None
+
+
+def test_labels_of_another_size_count_and_damaged_ones_are_left_out(model: Path, street: Path) -> None:
+    labels = street.with_name("labels")
+    small = cv2.imread(str(labels / "1.png"), cv2.IMREAD_UNCHANGED)[::2, ::2]
+    cv2.imwrite(str(labels / "1.png"), small)
+    (labels / "2.png").write_bytes((labels / "2.png").read_bytes()[:40])
+    (labels / "3.png").unlink()
+    made = Comparison([Row(Candidate(model, "litert", 1))], quick(street, labels_dir=labels))
+    made.run()
+    assert made.rows[0].measured
+    assert made.rows[0].accuracy is not None
+    assert made.rows[0].accuracy.miou is not None
+    assert made.rows[0].accuracy.miou > 0.85
+    assert len(made.monitor.notes) == 1
+    assert "labels left out" in made.monitor.notes[0]
+    assert "2.png" in made.monitor.notes[0]
+
+
+@pytest.mark.parametrize(("seconds", "rounds"), [(1e-6, 5), (60.0, 7)])
+def test_a_profile_ends_in_time_with_enough_rounds_for_its_noise(
+    seconds: float, rounds: int, model: Path, street: Path
+) -> None:
+    made = Comparison([Row(Candidate(model, "litert", 1))], quick(street, profile_s=seconds))
+    made.run()
+    found = made.rows[0].profile
+    assert found is not None
+    assert found.rounds == rounds
+    assert all(np.isfinite([one.seconds.low, one.seconds.high]).all() for one in found.layers)
+    assert sum(one.operators for one in found.layers) >= 2
+
+
+@pytest.mark.parametrize("phase", ["accuracy", "finding layers"])
+def test_times_stay_where_a_process_dies_after_its_turns(phase: str, model: Path, street: Path) -> None:
+    row = Row(Candidate(model, "litert", 1))
+    made = Comparison([row], quick(street, profile_s=0.1, labels_dir=street.with_name("labels")))
+
+    def kill(items: object, what: str, total: int | None = None) -> object:
+        for item in items:  # type: ignore[attr-defined]
+            if what.startswith(phase):
+                os.kill(made.monitor._pids[1], signal.SIGKILL)
+            yield item
+
+    made.run(kill)  # type: ignore[arg-type]
+    assert row.measured
+    assert row.profile is None
+    assert (row.accuracy is None) == (phase == "accuracy")
+    assert any("tiny.tflite: its process died (SIGKILL" in note for note in made.monitor.notes)
 
 
 def test_accuracy_against_a_reference(model: Path, float_tiny: Path, street: Path, tmp_path: Path) -> None:
@@ -303,6 +352,10 @@ def test_front_and_budget() -> None:
     unknown = verdict.choose([measured("a", 30.0), measured("b", 20.0)], 50.0, str)
     assert unknown.best == 1
     assert "accuracy is not known" in unknown.sentence
+    mixed = full().rows
+    mixed[1].accuracy = Accuracy(16, None, None, 0.99, "float32.tflite")  # classes that the truth does not know
+    assert verdict.front(mixed) == [0], "agreement is no mIoU"
+    assert "accuracy is not known" in verdict.choose(mixed, 30.0, str).sentence
     rows[0].invalid = ["x"]
     assert "doubtful" in verdict.choose(rows, 100.0, str).sentence
 
@@ -316,6 +369,21 @@ def test_a_difference_inside_the_noise_is_a_tie() -> None:
     assert verdict.tie(few.invoke)
     interrupted = verdict.pairs([measured("a", 20.0, rounds=6), measured("b", 40.0, rounds=5)])[0]
     assert interrupted.invoke.value == pytest.approx(2, rel=0.02)
+
+
+@pytest.mark.parametrize("rounds", [ROUNDS[0], Settings().rounds])
+def test_copies_tie_and_five_percent_are_seen_in_spite_of_neighbours(rounds: int) -> None:
+    """Both drift together; every fifth turn something else wants the processor."""
+    chance, trials = np.random.default_rng(0), 150
+    ties = seen = 0
+    for _ in range(trials):
+        drift = np.cumsum(chance.normal(0, 0.01, rounds))
+        busy = [(chance.random(rounds) < 0.2) * chance.exponential(0.4, rounds) for _ in range(2)]
+        first, second = (np.exp(drift + part + chance.normal(0, 0.02, rounds)).tolist() for part in busy)
+        ties += verdict.tie(ratio(second, first))
+        seen += not verdict.tie(ratio([1.05 * value for value in second], first))
+    assert ties / trials >= 0.9
+    assert seen / trials >= (0.4 if rounds == ROUNDS[0] else 0.8)
 
 
 def test_the_gate() -> None:

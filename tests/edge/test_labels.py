@@ -244,6 +244,11 @@ def test_a_name_that_is_no_class_is_a_mistake_in_a_mapping_file() -> None:
         parse(b'{"values": {"3": "raod", "1": "road"}}', "m.json").check(CITYSCAPES)
 
 
+def test_labels_without_what_is_counted_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"m\.json: none of its labels is a class that counts: sky"):
+        parse(b'{"values": {"1": "road"}, "only": ["sky"]}', "m.json").check(CITYSCAPES)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -253,7 +258,11 @@ def test_a_name_that_is_no_class_is_a_mistake_in_a_mapping_file() -> None:
         (b'{"colours": {"1,2": "road"}}', "three numbers"), (b'{"colours": {"1,2,999": "road"}}', "three numbers"),
         (b'{"values": {"1": 5}}', "class name or null"), (b'{"values": {"1": "road"}, "ohter": 1}', "'ohter'"),
         (b'{"values": {"1": "road"}, "other": "x"}', "refuse or ignore"),
-        (b'{"values": {"1": "road"}, "only": 3}', "not a mapping"), (b"\xff\xfe\xff", "not a mapping"),
+        (b'{"values": {"1": "road"}, "only": 3}', "only: expected a list"),
+        (b'{"values": {"1": "road"}, "only": "road"}', "only: expected a list"),
+        (b'{"values": {"1": "road", "1": "car"}}', "'1' is there twice"),
+        (b'{"values": {"1": "road"}, "merge": {"road": "car", "car": "road"}}', "merge: 'car' is merged itself"),
+        (b"\xff\xfe\xff", "not a mapping"),
         (b"[" * 100_000, "not a mapping"), (b" " * (1 << 20) + b"{}", "larger than"),
     ],
 )  # fmt: skip

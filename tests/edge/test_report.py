@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from reports import comparison, full, measured
 
+from edge.cli.compare_table import show
 from edge.compare.rows import Candidate, Row
 from edge.errors import UsageError
 from edge.report import read_report, write_report
@@ -213,8 +214,51 @@ def test_a_report_reads_back_and_anything_else_is_refused_in_one_line(whole: Doc
         with pytest.raises(UsageError, match=r"bad\.json: expected a report\.json") as caught:
             read_report(path)
         assert "\n" not in str(caught.value)
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match="no such file"):
         read_report(tmp_path / "missing.json")
+    with pytest.raises(UsageError, match="no regular file"):
+        read_report(Path("/dev/zero"))
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("rows", 0, "rounds", 0, "invoke_ms"), 0.0), (("rows", 0, "rounds", 0, "frame_ms"), float("nan")),
+        (("rows", 0, "rounds", 0, "frame_ms"), float("inf")), (("rows", 0, "rounds", 0, "frame_ms"), "5"),
+        (("rows", 0, "rounds"), []), (("rows", 0, "model"), ["a"]), (("rows", 0, "threads"), {}), (("created",), 5),
+        (("environment",), []), (("rows", 0), None),
+    ],
+)  # fmt: skip
+def test_a_report_with_impossible_figures_is_no_baseline(
+    place: tuple[Any, ...], value: object, whole: Document, tmp_path: Path
+) -> None:
+    damaged = json.loads(json.dumps(whole))
+    inside = damaged
+    for key in place[:-1]:
+        inside = inside[key]
+    inside[place[-1]] = value
+    (tmp_path / "bad.json").write_text(json.dumps(damaged))
+    with pytest.raises(UsageError, match=r"bad\.json: expected a report\.json"):
+        read_report(tmp_path / "bad.json")
+
+
+def test_names_of_files_break_no_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = "a\x1b[31m\nb|<b>\udcff"  # the last is what Python makes of a byte that is no text
+    rows = [measured(name, 20.0, miou=0.5), measured("x" * 300, 30.0, miou=0.4)]
+    rows.append(Row(Candidate(Path("gone\x1b[2J.tflite"), "auto", None), error="gone\x1b[2J.tflite: no such\nfile"))
+    found = document(comparison(rows), ["compare-models"])
+    assert found["rows"][0]["name"] == "a?[31m b|<b>?"
+    write_report(found, tmp_path)
+    lines = (tmp_path / "report.md").read_text().splitlines()
+    table = [line for line in lines if line.startswith("| ")]
+    assert len(table) == 1 + len(rows)
+    assert r"a?\[31m b\|\<b\>?" in table[1]
+    assert len(list(csv.DictReader(io.StringIO((tmp_path / "report.csv").read_text())))) == len(rows)
+    assert "<b>" not in (tmp_path / "report.html").read_text().replace("<body>", "")
+    show(found)
+    captured = capsys.readouterr()
+    assert "\x1b" not in captured.out + captured.err
+    assert "gone?[2J: gone?[2J.tflite: no such file" in captured.err
 
 
 def test_rows_that_all_failed_make_a_report_too(tmp_path: Path) -> None:

@@ -227,6 +227,47 @@ def test_real_models_on_a_real_picture(shared: Callable[[str], Path], capsys: py
     assert {c["name"] for c in coral["classes"] if c["truth_pixels"]} == present
 
 
+def test_driveseg_is_counted_as_the_tutorial_counts(
+    int8_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its definition written out: merged classes, accuracy over known pixels, then for each of ten classes the pixels
+    that both call so over those that either does, among pixels which both put into the ten."""
+    chance, frames = np.random.default_rng(5), 4
+    (tmp_path / "gt").mkdir()
+    with av.open(str(tmp_path / "v.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        for _ in range(frames):
+            picture = cv2.resize(chance.integers(0, 256, (6, 10, 3), np.uint8), (160, 96))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    segment, right, known = Segmenter(int8_model), 0, 0
+    ten, groups = (0, 1, 2, 5, 6, 7, 8, 9, 11, 13), {14: 13, 15: 13, 3: 2, 4: 2, 12: 11}
+    both, either = np.zeros(10), np.zeros(10)
+    with av.open(str(tmp_path / "v.mp4")) as container:
+        for index, frame in enumerate(container.decode(video=0)):
+            predicted = segment(frame.to_ndarray(format="rgb24")).ids
+            strange = chance.choice([*range(19), 255], predicted.shape)
+            truth = np.where(chance.random(predicted.shape) < 0.4, strange, predicted).astype(np.uint8)
+            cv2.imwrite(str(tmp_path / "gt" / f"{index}.png"), truth)
+            for true, guess in zip(truth.ravel().tolist(), predicted.ravel().tolist(), strict=True):
+                if true == 255:
+                    continue
+                t, p = groups.get(true, true), groups.get(guess, guess)
+                known, right = known + 1, right + (t == p)
+                if t in ten and p in ten:
+                    both[ten.index(t)] += t == p
+                    for one in {t, p}:
+                        either[ten.index(one)] += 1
+    found = figures(
+        capsys, int8_model, "--video", tmp_path / "v.mp4", "--labels", tmp_path / "gt", "--mapping", "driveseg"
+    )["models"][0]
+    assert (index + 1, found["pixels"]) == (frames, known)
+    assert found["pixel_accuracy"] == pytest.approx(right / known, abs=1e-6)
+    assert [entry["iou"] for entry in found["classes"]] == pytest.approx((both / either).tolist(), abs=1e-6)
+    assert found["mean_iou"] == pytest.approx((both / either).mean(), abs=1e-6)
+
+
 def documented() -> list[str]:
     return [line.strip() for line in DOCS.splitlines() if line.startswith("    evaluate-model ")]
 
