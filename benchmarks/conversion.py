@@ -1,0 +1,52 @@
+"""What converting a graph takes: time, and memory of all processes, by `convert-model` as a user calls it.
+
+Every graph becomes float32 and int8, 513x1025, stride 16, calibrated and verified on frames of the demo; the stock
+graph, which is verified against as well, runs at 1025x2049. Resident memory is sampled ten times a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import networks
+from processes import program, watch
+from scoreboard import benchmark, row, say
+
+FRAMES = {"demo": (32, 8), networks.MOBILENET: (32, 8), networks.XCEPTION: (4, 1)}  # to calibrate and to verify with
+
+
+def command(name: str, folder: str) -> list[str]:
+    calibrate, verify = FRAMES[name]
+    model = name if name == "demo" else str(networks.graph(name))
+    limit = [] if name == "demo" else ["--min-agreement", "0"]  # random weights agree on little
+    return [
+        program("convert-model"), "--model", model, "--quantize", "float32,int8", "--output-stride", "16",
+        "--calibration-frames", str(calibrate), "--verification-frames", str(verify), "--output-dir", folder, *limit,
+    ]  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=1)
+    options = parser.parse_args()
+    with benchmark("conversion", "Conversion, time and memory per graph") as entry:
+        entry.about = (
+            "`convert-model --quantize float32,int8` to 513x1025, stride 16, starting Python and TensorFlow, calibration "
+            "and verification against the stock graph at its own size included."
+        )
+        for name in FRAMES:
+            with tempfile.TemporaryDirectory() as folder:
+                line = command(name, folder)
+                say(f"converting {name}")
+                runs = [watch(line) for _ in range(options.rounds)]
+                sizes_mb = [f"{path.stat().st_size / 1e6:.1f}" for path in sorted(Path(folder).glob("*.tflite"))]
+            entry.rows.append(row(
+                name, [run.seconds for run in runs], "s", peak_memory=f"{max(run.peak_mb for run in runs):.0f} MB",
+                frames="{} + {}".format(*FRAMES[name]), files_in_MB=", ".join(sizes_mb),
+            ))  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
