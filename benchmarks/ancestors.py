@@ -103,7 +103,7 @@ def compare(network: str, rounds: int | None, clip: Path | None, graph: Path | N
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", choices=PLANS, action="append", help="default: both")
-    parser.add_argument("--rounds", type=int, help="default: 7 for MobileNetV2, 3 for Xception65, whose stock graph is slow")
+    parser.add_argument("--rounds", type=int, help="default: 7, and 3 for Xception65, which is slow")
     parser.add_argument("--clip", type=Path, help="a 720p video instead of generated scenes")
     parser.add_argument("--graph", type=Path, help="a stock frozen graph of 1025x2049 instead of random weights")
     options = parser.parse_args()

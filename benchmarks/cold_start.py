@@ -71,8 +71,8 @@ def main() -> None:
     options = parser.parse_args()
     with benchmark("cold-start", "Cold start and memory") as entry, tempfile.TemporaryDirectory() as folder:
         entry.about = (
-            "MobileNetV2 int8 513x1025, stride 16, on a 720p video, in fresh processes. The first frame counts when it is "
-            "labelled, drawn and handed to the output. The files are in the page cache, as after an earlier start."
+            "MobileNetV2 int8 513x1025, stride 16, on a 720p video, in fresh processes. The first frame counts when it "
+            "is labelled, drawn and handed to the output. The files are in the page cache, as after an earlier start."
         )
         model = networks.files(networks.MOBILENET, (513, 1025), 16)["int8"]
         clip = write_clip(Path(folder, "clip.mp4"), FRAMES)

@@ -29,22 +29,21 @@ def command(name: str, folder: str) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=1)
-    options = parser.parse_args()
+    parser.parse_args()
     with benchmark("conversion", "Conversion, time and memory per graph") as entry:
         entry.about = (
-            "`convert-model --quantize float32,int8` to 513x1025, stride 16, starting Python and TensorFlow, calibration "
-            "and verification against the stock graph at its own size included."
+            "`convert-model --quantize float32,int8` to 513x1025, stride 16, once each; starting TensorFlow, "
+            "calibration and verification against the stock graph at its own size included."
         )
-        for name in FRAMES:
+        for name, frames in FRAMES.items():
             with tempfile.TemporaryDirectory() as folder:
                 line = command(name, folder)
                 say(f"converting {name}")
-                runs = [watch(line) for _ in range(options.rounds)]
+                run = watch(line)
                 sizes_mb = [f"{path.stat().st_size / 1e6:.1f}" for path in sorted(Path(folder).glob("*.tflite"))]
             entry.rows.append(row(
-                name, [run.seconds for run in runs], "s", peak_memory=f"{max(run.peak_mb for run in runs):.0f} MB",
-                frames="{} + {}".format(*FRAMES[name]), files_in_MB=", ".join(sizes_mb),
+                name, [run.seconds], "s", peak_memory_of_all_processes=f"{run.peak_mb:.0f} MB",
+                frames_to_calibrate_and_verify="{} + {}".format(*frames), files_in_MB=", ".join(sizes_mb),
             ))  # fmt: skip
 
 

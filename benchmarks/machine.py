@@ -53,5 +53,3 @@ class Load:
         """The share of all processors that everything else took from here to `later`, stolen time included."""
         available = (later.at_s - self.at_s) * (os.cpu_count() or 1)
         return max(0.0, (later.busy_s - self.busy_s - (later.own_s - self.own_s)) / available)
-
-

@@ -4,8 +4,8 @@ Every way gets the same pictures and the same scores of an int8 network of 513x1
 real numbers get the scores as such, made beforehand. Ways and pictures take turns in one run.
 
 picamera2: what its segmentation example does, on the processor: labels where the scores are, coloured, enlarged to the
-preview, RGBA over RGBA. In the example the preview's hardware blends. OpenCV and numpy: the first thing one would write.
-supervision: its MaskAnnotator, on the labels of the way before. The floor copies what each stage leaves behind.
+preview, RGBA over RGBA. In the example the preview's hardware blends. OpenCV and numpy: what one would write
+first. supervision: its MaskAnnotator, on the labels of the way before. The floor copies what each stage leaves behind.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def naive() -> Way:
 def supervision() -> Way:
     import supervision as sv
 
-    colours = [sv.Color(*colour) for colour in CITYSCAPES.colours]
+    colours = [sv.Color(*reversed(colour)) for colour in CITYSCAPES.colours]  # it draws on BGR, pictures here are RGB
     annotator = sv.MaskAnnotator(sv.ColorPalette(colours), opacity=0.5, color_lookup=sv.ColorLookup.CLASS)
 
     def render(picture: Any, ids: Ids) -> Any:
@@ -169,12 +169,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=81)
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    with benchmark("overhead", "Everything but the network, 720p frame", "the kit takes so many times as long") as entry:
+    title, against = "Everything but the network, 720p frame", "the kit takes so many times as long"
+    with benchmark("overhead", title, against) as entry:
         entry.about = (
             "Preprocessing to 513x1025, scores of 33x65x19 to labels, and the overlay, on one core; ms of processor "
             "time, which neighbours on the machine disturb less than the clock's. Exact labels are the argmax of the "
-            "scores upsampled with align_corners, as in the graph; OpenCV's resize is not that, at the input either (3.7 "
-            "grey levels off on average). picamera2's way leaves labels in blocks of 39x22 pixels."
+            "scores upsampled with align_corners, as in the graph; OpenCV's resize is not that, at the input either "
+            "(3.7 grey levels off on average). picamera2's way leaves labels in blocks of 39x22 pixels."
         )
         pictures, truths = (list(column) for column in zip(*demo_clip(FRAMES, FRAME_HW), strict=True))
         scores = [scene_logits(ids, LOGITS_HW, seed) for seed, ids in enumerate(truths)]

@@ -128,8 +128,8 @@ def main() -> None:
     title = "One invoke, MobileNetV2 513x1025, stride 16"
     with benchmark("invoke", title, "the kit's best takes so many times as long") as entry, ExitStack() as stack:
         entry.about = (
-            f"{options.threads} threads; medians of five invokes a round. Peers got the kit's float32 network by way of "
-            "ONNX, onnxruntime quantized it for all int8 peers; tflite-runtime ran the kit's own files."
+            f"{options.threads} threads; medians of five invokes a round. Peers got the kit's float32 network by way "
+            "of ONNX, onnxruntime quantized it for all int8 peers; tflite-runtime ran the kit's own files."
         )
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         made = files(MOBILENET, HW, 16, "float32,int8")

@@ -94,7 +94,9 @@ def _ratio(second: Sequence[float], first: Sequence[float]) -> tuple[float, floa
 
 
 @contextmanager
-def benchmark(name: str, title: str, ratio: str = "", results: Path = RESULTS, readme: Path = README) -> Iterator[Entry]:
+def benchmark(
+    name: str, title: str, ratio: str = "", results: Path = RESULTS, readme: Path = README
+) -> Iterator[Entry]:  # fmt: skip
     """The entry to fill; kept, printed and shown in the README when the block ends, not when it raises."""
     assert name in ORDER, name
     entry, before = Entry(title, ratio=ratio), Load.now()
@@ -143,7 +145,7 @@ def render(results: dict[str, Any]) -> str:
 def table(entry: dict[str, Any]) -> list[str]:
     """Lines of a Markdown table; columns without a figure are left out."""
     lines = [_cells(found, entry["ratio"]) for found in _lines(entry["rows"])]
-    titles = [title for title in dict.fromkeys(title for cells in lines for title in cells)]
+    titles = list(dict.fromkeys(title for cells in lines for title in cells))
     titles = [title for title in titles if any(cells.get(title) for cells in lines)]
     head = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
     return head + [f"| {' | '.join(cells.get(title, '') for title in titles)} |" for cells in lines]
