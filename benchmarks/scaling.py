@@ -29,7 +29,7 @@ def engines(threads: tuple[int, ...]) -> dict[tuple[str, str], InterpreterEngine
             engine = open_engine(paths[recipe].read_bytes(), recipe, runtime="litert", threads=count)
             assert isinstance(engine, InterpreterEngine)
             name = f"{size_hw[0]}x{size_hw[1]}, stride {stride}"
-            found[name, f"{recipe}, {count} thread{'s' * (count > 1)}"] = engine
+            found[name, f"{recipe}, {count} thread{'s' * (count > 1)}, ms"] = engine
     return found
 
 

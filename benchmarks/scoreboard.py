@@ -157,7 +157,7 @@ def _lines(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for index, row in enumerate(rows):
         line = found.setdefault(row["way"] if row["column"] else str(index), {**row, "columns": {}})
         if row["column"]:
-            line["columns"][f"{row['column']}, {row['unit']}"] = number(row["median"])
+            line["columns"][row["column"]] = number(row["median"])
     return list(found.values())
 
 

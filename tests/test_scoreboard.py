@@ -89,7 +89,9 @@ def test_targets_are_met_or_said_to_be_missed(board: tuple[Path, Path]) -> None:
 
 def test_rows_with_columns_share_a_line(board: tuple[Path, Path]) -> None:
     with benchmark("scaling", "Title", results=board[0], readme=board[1]) as entry:
-        entry.rows += [row("small", [ms], column=name, GMAC="1.5") for name, ms in (("int8", 2.0), ("float32", 4.0))]
+        entry.rows += [
+            row("small", [ms], column=name, GMAC="1.5") for name, ms in (("int8, ms", 2.0), ("float32, ms", 4.0))
+        ]
     assert (
         "| way | GMAC | int8, ms | float32, ms |\n|---|---|---|---|\n| small | 1.5 | 2.00 | 4.00 |"
         in board[1].read_text()
