@@ -81,14 +81,14 @@ def measure(
     return found, stages
 
 
-def compare(network: str, rounds: int | None, clip: Path | None, graph: Path | None, entry: Entry) -> None:
+def compare(network: str, rounds: int | None, clip: Path | None, entry: Entry) -> None:
     usual, frames, kits_frames = PLANS[network]
     files = {stride: networks.files(network, (513, 1025), stride)["int8"] for stride in (8, 16)}
     names = {f"kit, int8 513x1025, stride {stride}": stride for stride in files}
     with tempfile.TemporaryDirectory() as folder:
         clip = clip or write_clip(Path(folder, "clip.mp4"), kits_frames)
         kit = {name: Segmenter(files[stride]) for name, stride in names.items()}
-        found, stages = measure((graph or networks.graph(network)).read_bytes(), clip, kit, rounds or usual, frames)
+        found, stages = measure(networks.graph(network).read_bytes(), clip, kit, rounds or usual, frames)
     for name, times in found.items():
         made = row(name, times, base=found[ANCESTORS], frames_a_second=f"{1e3 / np.median(times):.3g}",
                    stages_ms=stages.get(name, ""))  # fmt: skip
@@ -105,12 +105,11 @@ def main() -> None:
     parser.add_argument("--network", choices=PLANS, action="append", help="default: both")
     parser.add_argument("--rounds", type=int, help="default: 7, and 3 for Xception65, which is slow")
     parser.add_argument("--clip", type=Path, help="a 720p video instead of generated scenes")
-    parser.add_argument("--graph", type=Path, help="a stock frozen graph of 1025x2049 instead of random weights")
     options = parser.parse_args()
     for network in options.network or PLANS:
         title = f"End to end on a 720p clip, {network}"
         with benchmark(f"end-to-end {network}", title, "times as fast") as entry:
-            compare(network, options.rounds, options.clip, options.graph, entry)
+            compare(network, options.rounds, options.clip, entry)
 
 
 if __name__ == "__main__":

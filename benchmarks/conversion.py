@@ -7,24 +7,36 @@ graph, which is verified against as well, runs at 1025x2049. Resident memory is 
 from __future__ import annotations
 
 import argparse
-import tempfile
-from pathlib import Path
 
 import networks
 from processes import program, watch
-from scoreboard import benchmark, row, say
+from scoreboard import Row, benchmark, row, say
 
+RECIPES = ("float32", "int8")
 FRAMES = {"demo": (32, 8), networks.MOBILENET: (32, 8), networks.XCEPTION: (4, 1)}  # to calibrate and to verify with
 
 
-def command(name: str, folder: str) -> list[str]:
+def command(name: str) -> list[str]:
+    """Into the folder of the benchmarks' models, where the other scripts find what they need."""
     calibrate, verify = FRAMES[name]
     model = name if name == "demo" else str(networks.graph(name))
     limit = [] if name == "demo" else ["--min-agreement", "0"]  # random weights agree on little
     return [
-        program("convert-model"), "--model", model, "--quantize", "float32,int8", "--output-stride", "16",
-        "--calibration-frames", str(calibrate), "--verification-frames", str(verify), "--output-dir", folder, *limit,
+        program("convert-model"), "--model", model, "--quantize", ",".join(RECIPES), "--output-stride", "16",
+        "--calibration-frames", str(calibrate), "--verification-frames", str(verify),
+        "--output-dir", str(networks.folder()), *limit,
     ]  # fmt: skip
+
+
+def converted(name: str) -> Row:
+    say(f"converting {name}")
+    run = watch(command(name))
+    paths = [networks.folder() / networks.file_name(name, (513, 1025), 16, recipe) for recipe in RECIPES]
+    return row(
+        name, [run.seconds], "s", peak_memory_of_all_processes=f"{run.peak_mb:.0f} MB",
+        frames_to_calibrate_and_verify="{} + {}".format(*FRAMES[name]),
+        files_in_MB=", ".join(f"{path.stat().st_size / 1e6:.1f}" for path in paths),
+    )  # fmt: skip
 
 
 def main() -> None:
@@ -35,16 +47,7 @@ def main() -> None:
             "`convert-model --quantize float32,int8` to 513x1025, stride 16, once each; starting TensorFlow, "
             "calibration and verification against the stock graph at its own size included."
         )
-        for name, frames in FRAMES.items():
-            with tempfile.TemporaryDirectory() as folder:
-                line = command(name, folder)
-                say(f"converting {name}")
-                run = watch(line)
-                sizes_mb = [f"{path.stat().st_size / 1e6:.1f}" for path in sorted(Path(folder).glob("*.tflite"))]
-            entry.rows.append(row(
-                name, [run.seconds], "s", peak_memory_of_all_processes=f"{run.peak_mb:.0f} MB",
-                frames_to_calibrate_and_verify="{} + {}".format(*frames), files_in_MB=", ".join(sizes_mb),
-            ))  # fmt: skip
+        entry.rows += [converted(name) for name in FRAMES]
 
 
 if __name__ == "__main__":
