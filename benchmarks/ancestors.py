@@ -95,8 +95,8 @@ def compare(network: str, rounds: int | None, clip: Path | None, entry: Entry) -
         target = TARGET.get((network, names.get(name, 0)))
         entry.rows.append(aimed(made, at_least=target, of="ratio") if target else made)
     entry.about = (
-        f"From the video file to the blended picture. A round is {frames} frames of the ancestors' way and the whole "
-        f"clip of the kit's, opening it included; the kit's stages overlap."
+        f"From the video file to the blended picture. A round of the ancestors' way is {frames} of its frames, one of "
+        f"the kit's the whole clip of {kits_frames}, opening it included; the kit's stages overlap."
     )
 
 

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from edge.statistics import FEWEST, Estimate, median, ratio
 FOLDER = Path(__file__).parent
 RESULTS, README = FOLDER / "results.json", FOLDER / "README.md"
 BEGIN, END = "<!-- rendered from results.json by scoreboard.py -->", "<!-- end of what is rendered -->"
+WIDTH = 120
 ORDER = (
     "end-to-end mobilenetv2", "end-to-end xception65", "invoke", "overhead", "stages", "postprocess", "conversion",
     "cold-start", "scaling", "live",
@@ -137,8 +139,9 @@ def render(results: dict[str, Any]) -> str:
             f"`{entry['command']}`, {entry['date']}, {where}; other processes took {entry['others']:.0%} of its "
             "processors meanwhile."
         )
-        sections.append("\n".join([f"## {entry['title']}", "", *table(entry), "", entry["about"], "", measured, ""]))
-    listed = [f"{number}. {line}" for number, line in enumerate(machines, 1)]
+        text = [fill(entry["about"], WIDTH, break_on_hyphens=False), "", fill(measured, WIDTH, break_on_hyphens=False)]
+        sections.append("\n".join([f"## {entry['title']}", "", *table(entry), "", *text, ""]))
+    listed = [fill(f"{number}. {line}", WIDTH, subsequent_indent="   ") for number, line in enumerate(machines, 1)]
     return "\n".join(["", *sections, "## Machines", "", *listed, "", ""])
 
 
