@@ -38,6 +38,7 @@ bench: .venv/.dev
 
 train-demo: .venv/.convert
 	$(BIN)/python -m convert.demo.train
+	$(BIN)/python -m convert.demo.publish
 
 clean:
 	rm -rf .venv out build dist *.egg-info

@@ -16,6 +16,7 @@ from scoreboard import say
 
 from convert import job as jobs
 from convert.demo import builder, xception
+from convert.demo.architecture import Architecture
 from convert.grid import converter_hash
 from convert.models import FrozenGraph
 from convert.recipes import parse_recipes
@@ -44,7 +45,7 @@ def graph(name: str) -> Path:
 
 def _mobilenetv2() -> Any:
     """DeepLab as officially exported for Cityscapes: width 1.0, 19 classes."""
-    architecture = builder.Architecture(width=1.0, classes=19, crop_hw=CROP_HW, output_stride=8)
+    architecture = Architecture(width=1.0, classes=19, crop_hw=CROP_HW, output_stride=8)
     return builder.build(architecture, builder.random_weights(architecture, seed=1, smooth=True))
 
 

@@ -129,7 +129,8 @@ def main() -> None:
     with benchmark("invoke", title, "the kit's best takes so many times as long") as entry, ExitStack() as stack:
         entry.about = (
             f"{options.threads} threads; medians of five invokes a round. Peers got the kit's float32 network by way "
-            "of ONNX, onnxruntime quantized it for all int8 peers; tflite-runtime ran the kit's own files."
+            "of ONNX, onnxruntime quantized it for all int8 peers; tflite-runtime ran the kit's own files. The kit's "
+            "best is what `--runtime fastest` is to take, by time alone."
         )
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         made = files(MOBILENET, HW, 16, "float32,int8")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+import os
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import count
+from itertools import count, islice
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
@@ -21,9 +23,12 @@ from edge.scene import Scene
 
 FULL_HW = (513, 1025)
 CROP_HW = (257, 513)
+AS_DRAWN = 0.3  # share of the pictures whose colours are not disturbed
 LABEL_STEP = 4  # the loss looks at every fourth pixel
 FULL_EVERY = 4  # every so many steps, a quarter as many whole pictures instead of crops
 CHUNK = 16  # steps that share their pictures
+USES = 2  # how often each part of a picture is used, on average
+SCALES = (0.15, 0.6, 0.25)  # how often a scene to crop is drawn at half size, at `FULL_HW`, or at any size about that
 FIRST_SEED = 10_000  # training draws from here on
 HELD_OUT_SEED = 1_000_000_000  # never reached by training
 
@@ -37,7 +42,7 @@ class Recipe:
 
     seed: int
     batch: int  # crops a step
-    real: Path | None = None  # folder with frames.npy and labels.npy, see convert.demo.teacher
+    real: Path | None = None  # folder of N.jpg with labels N.png, see convert.demo.teacher
     real_share: float = 0.0
 
 
@@ -49,23 +54,22 @@ def held_out(size: int) -> Iterator[tuple[Pixels, Ids]]:
 
 def batch(recipe: Recipe, step: int) -> Batch:
     """The crops of one step, or its whole pictures."""
-    pixels, labels = zip(*_chunk(recipe, step // CHUNK)[step % CHUNK], strict=True)
-    return np.stack(pixels), np.stack(labels)
+    return chunk(recipe, step // CHUNK)[step % CHUNK]
 
 
 @lru_cache(maxsize=1)
-def _chunk(recipe: Recipe, number: int) -> list[list[tuple[Pixels, Ids]]]:
-    """The pictures of `CHUNK` steps. Large ones are expensive, so several crops come from each, in different steps."""
+def chunk(recipe: Recipe, number: int) -> list[Batch]:
+    """`CHUNK` steps that share pictures: drawing is expensive, so each serves several of them."""
     random = np.random.default_rng((recipe.seed, number))
     seeds = count(FIRST_SEED + (recipe.seed << 32) + (number << 16))
     whole = CHUNK // FULL_EVERY * (recipe.batch // 4)
     wanted = (CHUNK - CHUNK // FULL_EVERY) * recipe.batch
-    pictures = [_sample(recipe, 1.0, next(seeds), random) for _ in range(whole)]
+    pictures = [_sample(recipe, 1.0, next(seeds), random) for _ in range(whole // USES)] * USES
     crops: list[tuple[Pixels, Ids]] = []
     while len(crops) < wanted:
-        scale = float(random.choice([0.5, random.uniform(0.5, 1.25)]))
+        scale = float(random.choice([0.5, 1.0, random.uniform(0.5, 1.25)], p=SCALES))
         picture = _sample(recipe, scale, next(seeds), random)
-        crops += [_crop(*picture, CROP_HW, random) for _ in range(round(4 * scale * scale))]
+        crops += [_crop(*picture, CROP_HW, random) for _ in range(round(4 * USES * scale * scale))]
     order = iter(random.permutation(wanted).tolist())
     steps = []
     for step in range(CHUNK):
@@ -73,7 +77,10 @@ def _chunk(recipe: Recipe, number: int) -> list[list[tuple[Pixels, Ids]]]:
             chosen = [_crop(*pictures.pop(), FULL_HW, random) for _ in range(recipe.batch // 4)]
         else:
             chosen = [crops[next(order)] for _ in range(recipe.batch)]
-        steps.append([(disturb(pixels, random), ids[::LABEL_STEP, ::LABEL_STEP]) for pixels, ids in chosen])
+        pixels, labels = zip(
+            *((disturb(pixels, random), ids[::LABEL_STEP, ::LABEL_STEP]) for pixels, ids in chosen), strict=True
+        )
+        steps.append((np.stack(pixels), np.stack(labels)))
     return steps
 
 
@@ -90,17 +97,24 @@ def _scaled(scale: float) -> tuple[int, int]:
 
 def _real(folder: Path, scale: float, random: np.random.Generator) -> tuple[Pixels, Ids]:
     """A real frame, cut a little and scaled as a generated one would be."""
-    frames, labels = np.load(folder / "frames.npy", mmap_mode="r"), np.load(folder / "labels.npy", mmap_mode="r")
-    index = int(random.integers(len(frames)))
-    height, width = labels[index].shape
+    paths = _real_paths(folder)
+    path = paths[int(random.integers(len(paths)))]
+    frame = np.asarray(cv2.imread(str(path)))
+    labels = np.asarray(cv2.imread(str(path.with_suffix(".png")), cv2.IMREAD_UNCHANGED))
+    height, width = labels.shape
     share = float(random.uniform(0.8, 1))
     rows, columns = int(height * share), int(width * share)
     top, left = int(random.integers(height - rows + 1)), int(random.integers(width - columns + 1))
     window = np.s_[top : top + rows, left : left + columns]
     size = _scaled(scale)[::-1]
-    pixels = cv2.resize(np.ascontiguousarray(frames[index][window]), size, interpolation=cv2.INTER_LINEAR)
-    ids = cv2.resize(np.ascontiguousarray(labels[index][window]), size, interpolation=cv2.INTER_NEAREST)
+    pixels = cv2.resize(np.ascontiguousarray(frame[window][..., ::-1]), size, interpolation=cv2.INTER_LINEAR)
+    ids = cv2.resize(np.ascontiguousarray(labels[window]), size, interpolation=cv2.INTER_NEAREST)
     return np.asarray(pixels, np.uint8), np.asarray(ids, np.uint8)
+
+
+@lru_cache(maxsize=1)
+def _real_paths(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.jpg"))
 
 
 def _crop(pixels: Pixels, ids: Ids, size_hw: tuple[int, int], random: np.random.Generator) -> tuple[Pixels, Ids]:
@@ -114,7 +128,9 @@ def _crop(pixels: Pixels, ids: Ids, size_hw: tuple[int, int], random: np.random.
 
 
 def disturb(pixels: Pixels, random: np.random.Generator) -> Pixels:
-    """Other exposures, colour casts, saturations, and now and then blur, noise or compression."""
+    """Other exposures, colour casts, saturations, now and then blur or compression; some pictures stay as they are."""
+    if random.random() < AS_DRAWN:
+        return pixels
     gains = random.uniform(0.88, 1.14, 3) * random.uniform(0.72, 1.3)
     ramp = (np.arange(256) / 255)[:, None] ** random.uniform(0.75, 1.35) * gains * 255 + random.uniform(-15, 15)
     table = np.clip(ramp, 0, 255).astype(np.uint8).reshape(1, 256, 3)
@@ -131,31 +147,51 @@ def disturb(pixels: Pixels, random: np.random.Generator) -> Pixels:
     return np.asarray(changed, np.uint8)
 
 
-def class_weights(recipe: Recipe, classes: int, batches: int = CHUNK) -> NDArray[np.float32]:
+def class_weights(recipe: Recipe, classes: int) -> NDArray[np.float32]:
     """Loss weights that lift rare classes: their share to the power -0.4, float32 (classes,), mean over pixels 1."""
     counts = np.zeros(256, np.float64)
-    for step in range(batches):
-        counts += np.bincount(batch(recipe, step)[1].ravel(), minlength=256)
+    for _, labels in chunk(recipe, 0):
+        counts += np.bincount(labels.ravel(), minlength=256)
     shares = (counts[:classes] + 100) / counts[:classes].sum()
     weights = np.minimum(shares**-0.4, 15)
     return np.asarray(weights / (weights * shares).sum(), np.float32)
 
 
-def batches(recipe: Recipe, first: int, last: int, ahead: int = 6) -> Iterator[Batch]:
-    """Batches `first` to `last` - 1 in order, drawn by another process."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        waiting: deque[Future[Batch]] = deque()
+def batches(recipe: Recipe, first: int, last: int) -> Iterator[Batch]:
+    """Batches `first` to `last` - 1 in order, drawn by other processes: one a core, but for one core that trains.
+
+    They come by way of files: through a pipe a batch would come in thousands of pieces, each waiting for Python's lock.
+    """
+    workers = max(1, (os.cpu_count() or 1) - 1)
+    numbers = iter(range(first // CHUNK, math.ceil(last / CHUNK)))
+    with (
+        TemporaryDirectory(prefix="roadlite-") as folder,
+        ProcessPoolExecutor(workers, get_context("spawn"), cv2.setNumThreads, (1,)) as pool,
+    ):
+        waiting = deque(pool.submit(_store, recipe, number, folder) for number in islice(numbers, workers + 1))
+        step = first // CHUNK * CHUNK
         try:
-            for step in count(first):
-                if step < last:
-                    waiting.append(pool.submit(batch, recipe, step))
-                if not waiting:
-                    return
-                if len(waiting) > ahead or step >= last:
-                    yield waiting.popleft().result()
+            while waiting:
+                for pixels, labels in waiting.popleft().result():
+                    if first <= step < last:
+                        yield np.load(pixels), np.load(labels)
+                    pixels.unlink()
+                    labels.unlink()
+                    step += 1
+                waiting.extend(pool.submit(_store, recipe, number, folder) for number in islice(numbers, 1))
         finally:
-            for future in waiting:
-                future.cancel()
+            pool.shutdown(cancel_futures=True)
+
+
+def _store(recipe: Recipe, number: int, folder: str) -> list[tuple[Path, Path]]:
+    """Writes the pictures and labels of a chunk's steps, a file each."""
+    paths = []
+    for step, arrays in enumerate(chunk(recipe, number)):
+        pair = Path(folder, f"{number}-{step}-pixels.npy"), Path(folder, f"{number}-{step}-labels.npy")
+        for path, array in zip(pair, arrays, strict=True):
+            np.save(path, array)
+        paths.append(pair)
+    return paths
 
 
 def confusion(truth: Ids, found: NDArray[np.integer], classes: int) -> NDArray[np.int64]:

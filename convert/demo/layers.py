@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
+from convert.demo.architecture import BatchNorm, Weights
+
 Tensor = Any
 """A `tf.Tensor` of the graph being built; TensorFlow ships no types for it."""
-
-Weights = Mapping[str, NDArray[np.float32]]
-"""Checkpoint variable name -> float32 value."""
-
-BatchNorm = Literal["fused", "folded"]
-"""FusedBatchNorm nodes, or the Mul and Add that constant folding leaves of them."""
 
 ACTIVATIONS = {"Relu": tf.raw_ops.Relu, "Relu6": tf.raw_ops.Relu6}
 

@@ -6,13 +6,13 @@ became car); over mirrored, brighter, darker and paler views the errors differ a
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from edge.data import IGNORE, Ids, Pixels
 from edge.scene.trainids import CAR, ROAD, SKY, TERRAIN, VEGETATION
@@ -53,22 +53,21 @@ def vote(label: Callable[[Pixels], Ids], pixels: Pixels) -> Ids:
     return winners
 
 
-def label_frames(sources: list[str], model: Path, folder: Path, every: int, report: Callable[[str], None]) -> Path:
-    """Writes frames.npy (N, H, W, 3) and labels.npy (N, H, W) of every so many frames, unless they are there."""
-    if (folder / "labels.npy").exists():
-        return folder
+def label_frames(sources: list[str], model: Path, folder: Path, every: int, report: Callable[[str], None]) -> None:
+    """Writes every so many frames as N.jpg and their labels as N.png, unless the folder is there."""
+    if folder.exists():
+        return
     segmenter = Segmenter(model)
-    frames: list[NDArray[np.uint8]] = []
-    labels: list[NDArray[np.uint8]] = []
+    partial = folder.with_suffix(".part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
     for source in sources:
         for frame in open_source(source):
             if frame.index % every:
                 continue
             small = np.asarray(cv2.resize(frame.pixels, FRAME_WH, interpolation=cv2.INTER_AREA), np.uint8)
-            frames.append(small)
-            labels.append(vote(lambda view: segmenter(view).ids, small))
-        report(f"{source}: {len(frames)} frames labelled so far")
-    folder.mkdir(parents=True, exist_ok=True)
-    np.save(folder / "frames.npy", np.stack(frames))
-    np.save(folder / "labels.npy", np.stack(labels))
-    return folder
+            name = partial / f"{Path(source).stem}-{frame.index:06d}"
+            cv2.imwrite(f"{name}.jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
+            cv2.imwrite(f"{name}.png", vote(lambda view: segmenter(view).ids, small))
+        report(f"{source}: labelled")
+    partial.rename(folder)

@@ -10,7 +10,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from convert.demo.layers import BatchNorm, Layers, Tensor, Weights, const, convolve, resize
+from convert.demo.architecture import BatchNorm, Weights
+from convert.demo.layers import Layers, Tensor, const, convolve, resize
 from convert.demo.shell import predict, preprocess
 from edge.errors import UsageError
 

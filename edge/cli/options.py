@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import get_args
@@ -12,8 +13,11 @@ from edge.classes import ClassSet
 from edge.engine import RUNTIMES
 from edge.errors import UsageError
 from edge.preprocess import DEEPLAB, Fit, Normalisation
+from edge.progress import bars
 from edge.segmenter import Segmenter
 from edge.sources import Wanted
+
+FASTEST = "fastest"  # a runtime that is measured out
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +25,10 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads", type=int, metavar="N", help="threads of the runtime (default: all cores, 4 at most)"
     )
-    parser.add_argument("--runtime", default="auto", choices=RUNTIMES, help="auto takes the first that is installed")
+    parser.add_argument(
+        "--runtime", default="auto", choices=(*RUNTIMES, FASTEST),
+        help="auto takes the first that is installed; fastest measures litert and openvino once for each model",
+    )  # fmt: skip
     parser.add_argument("--labels", metavar="NAME|FILE", help="cityscapes, voc or a file with one class name a line")
     parser.add_argument(
         "--normalise", metavar="N",
@@ -33,9 +40,17 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def segmenter_from(options: argparse.Namespace) -> Segmenter:
+def segmenter_from(options: argparse.Namespace, say: Callable[[str], None]) -> Segmenter:
+    """`say` is told which runtime is fastest, when that is measured."""
+    runtime = options.runtime
+    if runtime == FASTEST:
+        from edge.compare.fastest import fastest_runtime  # what times models is slow to import
+
+        runtime = fastest_runtime(
+            options.model, options.threads, options.normalise, options.labels, say=say, track=bars
+        )  # fmt: skip
     return Segmenter(
-        options.model, runtime=options.runtime, threads=options.threads,
+        options.model, runtime=runtime, threads=options.threads,
         norm=parse_norm(options.normalise), classes=parse_labels(options.labels), fit=options.fit,
     )  # fmt: skip
 

@@ -66,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def run_model(options: argparse.Namespace) -> int:
     check(options)
-    segmenter = segmenter_from(options)
+    segmenter = segmenter_from(options, say)
     wanted = wanted_from(options, segmenter.preprocess.size_hw)
     classes = segmenter.card.classes
     hidden = hidden_classes(options.show, options.hide, classes)

@@ -148,7 +148,7 @@ class Bench:
         return {
             "size_bytes": self._segmenter.path.stat().st_size, "input_hw": card.input_hw,
             "output_stride": card.output_stride, "recipe": card.recipe, "classes": card.classes.names,
-            "runtime": engine.runtime, "runtime_version": _version(engine.runtime), "threads": engine.threads,
+            "runtime": engine.runtime, "runtime_version": runtime_version(engine.runtime), "threads": engine.threads,
             "partitions": partitions.delegated, "ops_outside": partitions.outside, "macs": macs,
         }  # fmt: skip
 
@@ -194,7 +194,8 @@ def _repeated(run: Callable[[], T], seconds: float, min_runs: int) -> list[T]:
     return runs
 
 
-def _version(runtime: str) -> str:
+def runtime_version(runtime: str) -> str:
+    """Of what is installed for a runtime; empty where nothing is."""
     try:
         return metadata.version(_DISTRIBUTIONS[runtime])
     except metadata.PackageNotFoundError:

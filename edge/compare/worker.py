@@ -27,9 +27,12 @@ _START = "import sys; sys.path[:1] = {paths!r}; from edge.compare.bench import m
 class Worker:
     """Never raises for what happens inside the process: that ends up in `row.error`."""
 
-    def __init__(self, row: Row, tick: Callable[[], None] = lambda: None) -> None:
-        """`row.candidate.python` may be another interpreter, with libraries of its own."""
-        self._row, self._tick, self._left = row, tick, b""
+    def __init__(self, row: Row, tick: Callable[[], None] = lambda: None, *, answer_s: float = ANSWER_S) -> None:
+        """`row.candidate.python` may be another interpreter, with libraries of its own.
+
+        Without an answer for `answer_s` seconds a question is given up.
+        """
+        self._row, self._tick, self.answer_s, self._left = row, tick, answer_s, b""
         self._folder = tempfile.TemporaryDirectory(prefix="roadlite-")
         self._stderr = open(Path(self._folder.name, "stderr"), "w+b")  # noqa: SIM115 - closed in close()
         start = _START.format(paths=self._paths())
@@ -73,12 +76,12 @@ class Worker:
     def _line(self) -> bytes | None:
         assert self._process is not None
         assert self._process.stdout is not None
-        source, end = self._process.stdout.fileno(), time.monotonic() + ANSWER_S
+        source, end = self._process.stdout.fileno(), time.monotonic() + self.answer_s
         while b"\n" not in self._left:
             if not select.select([source], [], [], TICK_S)[0]:
                 self._tick()
                 if time.monotonic() > end:
-                    self._row.error = f"no answer for {ANSWER_S:.0f} s"
+                    self._row.error = f"no answer for {self.answer_s:.0f} s"
                     return None
                 continue
             piece = os.read(source, 1 << 16)

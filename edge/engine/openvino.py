@@ -16,6 +16,7 @@ from edge.data import TensorSpec
 from edge.engine.flatbuffer import check_subgraphs
 from edge.engine.load import import_runtime, line
 from edge.engine.partitions import Partitions
+from edge.engine.spelling import respell_file, respell_weights
 from edge.errors import ModelError, RuntimeMissing
 
 # What is left of the floating-point work computes in this; `openvino` as the file says, as the other runtimes do.
@@ -45,7 +46,7 @@ class OpenVinoEngine:
         precision = PRECISIONS[runtime]
         settings = {
             "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision,
-            "PERF_COUNT": counters,
+            "PERF_COUNT": counters, "ENABLE_CPU_PINNING": False,  # which loses time where others want the same core
         }  # fmt: skip
         core = module.Core()
         if precision.upper() not in (*core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"), "F32"):
@@ -56,11 +57,12 @@ class OpenVinoEngine:
             # It has verified the bytes, which what parses them does not.
             parsed = flatbuffers.read_model_from_bytearray(bytearray(model))
             self.input, self.output = _ends(parsed, where)
-            respell(parsed)
+            respell_file(parsed)
             with tempfile.TemporaryDirectory(prefix="roadlite-") as folder:
                 path = Path(folder, "model.tflite")  # OpenVINO tells the format by the name
                 path.write_bytes(flatbuffers.convert_object_to_bytearray(parsed))
                 self._model = core.read_model(path)
+                respell_weights(self._model)
                 compiled = core.compile_model(self._model, "CPU", settings)
             self._request = compiled.create_infer_request()
         except (
@@ -106,34 +108,6 @@ class OpenVinoEngine:
             for node in self._request.get_profiling_info()
             if node.real_time.total_seconds() > 0
         ]
-
-
-def respell(model: Any) -> None:
-    """What OpenVINO's reader of .tflite files does not know, in terms it does.
-
-    A requantizing operator becomes the concatenation of one tensor: both copy, from one scale to another.
-    """
-    from ai_edge_litert import schema_py_generated as schema
-
-    quantize, join = schema.BuiltinOperator.QUANTIZE, schema.BuiltinOperator.CONCATENATION
-    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
-    graph = model.subgraphs[0]
-    for operator in graph.operators:
-        if (
-            codes[operator.opcodeIndex] != quantize
-            or graph.tensors[operator.inputs[0]].type == schema.TensorType.FLOAT32
-        ):
-            continue
-        if join not in codes:
-            made = schema.OperatorCodeT()
-            made.builtinCode = made.deprecatedBuiltinCode = join
-            made.version = 1
-            model.operatorCodes.append(made)
-            codes.append(join)
-        operator.opcodeIndex = codes.index(join)
-        operator.builtinOptionsType = schema.BuiltinOptions.ConcatenationOptions
-        operator.builtinOptions = schema.ConcatenationOptionsT()
-        operator.builtinOptions.axis = len(graph.tensors[operator.inputs[0]].shape) - 1
 
 
 def _ends(model: Any, where: str) -> tuple[TensorSpec, TensorSpec]:

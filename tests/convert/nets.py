@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from convert.anatomy import Anatomy, discover
 from convert.calibration import normalised
-from convert.demo.builder import Architecture, build, random_weights
-from convert.demo.layers import BatchNorm, Weights
+from convert.demo.architecture import Architecture, BatchNorm, Weights
+from convert.demo.builder import build, random_weights
 from convert.graph import GraphDef, NodeDef, evaluate, parse
 from convert.quantize import Range, measure_ranges
 from convert.recipes import RECIPES

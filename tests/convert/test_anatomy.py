@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from convert.anatomy import Anatomy, discover
-from convert.demo.layers import BatchNorm
+from convert.demo.architecture import BatchNorm
 from convert.graph import GraphDef
 from convert.tensorflow import tf
 from edge.errors import GraphError

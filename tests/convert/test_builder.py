@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from convert.demo.builder import Architecture, blocks, build, kernel_shapes, random_weights
+from convert.demo.architecture import Architecture, blocks, kernel_shapes
+from convert.demo.builder import build, random_weights
 from convert.demo.layers import same_paddings
 from convert.demo.network import Network
 from edge.errors import UsageError
@@ -71,9 +72,9 @@ def test_graph_pads_with_mean_grey_and_cuts_back(
 ) -> None:
     image = picture(*size_hw)
     logits, labels = run(build(SMALL, weights), ["logits/semantic/BiasAdd:0", "SemanticPredictions:0"], image)
-    padded = np.zeros((1, 65, 129, 3), np.float32)  # mean grey is 0 after x / 127.5 - 1
-    padded[:, : size_hw[0], : size_hw[1]] = image / np.float32(127.5) - 1
-    expected = Network(SMALL, weights).logits(padded, training=False).numpy()
+    padded = np.full((1, 65, 129, 3), 127.5, np.float32)
+    padded[:, : size_hw[0], : size_hw[1]] = image
+    expected = Network(SMALL, weights)(padded).numpy()
     np.testing.assert_allclose(logits, expected, atol=2e-3)
     assert labels.dtype == np.int64
     assert labels.shape == (1, *size_hw)

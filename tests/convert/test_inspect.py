@@ -41,7 +41,8 @@ def test_graph(random_graph: bytes, tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_stock_mobilenet_costs_what_is_known(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from convert.demo.builder import Architecture, build, initial_weights
+    from convert.demo.architecture import Architecture, initial_weights
+    from convert.demo.builder import build
 
     arch = Architecture(crop_hw=(1025, 2049), output_stride=8)
     path = tmp_path / "net.pb"

@@ -4,18 +4,22 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras import ops
 
 from convert.demo import train
-from convert.demo.builder import Architecture, build
-from convert.demo.data import CROP_HW, FULL_HW, Batch, Recipe, batch, class_ious, confusion, disturb
+from convert.demo.architecture import Architecture
+from convert.demo.builder import build
+from convert.demo.data import CROP_HW, FULL_HW, Batch, Recipe, batch, batches, class_ious, confusion, disturb
+from convert.demo.losses import OVERLAP, SegmentationLoss, overlap_loss, upsample
+from convert.demo.publish import DEMO, measure
 from convert.demo.teacher import views, vote
 from edge.data import IGNORE
 
 pytestmark = pytest.mark.tensorflow
-DEMO = Path(train.__file__).parent
 
 
 def test_batches_are_fixed_by_recipe_and_step_and_hold_both_scales() -> None:
@@ -33,14 +37,16 @@ def test_batches_are_fixed_by_recipe_and_step_and_hold_both_scales() -> None:
 
 def test_real_frames_are_mixed_in_with_their_labels(tmp_path: Path) -> None:
     """Left half bright and class 3, right half dark and ignored: pictures and labels must be cut and mirrored alike."""
-    frames, labels = np.zeros((1, 90, 160, 3), np.uint8), np.full((1, 90, 160), IGNORE, np.uint8)
-    frames[:, :, :80], labels[:, :, :80] = 220, 3
-    np.save(tmp_path / "frames.npy", frames)
-    np.save(tmp_path / "labels.npy", labels)
+    frame, labels = np.zeros((90, 160, 3), np.uint8), np.full((90, 160), IGNORE, np.uint8)
+    frame[:, :80], labels[:, :80] = (220, 160, 160), 3  # blue in a file of OpenCV's
+    cv2.imwrite(str(tmp_path / "a.jpg"), frame)
+    cv2.imwrite(str(tmp_path / "a.png"), labels)
     pixels, ids = batch(Recipe(seed=1, batch=4, real=tmp_path, real_share=1.0), 0)
     bright = pixels[:, ::4, ::4].mean(3) > 110
     assert set(np.unique(ids)) == {3, IGNORE}
     assert np.mean(bright == (ids == 3)) > 0.97
+    red, _, blue = np.moveaxis(pixels[:, ::4, ::4][ids == 3].astype(int), -1, 0)
+    assert np.mean(blue > red) > 0.9
 
 
 def test_colours_are_disturbed_but_never_moved() -> None:
@@ -78,6 +84,41 @@ def test_iou_counts_what_it_should() -> None:
     np.testing.assert_allclose(ious, [0.5, 0.5, np.nan, np.nan])
 
 
+def test_batches_of_other_processes_are_the_same_and_begin_anywhere() -> None:
+    recipe = Recipe(seed=5, batch=4)
+    drawn = list(batches(recipe, 15, 18))
+    assert len(drawn) == 3
+    for step, (pixels, labels) in enumerate(drawn, 15):
+        expected = batch(recipe, step)
+        np.testing.assert_array_equal(pixels, expected[0])
+        np.testing.assert_array_equal(labels, expected[1])
+
+
+def test_logits_are_upsampled_as_in_the_graph() -> None:
+    logits = np.random.default_rng(0).normal(size=(2, 5, 9, 3)).astype(np.float32)
+    expected = tf.raw_ops.ResizeBilinear(images=logits, size=[17, 33], align_corners=True)
+    np.testing.assert_allclose(ops.convert_to_numpy(upsample(logits, 17, 33)), expected, atol=1e-5)
+
+
+def test_loss_ignores_what_has_no_label_and_weighs_classes() -> None:
+    labels = np.array([[[0, 1], [1, IGNORE]]], np.uint8)
+    logits = np.zeros((1, 2, 2, 2), np.float32)
+    logits[0, 1, 1] = (50, -50)
+    log_half = float(np.log(2))
+    overlap = 1 - (0.5 / (1.5 + 1 - 0.5) + 1 / (1.5 + 2 - 1)) / 2
+    even = float(SegmentationLoss(np.ones(2, np.float32))(labels, logits))
+    assert even == pytest.approx(log_half + OVERLAP * overlap, abs=1e-5)
+    logits[0, 0, 0] = (-1, 1)  # class 0 is found worse
+    heavy = float(SegmentationLoss(np.array([9, 1], np.float32))(labels, logits))
+    assert heavy > float(SegmentationLoss(np.array([1, 9], np.float32))(labels, logits)) + 1
+
+
+def test_overlap_loss_is_nothing_where_all_is_found() -> None:
+    truth = np.eye(3, dtype=np.float32)[[[[0, 0], [0, 2]]]]
+    assert float(overlap_loss(truth * 100, truth)) == pytest.approx(0, abs=1e-5)
+    assert float(overlap_loss(np.roll(truth, 1, -1) * 100, truth)) == pytest.approx(1, abs=1e-5)
+
+
 def test_training_learns_saves_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(train, "ARCHITECTURE", Architecture(width=0.25, crop_hw=FULL_HW))
     rng = np.random.default_rng(0)
@@ -85,31 +126,34 @@ def test_training_learns_saves_and_goes_on(tmp_path: Path, monkeypatch: pytest.M
     pixels = np.repeat(np.repeat(ids, 4, 1), 4, 2)[:, :65, :129, None] * np.array([90, 40, 110], np.uint8)
     asked: list[tuple[int, int]] = []
 
-    def batches(recipe: Recipe, first: int, last: int) -> Iterator[Batch]:
+    def same(recipe: Recipe, first: int, last: int) -> Iterator[Batch]:
         asked.append((first, last))
         return ((pixels, ids) for _ in range(first, last))
 
-    monkeypatch.setattr(train, "batches", batches)
-    monkeypatch.setattr(train, "FROZEN", 0)  # one graph to trace instead of two
+    monkeypatch.setattr(train, "batches", same)
     lines: list[str] = []
-    path = tmp_path / "deep" / "checkpoint.npz"
+    path = tmp_path / "deep" / "demo.weights.h5"
 
     def trainer() -> train.Trainer:
-        return train.Trainer(0, np.ones(19, np.float32), 4e-3, path)
+        return train.Trainer(0, path, np.ones(19, np.float32))
 
     first = trainer()
     assert not first.resume()
     first.history.append("from step 0: a command")
-    first.run(Recipe(0, 4), 20, lines.append, save_every=10)
+    first.run(Recipe(0, 4), 20, 4e-3, lines.append, save_every=10)
     losses = [float(line.split("loss ")[1].split()[0]) for line in lines]
     assert 0 < losses[1] < 0.7 * losses[0]
     second = trainer()
     assert second.resume()
     assert second.history == ["from step 0: a command"]
-    for name, value in first.network.weights().items():
-        np.testing.assert_array_equal(value, second.network.weights()[name])
-    second.run(Recipe(0, 4), 20, lines.append)
-    assert asked == [(0, 20), (20, 20)]
+    assert second.step == 20
+    for name, value in first.network.arrays().items():
+        np.testing.assert_array_equal(value, second.network.arrays()[name])
+    for one, other in zip(first.optimizer.variables, second.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(one.value, other.value)
+    second.run(Recipe(0, 4), 30, 4e-3, lines.append, save_every=10)
+    assert asked == [(0, 20), (20, 30)]
+    assert float(lines[-1].split("loss ")[1].split()[0]) < losses[1]
 
 
 @pytest.mark.skipif(not (DEMO / "demo.pb").exists(), reason="the demo graph is not trained yet")
@@ -121,6 +165,6 @@ def test_committed_graph_is_what_its_card_says() -> None:
     weights = {n.name: tf.make_ndarray(n.attr["value"].tensor) for n in graph_def.node if n.op == "Const"}
     arch = Architecture(**{**card["architecture"], "crop_hw": tuple(card["architecture"]["crop_hw"])})
     assert build(arch, weights) == graph_def
-    measured = train.measure(weights, size=6)
+    measured = measure(weights, size=6)
     for stride in ("stride_8", "stride_16"):
         assert measured[stride]["pixel_accuracy"] > card["measured"][stride]["pixel_accuracy"] - 0.12

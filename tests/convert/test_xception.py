@@ -10,7 +10,7 @@ import pytest
 
 from convert.anatomy import discover
 from convert.cost import macs
-from convert.demo.builder import Architecture, initial_weights
+from convert.demo.architecture import Architecture, initial_weights
 from convert.demo.builder import build as build_mobilenet
 from convert.demo.xception import Xception, build, random_weights
 from convert.forms import for_integers

@@ -14,7 +14,7 @@ from reports import comparison, full, measured
 
 from edge import board
 from edge.classes import CITYSCAPES
-from edge.compare import interpreters, monitor, verdict, worker
+from edge.compare import interpreters, monitor, verdict
 from edge.compare.comparison import Comparison, Settings
 from edge.compare.energy import Counters, NoMeter, Power, find_meter, rails
 from edge.compare.frames import prepare
@@ -148,12 +148,12 @@ def test_last_words_and_exit_codes() -> None:
     assert death(1, "ModuleNotFoundError: No module named 'cv2'").endswith("No module named 'cv2'")
 
 
-def test_a_process_that_hangs_is_a_row(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_hangs_is_a_row(model: Path) -> None:
     row = Row(Candidate(model, "litert", 1))
     with Worker(row) as hung:
         hung.ready()
         os.kill(hung.pid or 0, signal.SIGSTOP)
-        monkeypatch.setattr(worker, "ANSWER_S", 0.3)
+        hung.answer_s = 0.3
         assert hung.ask("memory") is None
     assert "no answer" in row.error
 

@@ -265,6 +265,47 @@ def test_openvino_reads_the_same_file(float_model: Path, int8_model: Path) -> No
         assert sum(operator.macs for operator in ours.costs()) == theirs.macs() > 10**7
 
 
+def depthwise(folder: Path) -> bytes:
+    """int8: one depthwise convolution, 40 channels from each colour, with scales of their own."""
+    from convert.quantize import Range, measure_ranges
+    from convert.recipes import RECIPES
+    from convert.tensorflow import tf
+    from convert.tflite import convert, integers, save
+
+    chance = np.random.default_rng(0)
+    kernel = tf.constant(chance.normal(size=(3, 3, 3, 40)) * np.arange(1, 121).reshape(3, 40), tf.float32)
+    save(tf.function(lambda x: tf.nn.depthwise_conv2d(x, kernel, (1, 2, 2, 1), "SAME")), (17, 21), folder)
+    model = convert(folder, RECIPES["float32"])
+    picture = chance.uniform(-1, 1, (1, 17, 21, 3)).astype(np.float32)
+    return integers(model, measure_ranges(model, [picture], Range(-1.0, 1.0)))
+
+
+@pytest.mark.tensorflow
+def test_openvino_computes_depthwise_convolutions_as_litert_does(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    model = depthwise(tmp_path)
+    x = np.random.default_rng(1).integers(-128, 128, (1, 17, 21, 3)).astype(np.int8)
+    engines = [open_engine(model, name, runtime=name) for name in ("litert", "openvino")]
+    ours, theirs = (engine.invoke(x).astype(int) for engine in engines)
+    assert np.ptp(ours) > 200
+    assert np.abs(ours - theirs).max() <= 1
+
+
+@pytest.mark.tensorflow
+def test_openvino_computes_int8_in_int8(int8_model: Path) -> None:
+    """In float, which takes twice as long, where something stands between the weights and their convolution."""
+    pytest.importorskip("openvino")
+    engine = OpenVinoEngine(int8_model.read_bytes(), "x", "openvino", 1, counters=True)
+    engine.invoke(np.zeros(engine.input.shape, np.int8))
+    kernels = {
+        kind: {n.kernel for n in engine.counted() if n.kind == kind} for kind in ("Convolution", "GroupConvolution")
+    }
+    if not all(kernel.endswith("I8") for kernel in kernels["Convolution"]):
+        pytest.skip("OpenVINO has no int8 convolutions for this processor")
+    assert kernels["GroupConvolution"]
+    assert all(kernel.endswith("I8") for kernel in kernels["GroupConvolution"])
+
+
 def test_openvino_gives_a_new_array_and_refuses_a_wrong_one(tiny_model: Tiny) -> None:
     pytest.importorskip("openvino")
     engine = open_engine(tiny_model(), "x.tflite", runtime="openvino", threads=1)
