@@ -29,15 +29,12 @@ lint: .venv/.dev
 types: .venv/.dev
 	$(BIN)/mypy
 
-# benchmarks/soak.py, 20 minutes, is not part of it.
+# Measures everything but benchmarks/soak.py again, into benchmarks/results.json and README.md; each runs alone too.
 bench: .venv/.dev
-	$(BIN)/convert-model --model demo --quantize int8 --input-size 257x513 --output-dir $(OUT)
-	$(BIN)/python benchmarks/ancestors.py
-	$(BIN)/python benchmarks/postprocess.py
-	$(BIN)/python benchmarks/stages.py
-	$(BIN)/python benchmarks/live.py $(OUT)/demo-257x513-os16-int8.tflite --rate 30 --rate 60
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements-peers.txt
-	$(BIN)/python benchmarks/peers.py
+	for name in conversion ancestors peers overhead stages postprocess cold_start live scaling; do \
+		$(BIN)/python benchmarks/$$name.py || exit; \
+	done
 
 train-demo: .venv/.convert
 	$(BIN)/python -m convert.demo.train

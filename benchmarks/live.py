@@ -4,7 +4,8 @@ Plays generated 720p scenes from memory as a camera would, newest frame first, t
 Wanted: frames per second >= 0.9 x min(rate, 1 / median invoke), age of a frame from capture to shown, 90th percentile,
 <= 2 x median invoke + one frame interval.
 
-    python benchmarks/live.py demo-257x513-os16-int8.tflite --rate 30 --rate 60 --rate 200
+    python benchmarks/live.py --rate 30 --rate 60 --rate 200
+    python benchmarks/live.py --model demo-257x513-os16-int8.tflite --output web
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
+
+from scoreboard import Row, aimed, benchmark, row, say
 
 from edge import pipeline
 from edge.data import Frame, Pixels, SourceInfo
@@ -49,7 +52,7 @@ class FixedRate:
         pass
 
 
-def measure(segmenter: Segmenter, pictures: Sequence[Pixels], rate: float, seconds: float, output: str) -> None:
+def measure(segmenter: Segmenter, pictures: Sequence[Pixels], rate: float, seconds: float, output: str) -> list[Row]:
     timing, health, until = Timing(), Health(), threading.Event()
     camera = Newest(lambda: FixedRate(pictures, rate), timeout_s=5, health=health)
     renderer = Renderer(segmenter.card.classes, Controls())
@@ -58,31 +61,40 @@ def measure(segmenter: Segmenter, pictures: Sequence[Pixels], rate: float, secon
         pipeline.run(camera, segmenter, renderer, [sink], timing, live=True, until=until)
     found = timing.summary()
     invoke_s = found["stages_ms"]["invoke"]["median"] / 1e3
-    fps, most = found["fps"], min(rate, 1 / invoke_s)
-    age_ms, age_limit_ms = found["frame_age_ms"]["p90"], (2 * invoke_s + 1 / rate) * 1e3
-    stages = "  ".join(f"{name} {times['median']:.1f}" for name, times in found["stages_ms"].items())
-    print(
-        f"{rate:g} a second, {segmenter.engine.threads} threads, into {output}: {fps:.1f} fps = {fps / most:.2f} of "
-        f"{most:.1f} {'ok' if fps >= 0.9 * most else 'MISSED'}; age p90 {age_ms:.1f} ms of {age_limit_ms:.1f} "
-        f"{'ok' if age_ms <= age_limit_ms else 'MISSED'}; {health.drops} dropped; ms: {stages}"
-    )
+    name = f"camera at {rate:g} frames/s, {segmenter.engine.threads} threads, into {output}"
+    stages = ", ".join(f"{stage} {times['median']:.1f}" for stage, times in found["stages_ms"].items())
+    shown = row(name, [found["fps"]], "frames/s", dropped=str(health.drops), stages_ms=stages)
+    age = row(f"{name}: age when shown, p90", [found["frame_age_ms"]["p90"]])
+    return [
+        aimed(shown, at_least=round(0.9 * min(rate, 1 / invoke_s), 1)),
+        aimed(age, at_most=round((2 * invoke_s + 1 / rate) * 1e3, 1)),
+    ]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path)
+    parser.add_argument("--model", type=Path, help="default: the demo, int8 257x513")
     parser.add_argument("--rate", type=float, action="append")
     parser.add_argument("--threads", type=int, action="append")
     parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--output", default="null")
     options = parser.parse_args()
-    pictures = [pixels for pixels, _ in demo_clip(50)]
-    segmenters = [Segmenter(options.model, threads=threads) for threads in options.threads or [None]]
-    for _ in range(options.rounds):
+    with benchmark("live", "A camera at a fixed rate") as entry:
+        model = options.model or demo()
+        entry.about = f"720p, {model.name}, newest frame first, {options.seconds:g} s each."
+        pictures = [pixels for pixels, _ in demo_clip(50)]
         for rate in options.rate or [30.0, 60.0]:
-            for segmenter in segmenters:
-                measure(segmenter, pictures, rate, options.seconds, options.output)
+            for threads in options.threads or [None]:
+                segmenter = Segmenter(model, threads=threads)
+                entry.rows += measure(segmenter, pictures, rate, options.seconds, options.output)
+
+
+def demo() -> Path:
+    from convert.grid import convert_missing
+
+    (path, why), *_ = convert_missing("demo", sizes="257x513", strides="16", recipes="int8", notice=say)
+    assert not why, why
+    return path
 
 
 if __name__ == "__main__":

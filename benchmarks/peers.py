@@ -2,7 +2,8 @@
 
 MobileNetV2 of the official layout with random weights, 513x1025, output stride 16: peers get the kit's float32 network
 by way of ONNX, and onnxruntime quantizes it itself (static, per channel). Needs `pip install -r
-benchmarks/requirements-peers.txt`; what is not installed is left out, and said.
+benchmarks/requirements-peers.txt`; what is not installed is left out, and said. tflite-runtime runs the kit's files in
+an interpreter of its own, and times itself there.
 """
 
 from __future__ import annotations
@@ -14,27 +15,20 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
-from ancestors import full_size_graph
+from elsewhere import Elsewhere, tflite_ways
+from networks import MOBILENET, files
+from scoreboard import aimed, benchmark, row, say
 
-from convert import job as jobs
-from convert.models import FrozenGraph
-from convert.recipes import parse_recipes
-from edge.classes import CITYSCAPES
 from edge.engine import open_engine
 from edge.errors import RuntimeMissing
-from edge.statistics import median, ratio
 
-Way = Callable[[], object]
+Way = Callable[[], object] | Elsewhere
 HW = (513, 1025)
-
-
-def kit_files(folder: Path) -> dict[str, Path]:
-    frozen = FrozenGraph("mobilenetv2", full_size_graph(), "random weights", "built for the benchmark")
-    job = jobs.Job(parse_recipes("float32,int8"), HW, "16", folder, ["demo"], 8, 1, 0.0, CITYSCAPES)
-    return {outcome.recipe.name: outcome.path for outcome in jobs.run(frozen, job)}
+BEST = 1.0  # the kit's best way may take so many times as long as the best peer
 
 
 def kit_ways(files: dict[str, Path], threads: int) -> dict[str, Way]:
@@ -45,7 +39,7 @@ def kit_ways(files: dict[str, Path], threads: int) -> dict[str, Way]:
         try:
             engine = open_engine(files[recipe].read_bytes(), recipe, runtime=runtime, threads=threads)
         except RuntimeMissing as exc:
-            print(f"kit {recipe} on {runtime}: {exc}")
+            say(f"kit {recipe} on {runtime}: {exc}")
             continue
         most = 1 if engine.input.dtype == np.float32 else 127
         x = random.uniform(-most, most, engine.input.shape).astype(engine.input.dtype)
@@ -106,51 +100,51 @@ def peer_ways(network: Path, folder: Path, threads: int) -> dict[str, Way]:
 def measure(ways: dict[str, Way], rounds: int) -> dict[str, list[float]]:
     """Seconds per invoke: each round's median of five, the ways taking turns in rotated order."""
     for way in ways.values():
-        for _ in range(3):
-            way()
+        seconds(way, 3)
     found: dict[str, list[float]] = {name: [] for name in ways}
     names = list(ways)
     for turn in range(rounds):
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            times = []
-            for _ in range(5):
-                start = time.perf_counter()
-                ways[name]()
-                times.append(time.perf_counter() - start)
-            found[name].append(float(np.median(times)))
+            found[name].append(float(np.median(seconds(ways[name], 5))))
     return found
+
+
+def seconds(way: Way, runs: int) -> list[float]:
+    if isinstance(way, Elsewhere):
+        return way.seconds(runs)
+    times = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        way()
+        times.append(time.perf_counter() - start)
+    return times
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        files = kit_files(folder)
-        ways = kit_ways(files, options.threads) | peer_ways(files["float32"], folder, options.threads)
-        found = measure(ways, options.rounds)
-    base = found["kit int8, litert"]
-    print("\n| way | median ms | kit int8 on litert takes so many times as long (95 %) |\n|---|---|---|")
-    for way, times in sorted(found.items(), key=lambda item: np.median(item[1])):
-        r = ratio(base, times)
-        times_as_long = f"{r.value:.2f} ({r.low:.2f} - {r.high:.2f})"
-        print(f"| {way} | {median(times).value * 1e3:.1f} | {times_as_long} |")
-    print(f"\n{against_best_peer(found)}")
-
-
-def against_best_peer(found: dict[str, list[float]]) -> str:
-    """What `run-model --runtime fastest` is to take, by time alone: labels of random weights tell nothing."""
-    kit, peer = (
-        min((way for way in found if way.startswith("kit ") is ours), key=lambda way: np.median(found[way]), default="")
-        for ours in (True, False)
-    )
-    if not peer:
-        return f"kit, fastest runtime: {kit}; no peer is installed"
-    r = ratio(found[kit], found[peer])
-    times_as_long = f"{r.value:.2f} ({r.low:.2f} - {r.high:.2f})"
-    return f"kit, fastest runtime: {kit} takes {times_as_long} times as long as the best peer, {peer}"
+    title = "One invoke, MobileNetV2 513x1025, stride 16"
+    with benchmark("invoke", title, "the kit's best takes so many times as long") as entry, ExitStack() as stack:
+        entry.about = (
+            f"{options.threads} threads; medians of five invokes a round. Peers got the kit's float32 network by way "
+            "of ONNX, onnxruntime quantized it for all int8 peers; tflite-runtime ran the kit's own files. The kit's "
+            "best is what `--runtime fastest` is to take, by time alone."
+        )
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        made = files(MOBILENET, HW, 16, "float32,int8")
+        kit = kit_ways(made, options.threads)
+        peers = peer_ways(made["float32"], folder, options.threads)
+        peers |= tflite_ways(made, options.threads, HW, stack)
+        say(f"{options.rounds} rounds of {len(kit) + len(peers)} ways")
+        found = {way: [s * 1e3 for s in times] for way, times in measure(kit | peers, options.rounds).items()}
+        ordered = sorted(found, key=lambda way: float(np.median(found[way])))
+        base = found[next(way for way in ordered if way in kit)]
+        best_peer = next((way for way in ordered if way in peers), None)
+        for way in ordered:
+            made_row = row(way, found[way], base=base)
+            entry.rows.append(aimed(made_row, at_most=BEST, of="ratio") if way == best_peer else made_row)
 
 
 if __name__ == "__main__":

@@ -22,10 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-
-from edge.data import Frame, LabelMap, Result, SourceInfo
-from edge.scene import DEMO_RATE, demo_clip
-from edge.sinks import open_sink
+from scenes import write_clip
 
 WARM_UP_S = 60.0
 EVERY_S = 2.0
@@ -43,14 +40,6 @@ class Look:
     threads: int
     descriptors: int
     cpu_s: float  # used by the process so far
-
-
-def write_clip(path: Path, count: int) -> None:
-    """A 720p clip of generated scenes."""
-    sink = open_sink(str(path), SourceInfo("demo", (1280, 720), DEMO_RATE, count))
-    for index, (pixels, ids) in enumerate(demo_clip(count)):
-        sink.write(Result(Frame(pixels, index, 0.0), LabelMap(ids), pixels))
-    sink.close()
 
 
 def watch(model: Path, clip: Path, minutes: float, outputs: list[str]) -> list[Look]:

@@ -1,8 +1,7 @@
 """What a 720p frame costs beside the network, on one core: preprocessing, smoothing, postprocessing, rendering.
 
-Ways take turns; medians of wall clock, and of processor time, which neighbours on the machine disturb less. What is
-compared with: the same resize without align_corners (cv2.resize), and copying the same bytes. With `--model` the
-stages are set against its invoke, and smoothing against the whole loop.
+Ways take turns. What is compared with: the same resize without align_corners (cv2.resize), and copying the same bytes.
+With `--model` the whole loop is measured too, with and without smoothing.
 """
 
 from __future__ import annotations
@@ -14,27 +13,21 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from scenes import FRAME_HW, scene_logits
+from scoreboard import benchmark, row, say
 
 from edge.classes import CITYSCAPES
 from edge.data import TensorSpec
 from edge.live import Controls
-from edge.postprocess import Postprocess, nearest
+from edge.postprocess import Postprocess
 from edge.preprocess import DEEPLAB, Preprocess
 from edge.render import Renderer
 from edge.scene import demo_clip
 from edge.segmenter import Segmenter
 from edge.smooth import Smoother
 
-FRAME_HW, FRAMES, CLASSES = (720, 1280), 8, 19
+FRAMES = 8
 Ways = dict[str, Callable[[int], object]]
-
-
-def scene_logits(ids: np.ndarray, size_hw: tuple[int, int], seed: int) -> np.ndarray:
-    """int8 (1, h, w, C) scores of a label map, with blurred borders and noise as a network has them."""
-    scores = (np.arange(CLASSES) == nearest(ids, size_hw)[..., None]).astype(np.float32)
-    blurred = np.dstack([cv2.GaussianBlur(scores[..., c], (0, 0), 0.8) for c in range(CLASSES)])
-    noise = np.random.default_rng(seed).normal(scale=0.02, size=blurred.shape)
-    return np.round((blurred + noise) * 100).clip(-128, 127).astype(np.int8)[None]
 
 
 def preprocessing(pictures: list[np.ndarray]) -> Ways:
@@ -77,43 +70,37 @@ def rendering(pictures: list[np.ndarray], labels: list[np.ndarray]) -> Ways:
     }
 
 
-def measure(ways: Ways, rounds: int) -> dict[str, tuple[float, float, float]]:
-    """Median and least wall clock, and median processor time of each way, in ms."""
-    wall: dict[str, list[float]] = {name: [] for name in ways}
-    busy: dict[str, list[float]] = {name: [] for name in ways}
+def measure(ways: Ways, rounds: int) -> dict[str, tuple[list[float], list[float]]]:
+    """Milliseconds of each way in each round, by the clock and of processor time."""
+    found: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in ways}
     for turn in range(rounds):
         for name, way in ways.items():
             start, start_busy = time.perf_counter(), time.thread_time()
             way(turn % FRAMES)
-            wall[name].append((time.perf_counter() - start) * 1e3)
-            busy[name].append((time.thread_time() - start_busy) * 1e3)
-    return {name: (float(np.median(wall[name])), min(wall[name]), float(np.median(busy[name]))) for name in ways}
+            found[name][0].append((time.perf_counter() - start) * 1e3)
+            found[name][1].append((time.thread_time() - start_busy) * 1e3)
+    return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=81)
-    parser.add_argument("--model", type=Path, help="a .tflite whose invoke the stages are set against")
+    parser.add_argument("--model", type=Path, help="a .tflite for the whole loop")
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    pictures, labels = (list(column) for column in zip(*demo_clip(FRAMES, FRAME_HW), strict=True))
-    ways = {**preprocessing(pictures), **rendering(pictures, labels)}
-    for size_hw in ((17, 33), (33, 65), (65, 129)):
-        ways |= labelling(labels, size_hw)
-    if options.model:
-        ways |= {**loop(options.model, pictures, None), **loop(options.model, pictures, "two")}
-        ways |= loop(options.model, pictures, "0.5")
-    print(f"{'ms per 720p frame':44s}  median   least   processor")
-    found = measure(ways, options.rounds)
-    for name, (median, least, busy) in found.items():
-        print(f"{name:44s} {median:7.2f} {least:7.2f} {busy:11.2f}")
-    if options.model:
-        base = found["loop"]
-        for kind in ("two", "0.5"):
-            slower = [
-                f"{now / before - 1:+.1%}" for now, before in zip(found[f"loop, smooth {kind}"], base, strict=True)
-            ]
-            print(f"--smooth {kind} changes the loop by {', '.join(slower)}")
+    with benchmark("stages", "Stages of a 720p frame") as entry:
+        entry.about = "One core. By the clock; processor time, which neighbours disturb less, and the least beside it."
+        pictures, labels = (list(column) for column in zip(*demo_clip(FRAMES, FRAME_HW), strict=True))
+        ways = {**preprocessing(pictures), **rendering(pictures, labels)}
+        for size_hw in ((17, 33), (33, 65), (65, 129)):
+            ways |= labelling(labels, size_hw)
+        if options.model:
+            for kind in (None, "two", "0.5"):
+                ways |= loop(options.model, pictures, kind)
+        say(f"{options.rounds} rounds of {len(ways)} ways")
+        for name, (wall, busy) in measure(ways, options.rounds).items():
+            more = {"processor": f"{np.median(busy):.2f}", "least": f"{min(wall):.2f}"}
+            entry.rows.append(row(name.strip(), wall, **more))
 
 
 def loop(model: Path, pictures: list[np.ndarray], smooth: str | None) -> Ways:

@@ -112,11 +112,11 @@ def _model_in(folder: Path) -> Path | None:
 
 def _key(frozen: FrozenGraph, input_hw: tuple[int, int], stride: str, recipe: Recipe) -> str:
     versions = {name: metadata.version(name) for name in ("tensorflow", "litert-quantizer") if _installed(name)}
-    text = json.dumps([frozen.sha256, frozen.name, input_hw, stride, recipe.name, _converter(), versions])
+    text = json.dumps([frozen.sha256, frozen.name, input_hw, stride, recipe.name, converter_hash(), versions])
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
-def _converter() -> str:
+def converter_hash() -> str:
     """A hash of the converter's own code: versions stay the same while someone works on it."""
     found = hashlib.sha256()
     for path in sorted(Path(__file__).parent.rglob("*.py")):

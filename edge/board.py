@@ -19,7 +19,8 @@ ROOT = Path("/")
 # What XNNPACK picks its int8 and half-float kernels by, as the kernel spells it -> as people do.
 _FEATURES = {
     "asimddp": "dotprod", "i8mm": "i8mm", "asimdhp": "fp16", "bf16": "bf16", "sve": "sve", "fma": "fma",
-    "avx2": "avx2", "avx512f": "avx512", "avx_vnni": "avx_vnni", "avx512_vnni": "avx512_vnni", "amx_int8": "amx_int8",
+    "avx2": "avx2", "avx512f": "avx512", "avx_vnni": "avx_vnni", "avx512_vnni": "avx512_vnni",
+    "avx512_bf16": "avx512_bf16", "amx_int8": "amx_int8", "amx_bf16": "amx_bf16",
 }  # fmt: skip
 
 # Arm's part numbers, from the MIDR_EL1 entry of each processor's technical reference manual.

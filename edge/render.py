@@ -17,6 +17,7 @@ from edge.live import Controls, View
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _CAPITAL_PX = 22  # height of this font's capitals at scale 1
 _WHITE = (255, 255, 255)
+_COUNTED_ROWS = 180  # of a picture at least, for the shares in the legend
 _DIM = 0.3  # what is left of the picture behind text
 _DRAWS_UNICODE = int(cv2.__version__.split(".")[0]) >= 5  # before, every byte outside ASCII became a question mark
 
@@ -83,7 +84,8 @@ class Renderer:
 
     def _draw_legend(self, area: Pixels, ids: Ids, text_px: int) -> None:
         """Lists the classes in view in the upper left of `area`, largest share first, as many as fit."""
-        counts = cv2.calcHist([ids], [0], None, [256], [0, 256]).ravel()[: len(self._classes)]
+        seen = ids[:: max(1, ids.shape[0] // _COUNTED_ROWS)]  # counting all takes as long as painting
+        counts = cv2.calcHist([seen], [0], None, [256], [0, 256]).ravel()[: len(self._classes)]
         row_px = round(text_px * 1.7)
         rows = max(0, (area.shape[0] - text_px) // row_px)
         in_view = [class_id for class_id in np.argsort(-counts, kind="stable")[:rows] if counts[class_id]]
@@ -101,7 +103,7 @@ class Renderer:
             cv2.rectangle(panel, *swatch, colour, cv2.FILLED)
             cv2.rectangle(panel, *swatch, _WHITE)  # dark colours would drown in the panel
             _write(panel, _shorten(self._names[class_id], name_px, text_px), 3 * text_px, baseline, text_px)
-            share = _share(float(counts[class_id]) / ids.size)
+            share = _share(float(counts[class_id]) / seen.size)
             x = 4 * text_px + name_px + share_px - _text_width(share, text_px)
             _write(panel, share, x, baseline, text_px)
 

@@ -33,7 +33,9 @@ class Network(keras.Model):  # type: ignore[misc]
     def _variable(self, name: str, value: NDArray[np.float32]) -> Tensor:
         learnt = not name.endswith(STATISTICS)
         initial = keras.initializers.Constant(value)
-        return self.add_weight(name.replace("/", "_"), value.shape, initial, trainable=learnt, autocast=learnt)
+        return self.add_weight(
+            name=name.replace("/", "_"), shape=value.shape, initializer=initial, trainable=learnt, autocast=learnt
+        )  # fmt: skip
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
         """The weights by their checkpoint names."""

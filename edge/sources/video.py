@@ -36,7 +36,7 @@ class Video:
         with _opened(path) as (container, stream):
             _check_whole(path, container, stream)
             rate, count, length_s = rate_of(stream), _frame_count(container, stream), _length_s(container)
-        with closing(_decoded(path, start_s, Health())) as frames:
+        with closing(_decoded(path, start_s, Health(), ahead=False)) as frames:
             first = next(frames, None)
             if first is None and start_s:
                 raise SourceError(f"{path}: has no frame after {start_s:g} s{length_s}")
@@ -67,7 +67,6 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, av.VideoStream]]:
         raise SourceError(f"{path}: expected a video, found something else or a damaged file ({exc.strerror})") from exc
     with container:
         stream = video_stream(str(path), container)
-        stream.thread_type = "AUTO"
         yield container, stream
 
 
@@ -81,9 +80,13 @@ def _check_whole(path: Path, container: InputContainer, stream: av.VideoStream) 
 Decoded = Generator[tuple[int, av.VideoFrame, float | None], None, None]
 
 
-def _decoded(path: Path, start_s: float, health: Health, seek: bool = True) -> Decoded:
-    """Decoded frames with their position in the video, which time stamps tell where frames before were lost."""
+def _decoded(path: Path, start_s: float, health: Health, seek: bool = True, ahead: bool = True) -> Decoded:
+    """Decoded frames with their position in the video, which time stamps tell where frames before were lost.
+
+    Without `ahead` no frames are decoded at the same time, which each thread would need memory for.
+    """
     with _opened(path) as (container, stream):
+        stream.thread_type = "AUTO" if ahead else "SLICE"
         rate, index, begin_s = rate_of(stream), -1, _begin_s(stream)
         last_s = None if begin_s is None or rate is None else begin_s - float(1 / rate)
         lost = start_s > 0
@@ -96,7 +99,7 @@ def _decoded(path: Path, start_s: float, health: Health, seek: bool = True) -> D
                     sought = False  # as it should be: from a key frame on towards the start
                     continue
                 if sought and time_s is not None and time_s > start_s + 1e-3:  # containers without an index overshoot
-                    yield from _decoded(path, start_s, health, seek=False)
+                    yield from _decoded(path, start_s, health, seek=False, ahead=ahead)
                     return
                 sought = False
                 step = 1

@@ -61,7 +61,7 @@ def test_the_grid_is_converted_once(cache: Path, jobs: list[Job], monkeypatch: p
     assert len(jobs) == 4
     convert_missing("demo", sizes="33x65", strides="16", recipes="float32,float16")
     assert [recipe.name for recipe in jobs[4].recipes] == ["float16"]  # the other one is there
-    monkeypatch.setattr(grid, "_converter", lambda: "another")
+    monkeypatch.setattr(grid, "converter_hash", lambda: "another")
     convert_missing("demo", sizes="33x65", strides="16", recipes="float32")
     assert len(jobs) == 6  # a converter that has changed converts again
 
