@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convert.recipes import RECIPES, parse_recipes
-from edge.cli import Parser, parser, run
+from edge.cli import Parser, parser, run, say
 from edge.cli.options import parse_labels
 from edge.errors import GateFailed, UsageError
 from edge.files import writable_folder
@@ -121,10 +120,6 @@ def parse_size(text: str) -> tuple[int, int]:
     if not match:
         raise UsageError(f"--input-size: expected HEIGHTxWIDTH like 513x1025, got {text!r}")
     return int(match[1]), int(match[2])
-
-
-def say(message: str) -> None:
-    print(message, file=sys.stderr)  # noqa: T201
 
 
 def report(outcomes: list[Outcome], *, as_json: bool) -> None:

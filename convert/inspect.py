@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convert.cli import STRIDES, parse_size
 from edge import card as cards
-from edge.cli import Parser, parser, run
+from edge.cli import Parser, parser, run, say
 from edge.cli.options import parse_labels, parse_norm
 from edge.data import TensorSpec
 from edge.engine import open_engine
@@ -144,7 +143,3 @@ def show(found: dict[str, Any]) -> None:
         for key, value in (part or {}).items() if isinstance(part, dict) else [("", part)]:
             table.add_row(str(key), value if isinstance(value, str) else json.dumps(value))
         console.print(table, soft_wrap=False)
-
-
-def say(message: str) -> None:
-    print(message, file=sys.stderr)  # noqa: T201

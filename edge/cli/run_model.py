@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from contextlib import ExitStack, closing
 from itertools import repeat
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any, get_args
 from edge import pipeline
 from edge.board import display, temperature_c
 from edge.classes import ClassSet
-from edge.cli import Parser, parser, run, version
+from edge.cli import Parser, parser, run, say, version
 from edge.cli.ending import ending_gently
 from edge.cli.options import add_model_options, add_source_options, segmenter_from, wanted_from
 from edge.data import Result, SourceInfo
@@ -31,6 +30,7 @@ from edge.smooth import Smoother, parse_smooth
 from edge.sources import Health, open_source
 from edge.status import Status
 from edge.timing import Timing
+from edge.wording import counted
 
 BEFELL = {"drops": "frames dropped, newer ones were there", "reconnects": "reconnects", "skipped": "damaged frames"}
 SHOWN = ("null", "window", "web", "udp:")  # outputs that leave no file
@@ -82,7 +82,8 @@ def run_model(options: argparse.Namespace) -> int:
         opening = open_sink if options.output else open_shown
         sinks = {spec: stack.enter_context(closing(opening(spec, source.info, live))) for spec in specs}
         service = stack.enter_context(closing(Service(status.log)))
-        say("\n".join([describe(segmenter, source.info), *(s.notice for s in sinks.values() if hasattr(s, "notice"))]))
+        for line in (describe(segmenter, source.info), *(s.notice for s in sinks.values() if hasattr(s, "notice"))):
+            say(line)
         outputs, progress = Outputs(sinks, say), Progress(source.info.frame_count)
         try:
             with ending_gently(controls.quit):
@@ -195,7 +196,9 @@ def report(stats: dict[str, Any], outputs: list[str], file: Path | None) -> None
     from rich.table import Table
 
     console = Console()
-    console.print(f"{stats['frames']} frames in {stats['seconds']:.1f} s: {stats['fps']:.1f} frames per second")
+    console.print(
+        f"{counted(stats['frames'], 'frame')} in {stats['seconds']:.1f} s: {stats['fps']:.1f} frames per second"
+    )
     table = Table(box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("ms per frame")
     for name in ("median", "p90"):
@@ -211,7 +214,3 @@ def report(stats: dict[str, Any], outputs: list[str], file: Path | None) -> None
         say("wrote " + ", ".join(written))
     if file is not None:
         write_whole(file, (json.dumps(stats, indent=1) + "\n").encode())
-
-
-def say(message: str) -> None:
-    print(message, file=sys.stderr)  # noqa: T201
