@@ -10,14 +10,14 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from convert.demo import train
+from convert.demo import publish, train
 from convert.demo.architecture import Architecture
 from convert.demo.builder import build
 from convert.demo.data import CROP_HW, FULL_HW, Batch, Recipe, batch, batches, class_ious, confusion, disturb
 from convert.demo.losses import OVERLAP, SegmentationLoss, overlap_loss, upsample
-from convert.demo.publish import DEMO, measure
-from convert.demo.teacher import views, vote
+from convert.demo.teacher import BELIEVED, label_frames, views, vote
 from edge.data import IGNORE
+from edge.errors import SourceError
 
 pytestmark = pytest.mark.tensorflow
 
@@ -156,15 +156,55 @@ def test_training_learns_saves_and_goes_on(tmp_path: Path, monkeypatch: pytest.M
     assert float(lines[-1].split("loss ")[1].split()[0]) < losses[1]
 
 
-@pytest.mark.skipif(not (DEMO / "demo.pb").exists(), reason="the demo graph is not trained yet")
+def test_training_begins_with_a_graph_and_is_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publish, "HELD_OUT", 1)
+    path = tmp_path / "demo.weights.h5"
+    trainer = train.Trainer(7, path, np.ones(19, np.float32))
+    trainer.history += train.begin_with(publish.DEMO, trainer.network)
+    trainer.save()
+    publish.publish(path, tmp_path / "again.pb")
+    made, given = publish.weights_of(tmp_path / "again.pb"), publish.weights_of(publish.DEMO)
+    assert made.keys() == given.keys()
+    for name, value in given.items():
+        np.testing.assert_array_equal(made[name], value)
+    card = json.loads((tmp_path / "again.json").read_text())
+    earlier = json.loads(publish.DEMO.with_suffix(".json").read_text())["commands"]
+    assert card["commands"] == [f"earlier: {line}" for line in earlier]
+    assert card["measured"]["stride_16"]["miou"] > 0.3
+
+
+def test_publishing_without_training_says_what_makes_the_weights(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        publish.main(["--checkpoint", str(tmp_path / "no.weights.h5")])
+    assert "convert.demo.train makes it" in capsys.readouterr().err
+
+
+def test_frames_and_their_labels_are_kept_whole_or_not_at_all(
+    tmp_path: Path, pictures: Path, float_model: Path
+) -> None:
+    said: list[str] = []
+    label_frames([str(pictures)], float_model, tmp_path / "real", 6, said.append)
+    assert sorted(path.name for path in (tmp_path / "real").iterdir()) == [
+        "pictures0-000000.jpg", "pictures0-000000.png", "pictures0-000006.jpg", "pictures0-000006.png",
+    ]  # fmt: skip
+    labels = cv2.imread(str(tmp_path / "real" / "pictures0-000006.png"), cv2.IMREAD_UNCHANGED)
+    assert labels.shape == cv2.imread(str(tmp_path / "real" / "pictures0-000006.jpg")).shape[:2]
+    assert set(np.unique(labels)) <= {*BELIEVED.tolist(), IGNORE}
+    with pytest.raises(SourceError):
+        label_frames([str(pictures), str(tmp_path / "none.mp4")], float_model, tmp_path / "other", 6, said.append)
+    assert not (tmp_path / "other").exists()
+    label_frames([str(tmp_path / "none.mp4")], float_model, tmp_path / "real", 6, said.append)  # they are there
+
+
 def test_committed_graph_is_what_its_card_says() -> None:
-    card = json.loads((DEMO / "demo.json").read_text())
-    data = (DEMO / "demo.pb").read_bytes()
+    card = json.loads(publish.DEMO.with_suffix(".json").read_text())
+    data = publish.DEMO.read_bytes()
     assert len(data) < 3e6
-    graph_def = tf.compat.v1.GraphDef.FromString(data)
-    weights = {n.name: tf.make_ndarray(n.attr["value"].tensor) for n in graph_def.node if n.op == "Const"}
+    weights = publish.weights_of(publish.DEMO)
     arch = Architecture(**{**card["architecture"], "crop_hw": tuple(card["architecture"]["crop_hw"])})
-    assert build(arch, weights) == graph_def
-    measured = measure(weights, size=6)
+    assert build(arch, weights) == tf.compat.v1.GraphDef.FromString(data)
+    measured = publish.measure(weights, size=6)
     for stride in ("stride_8", "stride_16"):
         assert measured[stride]["pixel_accuracy"] > card["measured"][stride]["pixel_accuracy"] - 0.12
