@@ -77,6 +77,7 @@ def _check_whole(path: Path, container: InputContainer, stream: av.VideoStream) 
         raise SourceError(f"{path}: the video is cut off at {container.size} of {end} bytes; copy it here again")
 
 
+DECODERS = 2  # threads: each more takes memory for its frames and time from the network
 Decoded = Generator[tuple[int, av.VideoFrame, float | None], None, None]
 
 
@@ -86,7 +87,7 @@ def _decoded(path: Path, start_s: float, health: Health, seek: bool = True, ahea
     Without `ahead` no frames are decoded at the same time, which each thread would need memory for.
     """
     with _opened(path) as (container, stream):
-        stream.thread_type = "AUTO" if ahead else "SLICE"
+        stream.thread_type, stream.codec_context.thread_count = "AUTO" if ahead else "SLICE", DECODERS
         rate, index, begin_s = rate_of(stream), -1, _begin_s(stream)
         last_s = None if begin_s is None or rate is None else begin_s - float(1 / rate)
         lost = start_s > 0
