@@ -17,6 +17,8 @@ from edge.errors import SourceError
 from edge.sources.decode import packets, rate_of, rgb, video_stream
 from edge.sources.wanted import Health
 
+DECODERS = 2  # threads: each more takes memory for its frames and time from the network
+
 
 class Video:
     """The frames of the video at `path`, upright and in order; sound is ignored.
@@ -77,7 +79,6 @@ def _check_whole(path: Path, container: InputContainer, stream: av.VideoStream) 
         raise SourceError(f"{path}: the video is cut off at {container.size} of {end} bytes; copy it here again")
 
 
-DECODERS = 2  # threads: each more takes memory for its frames and time from the network
 Decoded = Generator[tuple[int, av.VideoFrame, float | None], None, None]
 
 
