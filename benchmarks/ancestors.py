@@ -11,6 +11,7 @@ They are made so that label maps have areas: the kit does more where there are m
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import tempfile
 import time
 from collections.abc import Callable
@@ -33,6 +34,7 @@ from edge.sinks import open_sink
 from edge.sources import open_source
 from edge.timing import Timing
 
+ON_OPENVINO = "kit, int8 513x1025, stride 16, on OpenVINO"  # what run-model --runtime fastest may choose
 ANCESTORS = "TensorFlow session, stock graph 1025x2049, stride 8"
 PLANS = {networks.MOBILENET: (7, 3, 50), networks.XCEPTION: (3, 1, 12)}  # rounds, ancestors' and kit's frames of each
 TARGET = {(networks.MOBILENET, 16): 30.0}  # times as fast, by network and stride
@@ -84,15 +86,19 @@ def measure(
 def compare(network: str, rounds: int | None, clip: Path | None, entry: Entry) -> None:
     usual, frames, kits_frames = PLANS[network]
     files = {stride: networks.files(network, (513, 1025), stride)["int8"] for stride in (8, 16)}
-    names = {f"kit, int8 513x1025, stride {stride}": stride for stride in files}
+    ways = {f"kit, int8 513x1025, stride {stride}": (stride, "litert") for stride in files}
+    if importlib.util.find_spec("openvino") is None:
+        say('without OpenVINO: pip install "roadlite[openvino]"')
+    else:
+        ways[ON_OPENVINO] = (16, "openvino")
     with tempfile.TemporaryDirectory() as folder:
         clip = clip or write_clip(Path(folder, "clip.mp4"), kits_frames)
-        kit = {name: Segmenter(files[stride]) for name, stride in names.items()}
+        kit = {name: Segmenter(files[stride], runtime=runtime) for name, (stride, runtime) in ways.items()}
         found, stages = measure(networks.graph(network).read_bytes(), clip, kit, rounds or usual, frames)
     for name, times in found.items():
         made = row(name, times, base=found[ANCESTORS], frames_a_second=f"{1e3 / np.median(times):.3g}",
                    stages_ms=stages.get(name, ""))  # fmt: skip
-        target = TARGET.get((network, names.get(name, 0)))
+        target = TARGET.get((network, ways[name][0])) if name in ways else None
         entry.rows.append(aimed(made, at_least=target, of="ratio") if target else made)
     entry.about = (
         f"From the video file to the blended picture. A round of the ancestors' way is {frames} of its frames, one of "
