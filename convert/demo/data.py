@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -166,7 +167,7 @@ def batches(recipe: Recipe, first: int, last: int) -> Iterator[Batch]:
     numbers = iter(range(first // CHUNK, math.ceil(last / CHUNK)))
     with (
         TemporaryDirectory(prefix="roadlite-") as folder,
-        ProcessPoolExecutor(workers, get_context("spawn"), cv2.setNumThreads, (1,)) as pool,
+        ProcessPoolExecutor(workers, get_context("spawn"), _begin) as pool,
     ):
         waiting = deque(pool.submit(_store, recipe, number, folder) for number in islice(numbers, workers + 1))
         step = first // CHUNK * CHUNK
@@ -181,6 +182,12 @@ def batches(recipe: Recipe, first: int, last: int) -> Iterator[Batch]:
                 waiting.extend(pool.submit(_store, recipe, number, folder) for number in islice(numbers, 1))
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _begin() -> None:
+    """One core each; Ctrl-C is for the process that trains."""
+    cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _store(recipe: Recipe, number: int, folder: str) -> list[tuple[Path, Path]]:

@@ -174,7 +174,12 @@ def main(argv: list[str] | None = None) -> int:
     elif options.begin_with:
         trainer.history += begin_with(options.begin_with, trainer.network)
     trainer.history.append(f"from step {trainer.step}: {command(options)}")
-    trainer.run(recipe, options.steps, options.rate, report)
+    try:
+        trainer.run(recipe, options.steps, options.rate, report)
+    except KeyboardInterrupt:
+        trainer.save()
+        report(f"interrupted at step {trainer.step}; the same command goes on from there")
+        return 130
     return 0
 
 

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from convert.demo import publish, train
+from convert.demo import network, publish, train
 from convert.demo.architecture import Architecture
 from convert.demo.builder import build
 from convert.demo.data import CROP_HW, FULL_HW, Batch, Recipe, batch, batches, class_ious, confusion, disturb
@@ -154,6 +154,48 @@ def test_training_learns_saves_and_goes_on(tmp_path: Path, monkeypatch: pytest.M
     second.run(Recipe(0, 4), 30, 4e-3, lines.append, save_every=10)
     assert asked == [(0, 20), (20, 30)]
     assert float(lines[-1].split("loss ")[1].split()[0]) < losses[1]
+
+
+@pytest.mark.parametrize(("stride", "rate"), [(1, 1), (2, 1), (1, 2)])
+def test_shifted_pictures_add_up_to_the_depthwise_convolution(
+    stride: int, rate: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(1)
+    x = tf.constant(random.normal(size=(2, 9, 17, 5)).astype(np.float32))
+    kernel = tf.constant(random.normal(size=(3, 3, 5, 1)).astype(np.float32))
+    expected = network._depthwise(x, kernel, stride, rate)
+    monkeypatch.setattr("keras.backend.backend", lambda: "jax")
+    np.testing.assert_allclose(network._depthwise(x, kernel, stride, rate), expected, atol=1e-5)
+
+
+def test_batches_are_normalised_alike_on_all_backends(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(2)
+    x, gamma, beta = (tf.constant(random.normal(size=size).astype(np.float32)) for size in ((4, 9, 17, 5), (5,), (5,)))
+    fused, mean, variance = network._batch_norm(x * 3 + 1, gamma, beta, 1e-3)
+    monkeypatch.setattr("keras.backend.backend", lambda: "jax")
+    plain, plain_mean, plain_variance = network._batch_norm(x * 3 + 1, gamma, beta, 1e-3)
+    np.testing.assert_allclose(plain, fused, atol=1e-4)
+    np.testing.assert_allclose(plain_mean, mean, atol=1e-5)
+    np.testing.assert_allclose(plain_variance, variance, rtol=1e-2)  # TensorFlow divides by one less
+
+
+def test_training_that_is_interrupted_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(train, "ARCHITECTURE", Architecture(width=0.25, crop_hw=FULL_HW))
+    monkeypatch.setattr(train, "class_weights", lambda *_: np.ones(19, np.float32))
+
+    def interrupted(*_: object) -> Iterator[Batch]:
+        yield np.zeros((1, 65, 129, 3), np.uint8), np.zeros((1, 17, 33), np.uint8)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "batches", interrupted)
+    path = tmp_path / "demo.weights.h5"
+    assert train.main(["--checkpoint", str(path), "--steps", "9"]) == 130
+    assert "interrupted at step 1; the same command goes on" in capsys.readouterr().err
+    again = train.Trainer(1, path, np.ones(19, np.float32))
+    assert again.resume()
+    assert again.step == 1
 
 
 def test_training_begins_with_a_graph_and_is_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
