@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from convert.anatomy import discover
-from convert.demo.train import DEMO
+from convert.demo.publish import DEMO
 from convert.demo.xception import Xception, build, random_weights
 from convert.graph import GraphDef, parse, running
 from convert.recipes import RECIPES

@@ -8,7 +8,7 @@ import pytest
 
 from convert.anatomy import Anatomy, discover
 from convert.calibration import Sample, Tensors, collect
-from convert.demo.train import DEMO
+from convert.demo.publish import DEMO
 from convert.graph import GraphDef, parse
 from convert.making import Maker, first, pixel_range
 from convert.quantize import measure_ranges
