@@ -98,8 +98,7 @@ def _check_header(path: Path, data: bytes) -> None:
     import av
 
     try:
-        probing: Any = [{"max_pixels": str(MAX_PIXELS)}]
-        with av.open(io.BytesIO(data), stream_options=probing) as header:
+        with av.open(io.BytesIO(data), options={"max_pixels": str(MAX_PIXELS)}) as header:
             picture = header.streams.video[0]
             known = picture.width * picture.height > 0
     except (av.error.FFmpegError, IndexError) as exc:
