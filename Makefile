@@ -4,7 +4,10 @@ BIN := .venv/bin
 OUT ?= out
 DEMO := $(OUT)/demo-513x1025-os16
 
-.PHONY: demo test test-pi lint types bench train-demo clean
+# What is known to work together: `make constraints` looks for newer versions, `make test-matrix` takes the newest.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test test-pi test-matrix lint types bench train-demo constraints clean
 
 demo: .venv/.convert
 	$(BIN)/convert-model --model demo --quantize float32,int8 --output-dir $(OUT)
@@ -16,7 +19,11 @@ demo: .venv/.convert
 	@echo "Look at $(OUT)/demo-overlay.mp4 and $(OUT)/demo-side-by-side.png; $(DEMO)-int8.tflite is what goes to the Pi."
 
 test: .venv/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+
+# Every promised Python that is on this machine, with the newest dependencies and with the oldest.
+test-matrix: .venv/.dev
+	$(BIN)/python tests/matrix/run.py
 
 # As root: Debian for arm64 under emulation, with the real libcamera and picamera2.
 test-pi: .venv/.convert
@@ -40,14 +47,20 @@ train-demo: .venv/.convert
 	$(BIN)/python -m convert.demo.train
 	$(BIN)/python -m convert.demo.publish
 
+constraints: .venv/.dev
+	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-annotate \
+		--extra convert --extra dev --extra openvino --extra report \
+		--custom-compile-command "make constraints" --output-file constraints.txt pyproject.toml
+
 clean:
 	rm -rf .venv out build dist *.egg-info
 
-.venv/.convert: pyproject.toml
+.venv/.convert: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[convert]"
+	$(PIP) setuptools
+	$(PIP) --no-build-isolation -e ".[convert]"
 	touch $@
 
-.venv/.dev: pyproject.toml .venv/.convert
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[convert,dev,openvino,report]"
+.venv/.dev: .venv/.convert
+	$(PIP) --no-build-isolation -e ".[convert,dev,openvino,report]"
 	touch $@

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 from collections.abc import Callable
@@ -16,6 +17,7 @@ import pytest
 # Where the shell started this in the background, Ctrl-C is ignored here, and so it would be in the commands under test.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+MODELS = os.environ.get("ROADLITE_TEST_MODELS")  # a folder with float32.tflite and int8.tflite, made elsewhere
 SHARED = Path(os.environ.get("ROADLITE_SHARED", Path(__file__).parents[1].with_name("shared")))
 
 
@@ -67,7 +69,14 @@ def int8_model(_models: dict[str, Path]) -> Path:
 
 @pytest.fixture(scope="session")
 def _models(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Of the trained demo graph where it is there: deep networks with random weights are chaotic in int8."""
+    """The models in $ROADLITE_TEST_MODELS, which need no TensorFlow here, or new ones.
+
+    They are made of the trained demo graph where it is there: deep networks with random weights are chaotic in int8.
+    """
+    if MODELS:
+        return {recipe: Path(MODELS, f"{recipe}.tflite") for recipe in ("float32", "int8")}
+    if importlib.util.find_spec("tensorflow") is None:
+        pytest.skip("needs TensorFlow, or $ROADLITE_TEST_MODELS with models made on another machine")
     from convert.job import Job, run
     from convert.models import FrozenGraph
     from convert.recipes import parse_recipes

@@ -23,7 +23,6 @@ PARSERS = {
 }  # fmt: skip
 
 
-@pytest.mark.tensorflow  # only the model is made with it
 def test_python_example(int8_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("model.tflite").write_bytes(int8_model.read_bytes())

@@ -104,7 +104,6 @@ def test_every_module_of_edge_imports_without_the_heavy_libraries() -> None:
     assert set(child(WALK).split()) == {name for name in modules() if part(name) not in ("", "web")}
 
 
-@pytest.mark.tensorflow  # only the model is made with it
 def test_a_picture_is_labelled_without_the_heavy_libraries(int8_model: Path) -> None:
     assert child(LABEL, str(int8_model)) == "(48, 64) uint8\n"
 

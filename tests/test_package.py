@@ -43,7 +43,6 @@ def test_wheel_holds_edge_and_convert_only(wheel: Path) -> None:
     assert "convert/demo/demo.pb" in names
 
 
-@pytest.mark.tensorflow  # only the model is made with it
 def test_wheel_runs_without_tensorflow(wheel: Path, int8_model: Path, tmp_path: Path) -> None:
     venv.create(tmp_path / "venv", with_pip=True)
     programs = tmp_path / "venv" / "bin"

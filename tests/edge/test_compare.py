@@ -398,7 +398,6 @@ def test_the_gate() -> None:
         verdict.gate([measured("c", 20.0)], earlier, 1.10, str)
 
 
-@pytest.mark.tensorflow
 def test_peak_memory_is_the_childs_own(int8_model: Path, pictures: Path) -> None:
     """Not that of the process which started it."""
     ballast = np.ones(600 << 20, np.uint8)

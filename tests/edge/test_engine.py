@@ -232,7 +232,6 @@ def test_partitions_and_operators_of_a_model(tiny_model: Tiny) -> None:
     assert engine.partitions() == Partitions(1, 2)  # XNNPACK takes neither integer maxima nor argmax
 
 
-@pytest.mark.tensorflow
 def test_the_kits_own_models_are_one_partition(float_model: Path, int8_model: Path) -> None:
     for path in (float_model, int8_model):
         assert open_engine(path.read_bytes(), "x").partitions() == Partitions(1, 0)
@@ -247,7 +246,6 @@ def test_partitions_of_a_model_that_the_delegate_takes_in_parts(shared: Callable
     assert engine.operators()["CONV_2D"] == 49
 
 
-@pytest.mark.tensorflow
 def test_openvino_reads_the_same_file(float_model: Path, int8_model: Path) -> None:
     pytest.importorskip("openvino")
     chance = np.random.default_rng(0)
@@ -291,7 +289,6 @@ def test_openvino_computes_depthwise_convolutions_as_litert_does(tmp_path: Path)
     assert np.abs(ours - theirs).max() <= 1
 
 
-@pytest.mark.tensorflow
 def test_openvino_computes_int8_in_int8(int8_model: Path) -> None:
     """In float, which takes twice as long, where something stands between the weights and their convolution."""
     pytest.importorskip("openvino")

@@ -103,7 +103,6 @@ def test_a_cut_model_gives_what_the_whole_one_has_inside(tiny_model: Tiny) -> No
     assert open_engine(cut(whole, 2, [2]), "x").operators()["ARG_MAX"] == 0
 
 
-@pytest.mark.tensorflow
 @pytest.mark.parametrize("kind", ["float32", "int8"])
 def test_every_prefix_of_a_real_model_runs(kind: str, request: pytest.FixtureRequest, pictures: Path) -> None:
     path: Path = request.getfixturevalue("float_model" if kind == "float32" else "int8_model")
@@ -118,7 +117,6 @@ def test_every_prefix_of_a_real_model_runs(kind: str, request: pytest.FixtureReq
     assert all(operator.delegated for operator in operators)
 
 
-@pytest.mark.tensorflow
 def test_the_bench_times_prefixes(int8_model: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "0.npy", np.zeros((40, 60, 3), np.uint8))
     bench = Bench()
@@ -130,7 +128,6 @@ def test_the_bench_times_prefixes(int8_model: Path, tmp_path: Path) -> None:
     assert 0 < first < half < whole
 
 
-@pytest.mark.tensorflow
 def test_openvino_counts_itself(int8_model: Path, tmp_path: Path) -> None:
     pytest.importorskip("openvino")
     np.save(tmp_path / "0.npy", np.zeros((40, 60, 3), np.uint8))

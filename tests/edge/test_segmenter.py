@@ -251,7 +251,6 @@ def test_a_file_as_large_as_no_model_is_not_read(tmp_path: Path) -> None:
     assert "3072 MiB" in refusal(tmp_path / "big.tflite")
 
 
-@pytest.mark.tensorflow
 def test_the_kits_int8_and_float_models_say_the_same(float_model: Path, int8_model: Path) -> None:
     pixels = thirds(240, 320)
     first, second = Segmenter(float_model), Segmenter(int8_model)

@@ -172,7 +172,6 @@ def test_bad_options(arguments: list[str], models: list[str], capsys: pytest.Cap
     assert error.startswith("compare-models: ")
 
 
-@pytest.mark.tensorflow
 def test_the_kits_own_models(
     float_model: Path, int8_model: Path, quick: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -27,8 +27,6 @@ from edge.errors import RuntimeMissing
 from edge.mappings import KINDS, parse
 from edge.segmenter import Segmenter
 
-pytestmark = pytest.mark.tensorflow  # only the models are made with it
-
 DOCS = (Path(__file__).parents[3] / "docs" / "evaluating.md").read_text()
 
 
@@ -112,6 +110,7 @@ def test_against_another_model_and_itself(
     assert other["pixel_accuracy"] < 1
 
 
+@pytest.mark.tensorflow
 def test_against_the_frozen_graph_is_what_conversion_calls_stock(
     int8_model: Path, float_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -163,8 +162,18 @@ def test_bad_files_are_left_out_and_none_left_is_an_error(
         (["{model}", "--images", "{pictures}", "--labels", "{truth}", "--output", "/dev/null/x"], 1, "/dev/null/x"),
         (["{tmp}/none.tflite", "--images", "{pictures}", "--labels", "{truth}"], 1, "no such file"),
         (["{model}", "--images", "{pictures}", "--reference", "{tmp}/none.tflite"], 1, "no such file"),
-        (["{model}", "--images", "{pictures}", "--reference", "nothing"], 2, "unknown model 'nothing'"),
-        (["{model}", "--images", "{pictures}", "--reference", "{tmp}/text.pb"], 1, "text: not a frozen"),
+        pytest.param(
+            ["{model}", "--images", "{pictures}", "--reference", "nothing"],
+            2,
+            "unknown model 'nothing'",
+            marks=pytest.mark.tensorflow,
+        ),
+        pytest.param(
+            ["{model}", "--images", "{pictures}", "--reference", "{tmp}/text.pb"],
+            1,
+            "text: not a frozen",
+            marks=pytest.mark.tensorflow,
+        ),
         (["{model}", "--video", "{tmp}/text.pb", "--labels", "{truth}"], 1, "expected a video"),
         (
             ["{model}", "--images", "{pictures}", "--labels", "{truth}", "--classes", "voc"],
@@ -268,8 +277,10 @@ def test_driveseg_is_counted_as_the_tutorial_counts(
     assert found["mean_iou"] == pytest.approx((both / either).mean(), abs=1e-6)
 
 
-def documented() -> list[str]:
-    return [line.strip() for line in DOCS.splitlines() if line.startswith("    evaluate-model ")]
+def documented() -> list[Any]:
+    """The command lines of the guide; those with a frozen graph need TensorFlow."""
+    lines = [line.strip() for line in DOCS.splitlines() if line.startswith("    evaluate-model ")]
+    return [pytest.param(line, marks=[pytest.mark.tensorflow] if ".pb" in line else []) for line in lines]
 
 
 def save(path: str, pixels: np.ndarray) -> None:

@@ -18,8 +18,6 @@ from edge.classes import CITYSCAPES
 from edge.cli.run_model import main
 from edge.segmenter import Segmenter
 
-pytestmark = pytest.mark.tensorflow
-
 RUN = [sys.executable, "-c", "import sys; from edge.cli.run_model import main; sys.exit(main())"]
 
 
