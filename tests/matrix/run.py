@@ -28,8 +28,6 @@ OUT = PROJECT / "out" / "matrix"
 UV = Path(sys.executable).with_name("uv")
 BOARDS = OUT / "pi.json"  # what `make test-pi` leaves: the emulated boards, as results of the same form
 
-EDGE_TESTS = ("tests/edge", "tests/test_imports.py")
-CONVERT_TESTS = ("tests/convert",)
 EDGE_EXTRAS = ("dev", "openvino", "report")
 
 
@@ -43,20 +41,28 @@ class Leg:
     promised: bool = True  # whether a dependency without a wheel for this Python is a failure
 
     @property
-    def name(self) -> str:
-        return f"{self.python}-{'lowest' if self.resolution == 'lowest-direct' else 'newest'}"
-
-    @property
     def converts(self) -> bool:
         return "convert" in self.extras
 
+    @property
+    def name(self) -> str:
+        versions = "lowest" if self.resolution == "lowest-direct" else "newest"
+        return f"{self.python}-{versions}{'-convert' if self.converts else ''}"
 
-# The longest first, so that the last to end is a short one.
+    @property
+    def tests(self) -> tuple[str, ...]:
+        return ("tests/convert",) if self.converts else ("tests/edge", "tests/test_imports.py", "-m", "not tensorflow")
+
+
+# The longest first, so that the last to end is a short one. The converter's dependencies raise those of `edge`, which
+# is why each has legs of its own.
 LEGS = (
     Leg("3.13", "highest", (*EDGE_EXTRAS, "convert")),
     Leg("3.11", "lowest-direct", (*EDGE_EXTRAS, "convert")),
+    Leg("3.11", "lowest-direct"),
     Leg("3.11", "highest"),
     Leg("3.12", "highest"),
+    Leg("3.13", "highest"),
     Leg("3.14", "highest", promised=False),
 )
 
@@ -294,15 +300,14 @@ def tests(leg: Leg, env: Path, models: Path, result: Result) -> None:
     """Counts stay in the result where tests failed, too."""
     counts = OUT / f"{leg.name}.xml"
     counts.unlink(missing_ok=True)
-    chosen = [*EDGE_TESTS, *CONVERT_TESTS] if leg.converts else [*EDGE_TESTS, "-m", "not tensorflow"]
-    pytest = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--junitxml", str(counts), *chosen]
+    pytest = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--junitxml", str(counts), *leg.tests]
     made_here = {} if leg.converts else {"ROADLITE_TEST_MODELS": str(models)}
     try:
         step(leg, "tests", [env / "bin" / "python", *pytest], env=made_here)
     finally:
         if counts.exists():
             count(ET.parse(counts).getroot().find("testsuite"), result)
-            result.ran += ", edge and convert" if leg.converts else ", edge"
+            result.ran += ", tests of convert" if leg.converts else ", tests of edge"
 
 
 def count(suite: ET.Element | None, result: Result) -> None:
