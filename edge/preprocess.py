@@ -25,6 +25,7 @@ Fit = Literal["stretch", "pad"]
 scales it down where it is too large, never up, and fills the rest, right and below, with the mean: what a frozen graph
 does with pictures smaller than its crop."""
 
+WARPS_EXACTLY = int(cv2.__version__.partition(".")[0]) >= 5
 DEEPLAB = Normalisation(127.5, 127.5)  # x / 127.5 - 1, in every DeepLab export
 
 
@@ -32,8 +33,8 @@ class Resize:
     """Bilinear with align_corners, as TensorFlow's ResizeBilinear, rounded to whole grey levels.
 
     Corner pixels map to corner pixels: source = target * (in - 1) / (out - 1). uint8 (H, W, 3) in and out.
-    Exact with OpenCV 5; OpenCV 4, for environments held at numpy 1, works in steps of 1/32 pixel.
-    It keeps what it needs between pictures: one thread at a time.
+    OpenCV 4, for environments held at numpy 1, warps in steps of 1/32 pixel, up to 7 grey levels off; there numpy
+    interpolates, tens of times slower. It keeps what it needs between pictures: one thread at a time.
     """
 
     def __init__(self, size_hw: tuple[int, int]) -> None:
@@ -46,6 +47,8 @@ class Resize:
         (height, width), (out_h, out_w) = pixels.shape[:2], self.size_hw
         if (height, width) == (out_h, out_w):
             return np.ascontiguousarray(pixels)
+        if not WARPS_EXACTLY:
+            return cv2.convertScaleAbs(_interpolated(_interpolated(pixels, out_h, 0), out_w, 1))  # type: ignore[return-value]
         scale_y = (height - 1) / (out_h - 1) if out_h > 1 else 0.0
         scale_x = (width - 1) / (out_w - 1) if out_w > 1 else 0.0
         matrix = np.array([[scale_x, 0, 0], [0, scale_y, 0]], np.float64)
@@ -57,6 +60,17 @@ class Resize:
         )  # fmt: skip
         out: Pixels = cv2.cvtColor(self._warped, cv2.COLOR_RGBA2RGB)
         return out
+
+
+def _interpolated(values: NDArray[Any], size: int, axis: int) -> NDArray[np.float32]:
+    """`values` at `size` places along an axis, corner to corner, between their neighbours."""
+    sides = values.shape[axis]
+    at = np.arange(size) * ((sides - 1) / (size - 1) if size > 1 else 0.0)
+    lower = at.astype(np.intp)
+    weight = np.expand_dims(at - lower, [other for other in range(values.ndim) if other != axis]).astype(np.float32)
+    low, high = (values.take(places, axis).astype(np.float32) for places in (lower, np.minimum(lower + 1, sides - 1)))
+    between: NDArray[np.float32] = low + (high - low) * weight
+    return between
 
 
 def resize(pixels: Pixels, size_hw: tuple[int, int]) -> Pixels:
