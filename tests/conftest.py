@@ -67,18 +67,28 @@ def int8_model(_models: dict[str, Path]) -> Path:
 
 @pytest.fixture(scope="session")
 def _models(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Of the trained demo graph where it is there: deep networks with random weights are chaotic in int8."""
-    from convert.job import Job, run
-    from convert.models import FrozenGraph
-    from convert.recipes import parse_recipes
+    """Of the trained demo graph where it is there: deep networks with random weights are chaotic in int8.
 
+    $ROADLITE_MODELS is a folder with both, made elsewhere, for where there is no TensorFlow.
+    """
+    if "ROADLITE_MODELS" in os.environ:
+        return {path.stem: path for path in Path(os.environ["ROADLITE_MODELS"]).iterdir()}
     demo = resources.files("convert").joinpath("demo", "demo.pb")
     trained = demo.is_file()
     data = demo.read_bytes() if trained else request.getfixturevalue("random_graph")
     frames = "demo" if trained else str(request.getfixturevalue("pictures"))
+    return make_models(data, frames, tmp_path_factory.mktemp("models"))
+
+
+def make_models(graph: bytes, frames: str, folder: Path) -> dict[str, Path]:
+    """The float32 and int8 models of a frozen graph, calibrated on frames."""
+    from convert.job import Job, run
+    from convert.models import FrozenGraph
+    from convert.recipes import parse_recipes
+
     job = Job(
-        parse_recipes("float32,int8"), (65, 129), "auto", tmp_path_factory.mktemp("models"), calibrate=[frames],
-        calibration_frames=8, verification_frames=4, min_agreement=0.0, classes=None,
+        parse_recipes("float32,int8"), (65, 129), "auto", folder, calibrate=[frames], calibration_frames=8,
+        verification_frames=4, min_agreement=0.0, classes=None,
     )  # fmt: skip
-    outcomes = run(FrozenGraph("test", data, sha256(data).hexdigest(), "test"), job)
+    outcomes = run(FrozenGraph("test", graph, sha256(graph).hexdigest(), "test"), job)
     return {outcome.recipe.name: outcome.path for outcome in outcomes}
