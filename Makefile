@@ -27,7 +27,7 @@ test-matrix: .venv/.dev
 
 # As root: Debian for arm64 under emulation, with the real libcamera and picamera2.
 test-pi: .venv/.convert
-	tests/pi/run.sh $(BIN)/python
+	$(BIN)/python tests/pi/run.py
 
 lint: .venv/.dev
 	$(BIN)/ruff check

@@ -77,17 +77,22 @@ def _models(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         return {recipe: Path(MODELS, f"{recipe}.tflite") for recipe in ("float32", "int8")}
     if importlib.util.find_spec("tensorflow") is None:
         pytest.skip("needs TensorFlow, or $ROADLITE_TEST_MODELS with models made on another machine")
-    from convert.job import Job, run
-    from convert.models import FrozenGraph
-    from convert.recipes import parse_recipes
-
     demo = resources.files("convert").joinpath("demo", "demo.pb")
     trained = demo.is_file()
     data = demo.read_bytes() if trained else request.getfixturevalue("random_graph")
     frames = "demo" if trained else str(request.getfixturevalue("pictures"))
+    return make_models(data, frames, tmp_path_factory.mktemp("models"))
+
+
+def make_models(graph: bytes, frames: str, folder: Path) -> dict[str, Path]:
+    """The float32 and int8 models of a frozen graph, calibrated on frames."""
+    from convert.job import Job, run
+    from convert.models import FrozenGraph
+    from convert.recipes import parse_recipes
+
     job = Job(
-        parse_recipes("float32,int8"), (65, 129), "auto", tmp_path_factory.mktemp("models"), calibrate=[frames],
-        calibration_frames=8, verification_frames=4, min_agreement=0.0, classes=None,
+        parse_recipes("float32,int8"), (65, 129), "auto", folder, calibrate=[frames], calibration_frames=8,
+        verification_frames=4, min_agreement=0.0, classes=None,
     )  # fmt: skip
-    outcomes = run(FrozenGraph("test", data, sha256(data).hexdigest(), "test"), job)
+    outcomes = run(FrozenGraph("test", graph, sha256(graph).hexdigest(), "test"), job)
     return {outcome.recipe.name: outcome.path for outcome in outcomes}

@@ -61,7 +61,7 @@ def fits(value: Any, kind: str) -> bool:
 @pytest.fixture(scope="module")
 def whole() -> Document:
     earlier = json.loads(json.dumps(document(full(), ["compare-models"])))
-    earlier["environment"]["cpu"] = "Cortex-A76"
+    earlier["environment"]["cpu"] = "Another processor"
     made = document(full(), ["compare-models", "a b"], budget_ms=30.0, earlier=earlier)
     found: Document = json.loads(json.dumps(made, allow_nan=False))
     return found
@@ -108,7 +108,7 @@ def test_baseline_says_what_changed_and_where_the_machine_did(whole: Document) -
     changes = whole["baseline"]["changes"]
     assert [change["invoke"]["ratio"] for change in changes] == [1, 1, 1]
     assert all(change["invoke"]["tie"] for change in changes)
-    assert any("Cortex-A76 then" in text for text in whole["baseline"]["differs"])
+    assert any("Another processor then" in text for text in whole["baseline"]["differs"])
 
 
 def test_names_are_short_and_never_the_same() -> None:

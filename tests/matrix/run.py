@@ -109,14 +109,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     results: list[Result] = []
     try:
         wheel = build_wheel()
-        models = make_models()
+        material = make_material()
         with ThreadPoolExecutor(options.jobs) as pool:
-            runs = [pool.submit(run, leg, wheel, models) for leg in legs]
+            runs = [pool.submit(run, leg, wheel, material) for leg in legs]
             for done in as_completed(runs):
                 results.append(done.result())
                 say(summary(results[-1]))
     finally:
-        boards = [Result(**found) for found in json.loads(BOARDS.read_text())] if BOARDS.is_file() else []
+        boards = [of_board(found) for found in json.loads(BOARDS.read_text())] if BOARDS.is_file() else []
         results = sorted(results, key=lambda result: [leg.name for leg in LEGS].index(result.leg)) + boards
         (OUT / "results.json").write_text(json.dumps([asdict(result) for result in results], indent=1) + "\n")
     say("\n".join(table(results)))
@@ -138,6 +138,12 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     if unknown:
         parser.error(f"unknown leg {', '.join(sorted(unknown))}: expected some of {names}")
     return options
+
+
+def of_board(found: dict[str, Any]) -> Result:
+    """What `make test-pi` left of one leg, in an earlier run."""
+    known = ("leg", "python", "resolution", "passed", "failed", "skipped", "seconds", "versions")
+    return Result(**{name: found[name] for name in known}, ran="emulated board", machine="emulated aarch64")
 
 
 def say(text: str) -> None:
@@ -171,16 +177,18 @@ def build_wheel() -> Path:
     return next(folder.glob("*.whl"))
 
 
-def make_models() -> Path:
-    """What the environments without TensorFlow test with, made in this one."""
+def make_material() -> Path:
+    """What the environments without TensorFlow test with, made in this one as for the emulated boards."""
     say("converting the demo for tests without TensorFlow ...")
-    folder = OUT / "models"
+    folder = OUT / "material"
     shutil.rmtree(folder, ignore_errors=True)
-    command: Command = [sys.executable, PROJECT / "tests/matrix/make_models.py", folder]
-    with log_of("models").open("wb") as log:
-        done = subprocess.run(command, cwd=PROJECT, stdout=log, stderr=log, check=False)
+    command: Command = [sys.executable, PROJECT / "tests/pi/make_material.py", folder]
+    with log_of("material").open("wb") as log:
+        done = subprocess.run(
+            command, cwd=PROJECT, env={**os.environ, "PYTHONPATH": str(PROJECT)}, stdout=log, stderr=log, check=False
+        )
     if done.returncode:
-        raise SystemExit(f"the demo cannot be converted, see {os.path.relpath(log_of('models'))}")
+        raise SystemExit(f"the demo cannot be converted, see {os.path.relpath(log_of('material'))}")
     return folder
 
 
@@ -188,7 +196,7 @@ def log_of(leg: str) -> Path:
     return OUT / f"{leg}.log"
 
 
-def run(leg: Leg, wheel: Path, models: Path) -> Result:
+def run(leg: Leg, wheel: Path, material: Path) -> Result:
     """Makes the environment anew and runs everything in it; what fails is in the result."""
     result = Result(leg.name, leg.python, leg.resolution)
     began_s = time.monotonic()
@@ -197,8 +205,8 @@ def run(leg: Leg, wheel: Path, models: Path) -> Result:
         env = install(leg, wheel)
         device = survey(leg, env)
         result.versions, result.machine = versions(device), f"{device['cpu']} ({', '.join(device['features'])})"
-        pictures(leg, env, models, result)
-        tests(leg, env, models, result)
+        pictures(leg, env, material, result)
+        tests(leg, env, material, result)
     except Failed as exc:
         result.trouble = str(exc)
     except NotThere as exc:
@@ -262,14 +270,14 @@ def versions(device: dict[str, Any]) -> dict[str, str]:
     return {"python": device["python"], **found}
 
 
-def pictures(leg: Leg, env: Path, models: Path, result: Result) -> None:
+def pictures(leg: Leg, env: Path, material: Path, result: Result) -> None:
     """One picture through each command, as they are installed, outside the project's folder."""
     folder = OUT / f"{leg.name}-pictures"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    for name in ("pictures", "labels"):
-        shutil.copytree(models / name, folder / name)
-    model = models / "int8.tflite"
+    for name in ("pictures", "truth"):
+        shutil.copytree(material / name, folder / name)
+    model = material / "models" / "int8.tflite"
     for command, made in commands(model, leg.converts):
         program = env / "bin" / command[0]
         step(leg, command[0], [program, *command[1:]], cwd=folder, expected=0)
@@ -286,7 +294,7 @@ def commands(model: Path, converts: bool) -> Iterator[tuple[list[str], str]]:
     """Arguments, and a pattern of what they must leave."""
     yield ["run-model", str(model), "--source", "pictures/0.png", "--output", "overlay.png"], "overlay.png"
     yield ["run-model", str(model), "--source", "pictures", "--output", "labels:ids/"], "ids/*.png"
-    scores = ["--images", "pictures", "--labels", "labels", "--output", "scores"]
+    scores = ["--images", "pictures", "--labels", "truth", "--output", "scores"]
     yield ["evaluate-model", str(model), *scores], "scores/*.json"
     report = ["--source", "pictures/0.png", "--seconds", "0.2", "--report", "report"]
     yield ["compare-models", str(model), "--runtime", "litert,openvino", *report], "report/*.html"
@@ -296,12 +304,12 @@ def commands(model: Path, converts: bool) -> Iterator[tuple[list[str], str]]:
         yield ["convert-model", "--model", "demo", "--quantize", "float32,int8", *sizes], "demo-65x129-*-int8.tflite"
 
 
-def tests(leg: Leg, env: Path, models: Path, result: Result) -> None:
+def tests(leg: Leg, env: Path, material: Path, result: Result) -> None:
     """Counts stay in the result where tests failed, too."""
     counts = OUT / f"{leg.name}.xml"
     counts.unlink(missing_ok=True)
     pytest = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--junitxml", str(counts), *leg.tests]
-    made_here = {} if leg.converts else {"ROADLITE_TEST_MODELS": str(models)}
+    made_here = {} if leg.converts else {"ROADLITE_TEST_MODELS": str(material / "models")}
     try:
         step(leg, "tests", [env / "bin" / "python", *pytest], env=made_here)
     finally:

@@ -16,7 +16,8 @@ esac
 binfmt=/proc/sys/fs/binfmt_misc
 [ -e $binfmt/register ] || mount -t binfmt_misc binfmt_misc $binfmt
 [ -e $binfmt/qemu-aarch64 ] || update-binfmts --enable qemu-aarch64 2>/dev/null ||
-    tr -d '\n' </usr/lib/binfmt.d/qemu-aarch64.conf >$binfmt/register
+    tr -d '\n' </usr/lib/binfmt.d/qemu-aarch64.conf 2>/dev/null >$binfmt/register ||
+    [ -e $binfmt/qemu-aarch64 ] # another board has just done it
 
 mount -t proc proc "$root/proc"
 mount -t tmpfs tmpfs "$root/sys"
@@ -39,7 +40,14 @@ for core in 0 1 2 3; do
 done >"$root/tmp/cpuinfo"
 mount --bind "$root/tmp/cpuinfo" "$root/proc/cpuinfo"
 
+# A folder of the machine's own for what pip downloads.
+if [ -n "${PIP_CACHE:-}" ]; then
+    mkdir -p "$PIP_CACHE" "$root/root/.cache/pip"
+    mount --bind "$PIP_CACHE" "$root/root/.cache/pip"
+fi
+
+# Not with exec: this shell is the first process of its namespace, and that one ignores most signals.
 cd /
-exec env -i QEMU_CPU=$cpu PATH=/usr/bin:/bin HOME=/root LC_ALL=C.UTF-8 PYTHONPATH=/opt/packages:/opt/project \
-    ROADLITE_BOARD="$model" ROADLITE_MATERIAL=/opt/material \
+env -i QEMU_CPU=$cpu PATH=/root/roadlite/bin:/usr/bin:/bin HOME=/root LC_ALL=C.UTF-8 ROADLITE_BOARD="$model" \
+    ROADLITE_MATERIAL=/opt/material ROADLITE_TEST_MODELS=/opt/material/models \
     "$(command -v chroot)" "$root" /bin/sh -c 'cd /opt/project && exec "$@"' sh "$@"
