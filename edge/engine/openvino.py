@@ -80,8 +80,8 @@ class OpenVinoEngine:
             raise ModelError(f"{where}: {runtime} cannot load it as a .tflite model ({line(exc)})") from exc
         if lossy:
             raise ModelError(
-                f"{where}: {runtime} adds int8 products in 16 bits on this processor, too few for {lossy[0]:.80}, "
-                "which multiplies no weights that could be made smaller; use --runtime litert"
+                f"{where}: {runtime} adds int8 products in 16 bits on this processor, and its operator {lossy[0]:.80} "
+                "multiplies no weights that could be made smaller for that; use --runtime litert"
             )
 
     def invoke(self, x: NDArray[Any]) -> NDArray[Any]:

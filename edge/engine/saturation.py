@@ -148,11 +148,12 @@ def losing(compiled: Any, safe: Iterable[str]) -> list[str]:
     """Names of what a compiled model computes in int8 beside the nodes that lose nothing."""
     found = []
     for node in compiled.get_runtime_model().get_ordered_ops():
-        kind, kernel, names = (
-            str(node.get_rt_info()[key]) for key in ("layerType", "primitiveType", "originalLayersNames")
-        )
-        if kind in _KINDS and kernel.endswith("I8") and not any(_from(name, safe) for name in names.split(",")):
-            found.append(names.split(",")[0])
+        told = node.get_rt_info()
+        kind, kernel, names = (told[key].astype(str) for key in ("layerType", "primitiveType", "originalLayersNames"))
+        if kind not in _KINDS or not kernel.lower().endswith(("i8", "u8")):
+            continue
+        if not any(_from(name, safe) for name in names.split(",")):
+            found.append(names.partition(",")[0])
     return found
 
 

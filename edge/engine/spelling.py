@@ -37,23 +37,28 @@ def respell_file(model: Any) -> None:
 
 
 def respell_weights(model: Any) -> None:
-    """Of the model that OpenVINO has read: int8 weights of depthwise convolutions, laid out as it computes with them.
+    """Of the model that OpenVINO has read: int8 weights of convolutions by groups, laid out as it computes with them.
 
-    Its reader scales the file's weights first and transposes the product. OpenVINO takes int8 weights for such only
-    where nothing stands between their scales and the convolution, and computes in float where something does.
+    Its reader scales the file's weights first and lays out the product. OpenVINO takes int8 weights for single channels
+    only where nothing stands between their scales and the convolution, and computes in float where something does.
 
-    Where a channel has several outputs, it is repeated for each: kernels for such (2026.4) read what they never wrote
-    where the activations' zero is not 0, and without VNNI lose what kernels for one output do not.
+    Where a single channel has several outputs, it is repeated for each: kernels for such (2026.4) may read what they
+    never wrote where the activations' zero is not 0, and without VNNI lose what kernels for one output do not.
     """
     for node in model.get_ordered_ops():
         if node.get_type_name() != "GroupConvolution":
             continue
         shape = tuple(node.input_value(1).shape)  # (groups, out, in, h, w)
         found = read_scaled(_laid_out(node.input_value(1).get_node()))
-        if found is None or found[0].shape != (1, *shape[3:], shape[0] * shape[1]) or shape[2] != 1:
+        if found is None:
             continue
-        weights, scales = (_by_channel(part, shape[0] * shape[1]) for part in found)
-        target = _of_repeated(node, shape[1]) if shape[1] > 1 else node
+        if shape[2] == 1 and found[0].shape == (1, *shape[3:], shape[0] * shape[1]):
+            weights, scales = (_by_channel(part, shape[0] * shape[1]) for part in found)
+            target = _of_repeated(node, shape[1]) if shape[1] > 1 else node
+        elif found[0].shape == (shape[0] * shape[1], *shape[3:], shape[2]):
+            target, (weights, scales) = node, [_by_group(part, shape) for part in found]
+        else:
+            continue
         target.input(1).replace_source_output(scaled(weights, scales).output(0))
 
 
@@ -61,6 +66,12 @@ def _by_channel(part: NDArray[Any], channels: int) -> NDArray[Any]:
     """(1, h, w, channels), or what broadcasts to it, as (channels, 1, 1, h, w)."""
     whole = np.broadcast_to(part, (*part.shape[:3], channels))
     return whole.transpose(3, 0, 1, 2)[:, None]
+
+
+def _by_group(part: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """(groups * out, h, w, in), or what broadcasts to it, as (groups, out, in, h, w)."""
+    whole = np.broadcast_to(part, (shape[0] * shape[1], *part.shape[1:]))
+    return whole.transpose(0, 3, 1, 2).reshape(*shape[:2], part.shape[3], *part.shape[1:3])
 
 
 def _of_repeated(node: Any, outputs: int) -> Any:

@@ -57,6 +57,14 @@ def test_sound_device(device: Device, capsys: pytest.CaptureFixture[str]) -> Non
         assert said in out
 
 
+@pytest.mark.parametrize(
+    "device", [replace(PI, features=("fma", "avx2"), int8_note="no VNNI: int8 gains less over float32")], indirect=True
+)
+def test_what_int8_lacks_stands_beside_the_features(device: Device, capsys: pytest.CaptureFixture[str]) -> None:
+    main([])
+    assert "Features     fma, avx2 (no VNNI: int8 gains less over float32)\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("device", [BARE], indirect=True)
 def test_a_device_that_cannot_run_models(device: Device, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 1
