@@ -23,6 +23,11 @@ _FEATURES = {
     "avx512_bf16": "avx512_bf16", "amx_int8": "amx_int8", "amx_bf16": "amx_bf16",
 }  # fmt: skip
 
+_VNNI = {"avx_vnni", "avx512_vnni", "amx_int8"}  # those of x86 that add int8 products in 32 bits
+
+# oneDNN, whose kernels OpenVINO computes with, heeds both: it uses no more of the processor than they name.
+_CAPS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+
 # Arm's part numbers, from the MIDR_EL1 entry of each processor's technical reference manual.
 _ARM_PARTS = {
     "0xd03": "Cortex-A53", "0xd04": "Cortex-A35", "0xd05": "Cortex-A55", "0xd07": "Cortex-A57", "0xd08": "Cortex-A72",
@@ -84,6 +89,22 @@ def cpu_features(root: Path = ROOT) -> tuple[str, ...]:
     fields = _cpuinfo(root)
     flags = set(" ".join((fields.get("Features") or fields.get("flags") or [""])[:1]).split())
     return tuple(name for flag, name in _FEATURES.items() if flag in flags)
+
+
+def kernel_cap() -> str:
+    """What of the processor OpenVINO may use at most, `ONEDNN_MAX_CPU_ISA=AVX2`; empty where the user leaves it all."""
+    return ", ".join(f"{name}={os.environ[name]}" for name in _CAPS if os.environ.get(name))
+
+
+def int8_note(narrow: bool, root: Path = ROOT) -> str | None:
+    """What int8 lacks here, and what follows, in a line; None where it lacks nothing.
+
+    `narrow`: OpenVINO's kernels were found to add int8 products in 16 bits (edge.engine.saturation).
+    """
+    lacks = "flags" in _cpuinfo(root) and _VNNI.isdisjoint(cpu_features(root))  # Arm's are Features
+    effects = ["int8 gains less over float32"] * lacks + ["OpenVINO computes int8 with smaller weights"] * narrow
+    cause = "no VNNI" if lacks else kernel_cap() or "kernels that add in 16 bits"
+    return f"{cause}: {'; '.join(effects)}" if effects else None
 
 
 def governor(root: Path = ROOT) -> str | None:

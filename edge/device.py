@@ -64,6 +64,7 @@ class Device:
     cpu: str | None
     cores: int  # that this process may use
     features: tuple[str, ...]
+    int8_note: str | None  # what int8 lacks on this processor
     governor: str | None
     clock_driver: str | None
     clock_mhz: float | None
@@ -91,6 +92,7 @@ def look(root: Path = board.ROOT) -> Device:
         python=platform.python_version(), python_bits=64 if sys.maxsize > 2**32 else 32,
         venv=sys.prefix if in_venv else None, sees_system_packages=not in_venv or str(SYSTEM_PACKAGES) in sys.path,
         cpu=board.cpu_name(root), cores=_cores(), features=board.cpu_features(root),
+        int8_note=board.int8_note(_openvino_is_narrow(packages.get("openvino")), root),
         governor=board.governor(root), clock_driver=board.clock_driver(root), clock_mhz=board.clock_mhz(root),
         max_clock_mhz=board.max_clock_mhz(root), temperature_c=board.temperature_c(root),
         throttle=board.throttled(root), memory=board.memory(root),
@@ -99,6 +101,21 @@ def look(root: Path = board.ROOT) -> Device:
         apt_picamera2=(SYSTEM_PACKAGES / "picamera2").is_dir(), cameras=cameras(root),
         video_nodes=tuple(video_nodes(root)), display=board.display(),
     )  # fmt: skip
+
+
+def _openvino_is_narrow(openvino: Package | None) -> bool:
+    """Whether its int8 kernels add in 16 bits: asked in a process of its own; no where it cannot be asked."""
+    if openvino is None or openvino.error:
+        return False
+    code = "from edge.engine.saturation import saturates; print(saturates())"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, timeout=IMPORT_S, check=False,
+            cwd=Path(__file__).parents[1],
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return False
+    return done.stdout.strip() == "True"
 
 
 def _cores() -> int:

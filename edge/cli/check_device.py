@@ -47,7 +47,8 @@ def lines(device: Device) -> Iterator[str]:
     where = f"{device.venv} ({sees} system packages)" if device.venv else "no virtual environment"
     yield from row("Python", f"{device.python}, {device.python_bits}-bit, {where}")
     yield from row("Processor", f"{device.cores} x {device.cpu or 'unknown'}{clock(device)}")
-    yield from row("Features", ", ".join(device.features) or "none that int8 gains from")
+    note = f" ({device.int8_note})" if device.int8_note else ""
+    yield from row("Features", (", ".join(device.features) or "none that int8 gains from") + note)
     yield from row("Governor", device.governor or "none")
     warm = device.temperature_c
     yield from row("Temperature", "no sensor" if warm is None else f"{warm:.1f} °C")

@@ -111,6 +111,8 @@ def lines(document: Document) -> list[str]:
         f"frame {times(pair['frame'])}"
         for pair in fastest_pairs(document)
     ]
+    if document["environment"]["int8_note"]:
+        found.append(f"this processor: {document['environment']['int8_note']}")
     if document["budget"]:
         found.append(f"budget: {document['budget']['sentence']}")
     if document["baseline"]:

@@ -144,14 +144,15 @@ class Bench:
         engine, card = self._segmenter.engine, self._segmenter.card
         partitions = engine.partitions()
         if isinstance(engine, OpenVinoEngine):
-            macs = engine.macs()
+            macs, reduced = engine.macs(), engine.reduced
         else:
-            macs = sum(operator.macs for operator in engine.costs())
+            macs, reduced = sum(operator.macs for operator in engine.costs()), 0
         return {
             "size_bytes": self._segmenter.path.stat().st_size, "input_hw": card.input_hw,
             "output_stride": card.output_stride, "recipe": card.recipe, "classes": card.classes.names,
             "runtime": engine.runtime, "runtime_version": runtime_version(engine.runtime), "threads": engine.threads,
             "partitions": partitions.delegated, "ops_outside": partitions.outside, "macs": macs,
+            "reduced_layers": reduced,
         }  # fmt: skip
 
     def _warm_up(self) -> list[float]:

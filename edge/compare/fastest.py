@@ -149,7 +149,8 @@ def cache_folder() -> Path:
 
 def _key(digest: str, threads: int, versions: dict[str, str]) -> str:
     """Of all that a measurement holds for."""
-    parts = (digest, threads, version("roadlite"), versions, board.cpu_name(), board.cpu_features(), os.cpu_count())
+    processor = (board.cpu_name(), board.cpu_features(), board.kernel_cap(), os.cpu_count())
+    parts = (digest, threads, version("roadlite"), versions, *processor)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 

@@ -16,6 +16,7 @@ from edge.data import TensorSpec
 from edge.engine.flatbuffer import check_subgraphs
 from edge.engine.load import import_runtime, line
 from edge.engine.partitions import Partitions
+from edge.engine.saturation import is_quantized, losing, reduce_weights, saturates
 from edge.engine.spelling import respell_file, respell_weights
 from edge.errors import ModelError, RuntimeMissing
 
@@ -36,7 +37,8 @@ class Counted:
 class OpenVinoEngine:
     """Raises ModelError here and in `invoke` for what the runtime refuses, RuntimeMissing where there is no bf16.
 
-    `counters` makes OpenVINO time its nodes, which costs a little.
+    `counters` makes OpenVINO time its nodes, which costs a little. `reduced` is how many layers compute with smaller
+    weights than the file's, because this processor's kernels would lose what is beyond 16 bits.
     """
 
     def __init__(self, model: bytes, where: str, runtime: str, threads: int, *, counters: bool = False) -> None:
@@ -63,7 +65,10 @@ class OpenVinoEngine:
                 path.write_bytes(flatbuffers.convert_object_to_bytearray(parsed))
                 self._model = core.read_model(path)
                 respell_weights(self._model)
+                narrow = is_quantized(self._model) and saturates()
+                safe, self.reduced = reduce_weights(self._model) if narrow else (set(), 0)
                 compiled = core.compile_model(self._model, "CPU", settings)
+            lossy = losing(compiled, safe) if narrow else []
             self._request = compiled.create_infer_request()
         except (
             ValueError,
@@ -73,6 +78,11 @@ class OpenVinoEngine:
             AttributeError,
         ) as exc:  # the last three: damaged files
             raise ModelError(f"{where}: {runtime} cannot load it as a .tflite model ({line(exc)})") from exc
+        if lossy:
+            raise ModelError(
+                f"{where}: {runtime} adds int8 products in 16 bits on this processor, and its operator {lossy[0]:.80} "
+                "multiplies no weights that could be made smaller for that; use --runtime litert"
+            )
 
     def invoke(self, x: NDArray[Any]) -> NDArray[Any]:
         if x.shape != self.input.shape or x.dtype != self.input.dtype:

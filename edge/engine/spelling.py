@@ -37,24 +37,76 @@ def respell_file(model: Any) -> None:
 
 
 def respell_weights(model: Any) -> None:
-    """Of the model that OpenVINO has read: int8 weights of depthwise convolutions, laid out as it computes with them.
+    """Of the model that OpenVINO has read: int8 weights of convolutions by groups, laid out as it computes with them.
 
-    Its reader scales the file's weights first and transposes the product. OpenVINO takes int8 weights for such only
-    where nothing stands between their scales and the convolution, and computes in float where something does.
+    Its reader scales the file's weights first and lays out the product. OpenVINO takes int8 weights for single channels
+    only where nothing stands between their scales and the convolution, and computes in float where something does.
+
+    Where a single channel has several outputs, it is repeated for each: kernels for such (2026.4) may read what they
+    never wrote where the activations' zero is not 0, and without VNNI lose what kernels for one output do not.
     """
     for node in model.get_ordered_ops():
         if node.get_type_name() != "GroupConvolution":
             continue
         shape = tuple(node.input_value(1).shape)  # (groups, out, in, h, w)
-        found = _scaled(node.input_value(1).get_node())
-        if found is not None and found[0].shape == (1, *shape[3:], shape[0] * shape[1]) and shape[2] == 1:
-            node.input(1).replace_source_output(_product(*found, shape))
+        found = read_scaled(_laid_out(node.input_value(1).get_node()))
+        if found is None:
+            continue
+        if shape[2] == 1 and found[0].shape == (1, *shape[3:], shape[0] * shape[1]):
+            weights, scales = (_by_channel(part, shape[0] * shape[1]) for part in found)
+            target = _of_repeated(node, shape[1]) if shape[1] > 1 else node
+        elif found[0].shape == (shape[0] * shape[1], *shape[3:], shape[2]):
+            target, (weights, scales) = node, [_by_group(part, shape) for part in found]
+        else:
+            continue
+        target.input(1).replace_source_output(scaled(weights, scales).output(0))
 
 
-def _scaled(node: Any) -> tuple[NDArray[np.int8], NDArray[np.float32]] | None:
-    """int8 (1, h, w, channels) and float32 that broadcasts to it, the product of which `node` only lays out anew."""
+def _by_channel(part: NDArray[Any], channels: int) -> NDArray[Any]:
+    """(1, h, w, channels), or what broadcasts to it, as (channels, 1, 1, h, w)."""
+    whole = np.broadcast_to(part, (*part.shape[:3], channels))
+    return whole.transpose(3, 0, 1, 2)[:, None]
+
+
+def _by_group(part: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """(groups * out, h, w, in), or what broadcasts to it, as (groups, out, in, h, w)."""
+    whole = np.broadcast_to(part, (shape[0] * shape[1], *part.shape[1:]))
+    return whole.transpose(0, 3, 1, 2).reshape(*shape[:2], part.shape[3], *part.shape[1:3])
+
+
+def _of_repeated(node: Any, outputs: int) -> Any:
+    """What takes the place of a group convolution: one in which each input channel is there `outputs` times."""
+    from openvino import opset8 as ops
+
+    channels, kernel_hw = node.input_value(0).shape[1], node.input_value(1).shape[3:]
+    places = ops.constant(np.repeat(np.arange(channels), outputs))
+    shape = ops.constant(np.array([channels * outputs, 1, 1, *kernel_hw]))
+    asked = node.get_attributes()
+    made = ops.group_convolution(
+        ops.gather(node.input_value(0), places, ops.constant(np.array(1))),
+        ops.reshape(node.input_value(1), shape, False),
+        *(asked[name] for name in ("strides", "pads_begin", "pads_end", "dilations", "auto_pad")),
+    )
+    made.set_friendly_name(node.get_friendly_name())
+    for reader in node.output(0).get_target_inputs():
+        reader.replace_source_output(made.output(0))
+    return made
+
+
+def is_depthwise(node: Any) -> bool:
+    """Whether a node is a convolution of single channels, each with one output."""
+    return node.get_type_name() == "GroupConvolution" and tuple(node.input_value(1).shape[1:3]) == (1, 1)
+
+
+def _laid_out(node: Any) -> Any:
+    """What `node` only lays out anew."""
     while node.get_type_name() in ("Transpose", "Reshape", "Unsqueeze"):
         node = node.input_value(0).get_node()
+    return node
+
+
+def read_scaled(node: Any) -> tuple[NDArray[np.int8], NDArray[np.float32]] | None:
+    """int8 weights, and float32 scales that broadcast to them, where `node` is their product."""
     if node.get_type_name() != "Multiply":
         return None
     weights, scales = (node.input_value(which).get_node() for which in (0, 1))
@@ -65,10 +117,9 @@ def _scaled(node: Any) -> tuple[NDArray[np.int8], NDArray[np.float32]] | None:
     return weights.data, scales.data
 
 
-def _product(weights: NDArray[np.int8], scales: NDArray[np.float32], shape: tuple[int, ...]) -> Any:
-    """Weights times scales as OpenVINO looks for it, of (groups, out, 1, h, w)."""
+def scaled(weights: NDArray[np.int8], scales: NDArray[np.float32]) -> Any:
+    """Their product as OpenVINO looks for it."""
     from openvino import opset8 as ops
 
-    plain = ops.constant(np.ascontiguousarray(weights[0].transpose(2, 0, 1)).reshape(shape))
-    per_channel = np.broadcast_to(scales, (1, 1, 1, shape[0] * shape[1])).reshape(*shape[:2], 1, 1, 1)
-    return ops.multiply(ops.convert(plain, "f32"), ops.constant(np.ascontiguousarray(per_channel))).output(0)
+    plain, factors = (ops.constant(np.ascontiguousarray(part)) for part in (weights, scales))
+    return ops.multiply(ops.convert(plain, "f32"), factors)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from edge import board
 from edge.compare import verdict
 from edge.compare.comparison import Comparison
 from edge.compare.environment import environment, sha256
@@ -35,7 +36,7 @@ def document(
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": [public(word) for word in command],
         "interrupted": interrupted,
-        "environment": environment(),
+        "environment": {**environment(), "int8_note": _int8_note(rows)},
         "settings": _settings(comparison),
         "warnings": [*warnings([row.about.get("threads", 1) for row in rows]), *monitor.notes],
         "energy_source": monitor.meter.source or None,
@@ -85,6 +86,10 @@ def estimate(found: Estimate) -> dict[str, Any]:
     ends = {"low": found.low, "high": found.high}
     known = {name: round(value, 4) if 0 < value < math.inf else None for name, value in ends.items()}
     return {"ratio": round(found.value, 4), **known, "tie": verdict.tie(found)}
+
+
+def _int8_note(rows: Sequence[Row]) -> str | None:
+    return board.int8_note(any(row.about.get("reduced_layers") for row in rows))
 
 
 def _settings(comparison: Comparison) -> dict[str, Any]:

@@ -108,6 +108,8 @@ def where(here: dict[str, Any]) -> str:
 def sentences(document: Document) -> list[str]:
     """What the figures say, one line each."""
     found = [ratio_line(pair) for pair in fastest_pairs(document)]
+    if document["environment"]["int8_note"]:
+        found.append(f"This processor: {document['environment']['int8_note']}")
     if document["budget"]:
         found.append(f"Budget: {document['budget']['sentence']}")
     return found

@@ -15,7 +15,7 @@ from edge.profile import from_prefixes
 ABOUT: dict[str, Any] = {
     "size_bytes": 961833, "input_hw": [513, 1025], "output_stride": 16, "recipe": "int8", "classes": ["road", "car"],
     "runtime": "litert", "runtime_version": "2.3.0", "threads": 2, "partitions": 1, "ops_outside": 1,
-    "macs": 1_784_528_336, "load_ms": 53.8, "first_invoke_ms": 47.7, "warm_up_ms": [46.9, 22.1],
+    "macs": 1_784_528_336, "reduced_layers": 0, "load_ms": 53.8, "first_invoke_ms": 47.7, "warm_up_ms": [46.9, 22.1],
 }  # fmt: skip
 
 

@@ -98,6 +98,20 @@ def test_laptop(lay: Lay) -> None:
     assert board.clock_mhz(root) == 3300
 
 
+def test_what_int8_lacks_and_what_follows(lay: Lay, monkeypatch: pytest.MonkeyPatch) -> None:
+    def note(cpuinfo: str, *, narrow: bool) -> str | None:
+        return board.int8_note(narrow, lay({"proc/cpuinfo": cpuinfo}))
+
+    for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"):
+        monkeypatch.delenv(name, raising=False)
+    old, smaller = LAPTOP_CPUINFO.replace(" avx_vnni", ""), "OpenVINO computes int8 with smaller weights"
+    assert note(LAPTOP_CPUINFO, narrow=False) is note(PI5_CPUINFO, narrow=False) is None
+    assert note(old, narrow=False) == "no VNNI: int8 gains less over float32"
+    assert note(old, narrow=True) == f"no VNNI: int8 gains less over float32; {smaller}"
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    assert note(LAPTOP_CPUINFO, narrow=True) == f"ONEDNN_MAX_CPU_ISA=AVX2: {smaller}"
+
+
 def test_cores_of_two_kinds_are_both_named(lay: Lay) -> None:
     root = lay({"proc/cpuinfo": "CPU part\t: 0xd05\n\nCPU part\t: 0xd0b\n\nCPU part\t: 0xd0b\n\nCPU part\t: 0xfff\n"})
     assert board.cpu_name(root) == "Arm part 0xfff + Cortex-A55 + Cortex-A76"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -70,3 +71,11 @@ def test_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     assert device.python_bits == 64
     assert device.cores >= 1
     assert device.opencv_wheels
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="kernels of x86 processors")
+def test_openvino_kernels_that_add_in_16_bits_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino")
+    monkeypatch.setattr("edge.device.RUNTIMES", {"openvino": RUNTIMES["openvino"]})
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    assert "OpenVINO computes int8 with smaller weights" in (look().int8_note or "")

@@ -19,8 +19,9 @@ from edge.device import Device, Package
 PI = Device(
     board="Raspberry Pi 5 Model B Rev 1.0", is_pi=True, os="Debian GNU/Linux 13 (trixie)", kernel="Linux 6.12.25+rpt",
     machine="aarch64", python="3.13.5", python_bits=64, venv="/home/pi/.venv", sees_system_packages=True,
-    cpu="Cortex-A76", cores=4, features=("dotprod", "fp16"), governor="ondemand", clock_driver="cpufreq-dt",
-    clock_mhz=1500.0, max_clock_mhz=2400.0, temperature_c=61.3, throttle=Throttle((), ()), memory=Memory(8455, 6144),
+    cpu="Cortex-A76", cores=4, features=("dotprod", "fp16"), int8_note=None, governor="ondemand",
+    clock_driver="cpufreq-dt", clock_mhz=1500.0, max_clock_mhz=2400.0, temperature_c=61.3, throttle=Throttle((), ()),
+    memory=Memory(8455, 6144),
     runtimes={"litert": Package("2.3.0", ""), "tflite-runtime": None, "openvino": None, "tensorflow": None},
     libraries={
         "numpy": Package("2.4.6", ""), "opencv": Package("5.0.0.93", ""), "av": Package("18.1.0", ""),
@@ -54,6 +55,14 @@ def test_sound_device(device: Device, capsys: pytest.CaptureFixture[str]) -> Non
         "picamera2:0 imx708", "/dev/video8 C920", "web page", "run-model can run here, on litert.",
     ):  # fmt: skip
         assert said in out
+
+
+@pytest.mark.parametrize(
+    "device", [replace(PI, features=("fma", "avx2"), int8_note="no VNNI: int8 gains less over float32")], indirect=True
+)
+def test_what_int8_lacks_stands_beside_the_features(device: Device, capsys: pytest.CaptureFixture[str]) -> None:
+    main([])
+    assert "Features     fma, avx2 (no VNNI: int8 gains less over float32)\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("device", [BARE], indirect=True)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -111,6 +112,26 @@ def test_every_runtime_is_a_row_and_a_missing_one_says_how_to_install_it(
     assert code == (3 if failed else 0)
     for runtime, error in failed.items():
         assert f'pip install "roadlite[{runtime}]"' in error
+
+
+@pytest.mark.tensorflow
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="kernels of x86 processors")
+def test_a_processor_whose_int8_kernels_add_in_16_bits_is_named(
+    int8_model: Path,
+    quick: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("openvino")
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    assert main([str(int8_model), *quick, "--runtime", "litert,openvino", "--report", str(tmp_path / "r")]) == 0
+    said = "OpenVINO computes int8 with smaller weights"
+    assert said in capsys.readouterr().out
+    report = json.loads((tmp_path / "r" / "report.json").read_text())
+    assert said in report["environment"]["int8_note"]
+    assert [row["reduced_layers"] > 0 for row in report["rows"]] == [False, True]
+    assert said in (tmp_path / "r" / "report.md").read_text()
 
 
 def test_where_nothing_can_be_measured_the_reason_is_the_error(
