@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from functools import cache
 from typing import Any
 
 from edge.errors import RuntimeMissing
@@ -28,6 +29,16 @@ def import_runtime(runtime: str, module: str, package: str = "") -> Any:
         # All but the first: one built for another numpy, protobuf or C library.
         cure = f"pip install {package or PACKAGES[runtime]}"
         raise RuntimeMissing(f"{runtime} cannot be imported ({line(exc)}): {cure}") from exc
+
+
+@cache
+def openvino_core() -> Any:
+    """OpenVINO's Core, one for the process and never freed.
+
+    Each has a stack for signal handlers that it takes away with it. Where one of several is freed out of turn or by
+    another thread, the next signal, a Ctrl-C too, is handled on memory that is no longer there, and ends the process.
+    """
+    return importlib.import_module("openvino").Core()
 
 
 def line(exc: Exception) -> str:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edge.data import TensorSpec
 from edge.engine.flatbuffer import check_subgraphs
-from edge.engine.load import import_runtime, line
+from edge.engine.load import import_runtime, line, openvino_core
 from edge.engine.partitions import Partitions
 from edge.engine.saturation import is_quantized, losing, reduce_weights, saturates
 from edge.engine.spelling import respell_file, respell_weights
@@ -42,7 +42,7 @@ class OpenVinoEngine:
     """
 
     def __init__(self, model: bytes, where: str, runtime: str, threads: int, *, counters: bool = False) -> None:
-        module = import_runtime(runtime, "openvino")
+        import_runtime(runtime, "openvino")
         flatbuffers = import_runtime(runtime, "ai_edge_litert.tools.flatbuffer_utils", "ai-edge-litert")
         self.runtime, self.threads, self._where = runtime, threads, where
         precision = PRECISIONS[runtime]
@@ -50,7 +50,7 @@ class OpenVinoEngine:
             "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision,
             "PERF_COUNT": counters, "ENABLE_CPU_PINNING": False,  # which loses time where others want the same core
         }  # fmt: skip
-        core = module.Core()
+        core = openvino_core()
         if precision.upper() not in (*core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"), "F32"):
             raise RuntimeMissing(f"{runtime}: this processor has no {precision}; use openvino")
         try:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.engine.load import openvino_core
 from edge.engine.spelling import is_depthwise, read_scaled, scaled
 
 Rows = NDArray[Any]  # one for each output channel: its weights, those of neighbouring input channels side by side
@@ -46,7 +47,7 @@ def saturates() -> bool:
         ops.matmul(flat, scaled(np.full((8, 8), 127, np.int8), np.full((8, 1), 0.5, np.float32)), False, True),
     ]
     settings = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32"}
-    compiled = openvino.Core().compile_model(openvino.Model(ends_here, [picture]), "CPU", settings)
+    compiled = openvino_core().compile_model(openvino.Model(ends_here, [picture]), "CPU", settings)
     found = compiled([np.full((1, 8, 1, 1), 255, np.float32)])
     right = [inputs * 127 * 255 * 0.5 for inputs in (8, 2, 8)]
     return any(not np.allclose(found[place], value, rtol=1e-3) for place, value in enumerate(right))

@@ -303,6 +303,36 @@ def test_openvino_computes_int8_in_int8(int8_model: Path) -> None:
     assert all(kernel.endswith("I8") for kernel in kernels["GroupConvolution"])
 
 
+INTERRUPTED = """
+import gc, signal, sys
+from edge.engine import open_engine
+
+model = sys.stdin.buffer.read()
+first, second = (open_engine(model, "x", runtime="openvino", threads=1) for _ in range(2))
+del first
+gc.collect()
+del second
+gc.collect()
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_an_interrupt_is_heard_when_openvino_models_are_gone(tiny_model: Tiny) -> None:
+    """OpenVINO lends the process a stack for signal handlers. Freed memory is gone at once, so that a crash is sure."""
+    pytest.importorskip("openvino")
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED],
+        input=tiny_model(),
+        env={**os.environ, "MALLOC_MMAP_THRESHOLD_": "4096"},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, b"interrupted\n"), done.stderr
+
+
 def test_openvino_gives_a_new_array_and_refuses_a_wrong_one(tiny_model: Tiny) -> None:
     pytest.importorskip("openvino")
     engine = open_engine(tiny_model(), "x.tflite", runtime="openvino", threads=1)
