@@ -25,7 +25,7 @@ _KINDS = {"Convolution", "Deconvolution", "FullyConnected", "MatMul"}  # what mu
 
 @cache
 def saturates() -> bool:
-    """Whether int8 kernels of this process lose anything: asked of one of each kind, in some 20 ms, once.
+    """Whether int8 kernels of this process lose anything: asked of one of each kind, in some 30 ms, once.
 
     No flag of the processor tells which kernels OpenVINO takes, and the environment may forbid it some.
     """
@@ -41,13 +41,13 @@ def saturates() -> bool:
 
     plain: tuple[Any, ...] = [1, 1], [0, 0], [0, 0], [1, 1]
     flat = ops.reshape(levels, ops.constant(np.array([1, 8])), False)
-    ends_here = [
+    results = [
         ops.convolution(levels, weights(8, 8, 1, 1), *plain),
         ops.group_convolution(levels, weights(4, 2, 2, 1, 1), *plain),
         ops.matmul(flat, scaled(np.full((8, 8), 127, np.int8), np.full((8, 1), 0.5, np.float32)), False, True),
     ]
     settings = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32"}
-    compiled = openvino_core().compile_model(openvino.Model(ends_here, [picture]), "CPU", settings)
+    compiled = openvino_core().compile_model(openvino.Model(results, [picture]), "CPU", settings)
     found = compiled([np.full((1, 8, 1, 1), 255, np.float32)])
     right = [inputs * 127 * 255 * 0.5 for inputs in (8, 2, 8)]
     return any(not np.allclose(found[place], value, rtol=1e-3) for place, value in enumerate(right))

@@ -246,7 +246,7 @@ def test_committed_graph_is_what_its_card_says() -> None:
     assert len(data) < 3e6
     weights = publish.weights_of(publish.DEMO)
     arch = Architecture(**{**card["architecture"], "crop_hw": tuple(card["architecture"]["crop_hw"])})
-    assert build(arch, weights) == tf.compat.v1.GraphDef.FromString(data)
+    assert build(arch, weights).node == tf.compat.v1.GraphDef.FromString(data).node  # its versions are TensorFlow's
     measured = publish.measure(weights, size=6)
     for stride in ("stride_8", "stride_16"):
         assert measured[stride]["pixel_accuracy"] > card["measured"][stride]["pixel_accuracy"] - 0.12

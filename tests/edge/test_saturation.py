@@ -121,8 +121,13 @@ def test_openvino_computes_the_largest_weights_as_litert_does(kind: str, cap: st
 
 @on_x86
 @pytest.mark.tensorflow
-def test_what_is_asked_of_openvino_elsewhere_holds_without_vnni_too(tmp_path: Path) -> None:
+def test_what_is_asked_of_openvino_elsewhere_holds_without_vnni_too(
+    float_model: Path, int8_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("openvino")
+    for model, name in ((float_model, "float32"), (int8_model, "int8")):
+        (tmp_path / f"{name}.tflite").write_bytes(model.read_bytes())
+    monkeypatch.setenv("ROADLITE_TEST_MODELS", str(tmp_path))
     tests = str(Path(__file__).with_name("test_engine.py"))
     wanted = "openvino and (same_file or depthwise or int8)"
     done = capped("AVX2", "-m", "pytest", "-q", "-p", "no:cacheprovider", tests, "-k", wanted, folder=tmp_path)
