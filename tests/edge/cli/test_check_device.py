@@ -60,7 +60,7 @@ def test_sound_device(device: Device, capsys: pytest.CaptureFixture[str]) -> Non
 def test_a_device_that_cannot_run_models(device: Device, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 1
     out = capsys.readouterr().out
-    assert "STOPS        no runtime can be imported, and run-model needs one\n  mend       pip install ai-edge" in out
+    assert 'STOPS        no runtime can be imported, and run-model needs one\n  mend       pip install "ai-edge' in out
     assert "now: undervoltage; since boot: undervoltage, throttled" in out
     assert "cannot run here" in out
 
