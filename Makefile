@@ -4,7 +4,7 @@ BIN := .venv/bin
 OUT ?= out
 DEMO := $(OUT)/demo-513x1025-os16
 
-.PHONY: demo test test-pi lint types bench train-demo clean
+.PHONY: demo test test-pi lint types bench train-demo release clean
 
 demo: .venv/.convert
 	$(BIN)/convert-model --model demo --quantize float32,int8 --output-dir $(OUT)
@@ -40,14 +40,20 @@ train-demo: .venv/.convert
 	$(BIN)/python -m convert.demo.train
 	$(BIN)/python -m convert.demo.publish
 
+# Both archives, checked, installed and tried, with their sums in dist/: docs/releasing.md.
+release: .venv/.dev
+	tests/release.sh $(BIN)/python
+
 clean:
 	rm -rf .venv out build dist *.egg-info
 
 .venv/.convert: pyproject.toml
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[convert]"
+	@.ci/venv "$(PYTHON)"
+	@echo "Installing TensorFlow and the rest into .venv, this once: 0.8 GB to download, 2.7 GB on the disk, some minutes."
+	$(BIN)/python -m pip install --disable-pip-version-check -e ".[convert]"
 	touch $@
 
 .venv/.dev: pyproject.toml .venv/.convert
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[convert,dev,openvino,report]"
+	@echo "Installing what the tests need into .venv, this once: another 0.5 GB."
+	$(BIN)/python -m pip install --disable-pip-version-check -e ".[convert,dev,openvino,report]"
 	touch $@
