@@ -5,9 +5,9 @@ OUT ?= out
 DEMO := $(OUT)/demo-513x1025-os16
 
 # What is known to work together: `make constraints` looks for newer versions, `make test-matrix` takes the newest.
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-pi test-matrix lint types bench train-demo constraints clean
+.PHONY: demo test test-pi test-matrix lint types bench train-demo release constraints clean
 
 demo: .venv/.convert
 	$(BIN)/convert-model --model demo --quantize float32,int8 --output-dir $(OUT)
@@ -47,6 +47,10 @@ train-demo: .venv/.convert
 	$(BIN)/python -m convert.demo.train
 	$(BIN)/python -m convert.demo.publish
 
+# Both archives, checked, installed and tried, with their sums in dist/: docs/releasing.md.
+release: .venv/.dev
+	tests/release.sh $(BIN)/python
+
 constraints: .venv/.dev
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-annotate \
 		--extra convert --extra dev --extra openvino --extra report \
@@ -56,11 +60,13 @@ clean:
 	rm -rf .venv out build dist *.egg-info
 
 .venv/.convert: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
-	$(PIP) setuptools
+	@.ci/venv "$(PYTHON)"
+	@echo "Installing TensorFlow and the rest into .venv, this once: 0.8 GB to download, 2.7 GB on the disk, some minutes."
+	$(PIP) --quiet setuptools
 	$(PIP) --no-build-isolation -e ".[convert]"
 	touch $@
 
 .venv/.dev: .venv/.convert
+	@echo "Installing what the tests need into .venv, this once: another 0.5 GB."
 	$(PIP) --no-build-isolation -e ".[convert,dev,openvino,report]"
 	touch $@

@@ -29,6 +29,7 @@ from edge import pipeline
 from edge.classes import CITYSCAPES
 from edge.live import Controls
 from edge.render import Renderer
+from edge.requirements import install_extra
 from edge.segmenter import Segmenter
 from edge.sinks import open_sink
 from edge.sources import open_source
@@ -88,7 +89,7 @@ def compare(network: str, rounds: int | None, clip: Path | None, entry: Entry) -
     files = {stride: networks.files(network, (513, 1025), stride)["int8"] for stride in (8, 16)}
     ways = {f"kit, int8 513x1025, stride {stride}": (stride, "litert") for stride in files}
     if importlib.util.find_spec("openvino") is None:
-        say('without OpenVINO: pip install "roadlite[openvino]"')
+        say(f"without OpenVINO: {install_extra('openvino')}")
     else:
         ways[ON_OPENVINO] = (16, "openvino")
     with tempfile.TemporaryDirectory() as folder:

@@ -16,6 +16,7 @@ from convert.recipes import Recipe, parse_recipes
 from edge.errors import ConversionError, GraphError, RuntimeMissing, SinkError, UsageError
 from edge.files import writable_folder
 from edge.progress import Track, silent
+from edge.requirements import install_extra
 
 Made = tuple[Path, str]
 """The model's file, and why it could not be made; empty where it is there."""
@@ -55,7 +56,7 @@ def cache_folder() -> Path:
     try:
         import pooch
     except ImportError as exc:
-        raise RuntimeMissing(f'{exc.name} is missing: pip install "roadlite[convert]"') from exc
+        raise RuntimeMissing(f"{exc.name} is missing: {install_extra('convert')}") from exc
     return Path(os.environ.get("ROADLITE_CACHE") or pooch.os_cache("roadlite")) / "converted"
 
 

@@ -9,6 +9,7 @@ import os
 from typing import Any
 
 from edge.errors import ConversionError
+from edge.requirements import install_extra
 
 # Start-up notices of the C++ parts; a GPU would only make results differ from run to run.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -18,7 +19,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 try:
     import tensorflow
 except ImportError as exc:
-    raise ConversionError(f'converting needs TensorFlow ({exc}): pip install "roadlite[convert]"') from exc
+    raise ConversionError(f"converting needs TensorFlow ({exc}): {install_extra('convert')}") from exc
 
 tf: Any = tensorflow
 tf.get_logger().setLevel("ERROR")

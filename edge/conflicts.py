@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from edge.device import Device, Package
+from edge.device import RUNTIMES, Device, Package
+from edge.requirements import from_folder, required
 
 WHEEL_MACHINES = ("aarch64", "x86_64", "arm64")  # for which LiteRT is published
 DYNAMIC_DRIVERS = ("intel_pstate", "amd-pstate", "amd-pstate-epp")  # their powersave raises the clock under load
@@ -47,29 +48,28 @@ def _runtimes(device: Device) -> Iterator[Problem]:
     for name, package in device.runtimes.items():
         if package is not None and package.error:
             yield Problem(f"{name} {package.version} cannot be imported: {package.error}", _reinstall(name))
-    used = usable_runtime(device)
+    used, litert = usable_runtime(device), f"pip install {required('ai-edge-litert')}"
     if used is None:
-        yield Problem("no runtime can be imported, and run-model needs one", "pip install ai-edge-litert", stops=True)
+        yield Problem("no runtime can be imported, and run-model needs one", litert, stops=True)
     elif used == "tflite-runtime":
-        yield Problem("only tflite-runtime is there, whose int8 kernels are old and slow", "pip install ai-edge-litert")
+        yield Problem("only tflite-runtime is there, whose int8 kernels are old and slow", litert)
 
 
 def _reinstall(runtime: str) -> str:
     if runtime == "tflite-runtime":  # the last of its versions was built for numpy 1
-        return 'pip uninstall -y tflite-runtime, or a venv of its own: pip install "roadlite[tflite-runtime]"'
-    package = "ai-edge-litert" if runtime == "litert" else runtime
-    return f"pip install --force-reinstall {package}"
+        return f"pip uninstall -y tflite-runtime, or a venv of its own: {from_folder(runtime)}"
+    return f"pip install --force-reinstall {required(RUNTIMES[runtime][1])}"
 
 
 def _libraries(device: Device) -> Iterator[Problem]:
     for name, distribution in (("numpy", "numpy"), ("opencv", "opencv-python-headless"), ("av", "av")):
         package = device.libraries[name]
         if package is None:
-            yield Problem(f"{name} is not installed", f"pip install {distribution}", stops=name != "av")
+            yield Problem(f"{name} is not installed", f"pip install {required(distribution)}", stops=name != "av")
         elif "libGL" in package.error:
             yield Problem(f"{name}: {package.error}", "sudo apt install -y libgl1", stops=True)
         elif package.error:
-            mend = f"pip install --force-reinstall {distribution}"
+            mend = f"pip install --force-reinstall {required(distribution)}"
             yield Problem(f"{name} {package.version} cannot be imported: {package.error}", mend, stops=name != "av")
     if len(device.opencv_wheels) > 1:
         keep = next((name for name in device.opencv_wheels if "headless" not in name), device.opencv_wheels[0])

@@ -42,6 +42,20 @@ def test_command_lines_parse() -> None:
         PARSERS[program]().parse_args(arguments)
 
 
+def test_nothing_says_to_install_roadlite_from_an_index() -> None:
+    """It is on none: messages name the packages (`edge/requirements.py`), pages its folder."""
+    root = Path(__file__).parents[1]
+    parts = [root / name for name in ("edge", "convert", "benchmarks", "docs", ".ci")]
+    files = [
+        path for part in parts for path in part.rglob("*") if path.suffix in (".py", ".md", ".html", ".service", "")
+    ]
+    files = [path for path in files if path.is_file()]
+    assert len(files) > 150
+    for path in [*files, *root.glob("*.md"), root / "Makefile", root / "setup.py"]:
+        said = re.search(r"""roadlite\[|\binstall (?:-\S+ )*["']?roadlite(?![\w/-])""", path.read_text())
+        assert said is None, f"{path.relative_to(root)}: {said}"
+
+
 def test_files_it_names_are_there() -> None:
     for name in re.findall(r"\]\(([^)#]+)\)", README):
         assert (Path(__file__).parents[1] / name).exists(), name

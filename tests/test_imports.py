@@ -14,9 +14,9 @@ EDGE = PROJECT / "edge"
 
 # From the bottom up: a module imports only from the lines above its own.
 LAYERS = (
-    {"errors", "wording"},
+    {"errors", "requirements", "wording"},
     {"board", "data", "newest", "progress", "statistics", "timing"},
-    {"cameras", "classes", "evaluate", "files", "heat", "notify"},
+    {"cameras", "classes", "evaluate", "files", "heat", "notify", "unit"},
     {"device", "live", "preprocess", "scene", "smooth"},
     {"card", "conflicts", "engine", "postprocess", "render"},
     {"profile", "segmenter", "sources", "web"},

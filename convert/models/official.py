@@ -11,6 +11,7 @@ from pathlib import Path
 from convert.models.tarball import read_graph
 from edge.errors import DownloadError, GraphError
 from edge.progress import Track
+from edge.requirements import install_extra
 
 BASE_URL = "https://download.tensorflow.org/models/"
 
@@ -73,7 +74,7 @@ def _cache_folder(name: str) -> Path:
         import pooch
         import requests  # noqa: F401  (the download needs it: say so before anything is tried)
     except ImportError as exc:
-        raise DownloadError(f'{name}: {exc.name} is missing: pip install "roadlite[convert]"') from exc
+        raise DownloadError(f"{name}: {exc.name} is missing: {install_extra('convert')}") from exc
     return Path(os.environ.get("ROADLITE_CACHE") or pooch.os_cache("roadlite"))
 
 

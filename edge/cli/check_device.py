@@ -7,10 +7,12 @@ import json
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from pathlib import Path
 
 from edge.cli import Parser, parser, run, version
 from edge.conflicts import Problem, problems, usable_runtime
 from edge.device import Device, Package, look
+from edge.unit import MODEL_PLACE, service
 
 WIDTH = 80
 LABEL = 13  # columns
@@ -18,7 +20,12 @@ LABEL = 13  # columns
 
 def build_parser() -> Parser:
     made = parser("check-device", "Show what run-model finds on this device, and what to mend. Exit code 1: it cannot.")
-    made.add_argument("--json", action="store_true", help="print as JSON")
+    shown = made.add_mutually_exclusive_group()
+    shown.add_argument("--json", action="store_true", help="print as JSON")
+    shown.add_argument(
+        "--print-service", nargs="?", const=MODEL_PLACE, type=Path, default=argparse.SUPPRESS, metavar="MODEL",
+        help="print a systemd unit that runs MODEL, a .tflite file, from here and as this user, and look at nothing",
+    )  # fmt: skip
     return made
 
 
@@ -27,6 +34,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def check_device(options: argparse.Namespace) -> int:
+    if "print_service" in options:
+        print(service(options.print_service), end="")  # noqa: T201
+        return 0
     device = look()
     found = problems(device)
     stopped = any(problem.stops for problem in found)

@@ -23,6 +23,7 @@ from edge.files import writable_folder
 from edge.progress import bars
 from edge.report import read_report, write_report
 from edge.report.document import Document, document, names
+from edge.requirements import install_extra
 from edge.wording import one_line
 
 GRAPHS = (".pb", ".tar.gz", ".tgz", ".tar")
@@ -130,7 +131,7 @@ def tell(found: Document, options: argparse.Namespace) -> None:
         for path in write_report(found, options.report):
             print(one_line(str(path)), file=sys.stderr if options.json else sys.stdout)
         if importlib.util.find_spec("matplotlib") is None:
-            say('report.html has no plots: matplotlib is missing: pip install "roadlite[report]"')
+            say(f"report.html has no plots: matplotlib is missing: {install_extra('report')}")
 
 
 def shortened(row: dict[str, object]) -> dict[str, object]:
@@ -197,7 +198,7 @@ def models_of(model: str, options: argparse.Namespace) -> list[tuple[Path, str]]
         grid = importlib.import_module("convert.grid")  # not an import statement: edge runs where it is not
     except ImportError as exc:
         raise RuntimeMissing(
-            f'{model}: converting needs {exc.name}: pip install "roadlite[convert]", or name .tflite files'
+            f"{model}: converting needs {exc.name}: {install_extra('convert')}, or name .tflite files"
         ) from exc
     made: list[tuple[Path, str]] = grid.convert_missing(
         model, sizes=options.sizes, strides=options.strides, recipes=options.quantize, track=bars, notice=say

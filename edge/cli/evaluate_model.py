@@ -19,6 +19,7 @@ from edge.files import writable_folder
 from edge.mappings import KINDS
 from edge.preprocess import Fit
 from edge.progress import bars
+from edge.requirements import install_extra
 from edge.score import Evaluation, Reference, evaluate
 from edge.score_files import as_dict, classes, figures, write_folder
 from edge.segmenter import Segmenter
@@ -126,7 +127,7 @@ def frozen_reference(model: str, fit: Fit) -> Any:
         module = importlib.import_module("convert.reference")
     except (ImportError, RoadliteError) as exc:
         raise RuntimeMissing(
-            f'--reference {model}: a frozen graph needs TensorFlow: pip install "roadlite[convert]"; '
+            f"--reference {model}: a frozen graph needs TensorFlow: {install_extra('convert')}; "
             f"a .tflite as reference does without ({exc})"
         ) from exc
     return module.FrozenReference(model, fit=fit, track=bars, notice=say)

@@ -7,19 +7,19 @@ from functools import cache
 from typing import Any
 
 from edge.errors import RuntimeMissing
+from edge.requirements import from_folder, install
 
-# runtime -> what pip installs
 PACKAGES = {
     "litert": "ai-edge-litert",
-    "tflite-runtime": '"roadlite[tflite-runtime]"',
     "tensorflow": "tensorflow",
-    "openvino": '"roadlite[openvino]"',
-    "openvino-bf16": '"roadlite[openvino]"',
+    "openvino": "openvino",
+    "openvino-bf16": "openvino",
 }
+"""Runtime -> what pip installs."""
 
 
-def import_runtime(runtime: str, module: str, package: str = "") -> Any:
-    """A module that a runtime needs, from `package` where that is not the runtime's own.
+def import_runtime(runtime: str, module: str, of: str = "") -> Any:
+    """A module that a runtime needs, `of` another runtime where it is not its own.
 
     Raises RuntimeMissing with the way out.
     """
@@ -27,8 +27,14 @@ def import_runtime(runtime: str, module: str, package: str = "") -> Any:
         return importlib.import_module(module)
     except (ImportError, AttributeError, OSError, RuntimeError, SystemError, TypeError) as exc:
         # All but the first: one built for another numpy, protobuf or C library.
-        cure = f"pip install {package or PACKAGES[runtime]}"
-        raise RuntimeMissing(f"{runtime} cannot be imported ({line(exc)}): {cure}") from exc
+        raise RuntimeMissing(f"{runtime} cannot be imported ({line(exc)}): {cure(of or runtime)}") from exc
+
+
+def cure(runtime: str) -> str:
+    """The command that installs a runtime."""
+    if runtime == "tflite-runtime":  # the last of its versions was built for numpy 1
+        return f"in an environment of its own, with Python 3.11: {from_folder(runtime)}"
+    return install(PACKAGES[runtime])
 
 
 @cache

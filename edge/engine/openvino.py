@@ -43,7 +43,7 @@ class OpenVinoEngine:
 
     def __init__(self, model: bytes, where: str, runtime: str, threads: int, *, counters: bool = False) -> None:
         import_runtime(runtime, "openvino")
-        flatbuffers = import_runtime(runtime, "ai_edge_litert.tools.flatbuffer_utils", "ai-edge-litert")
+        flatbuffers = import_runtime(runtime, "ai_edge_litert.tools.flatbuffer_utils", "litert")
         self.runtime, self.threads, self._where = runtime, threads, where
         precision = PRECISIONS[runtime]
         settings = {
@@ -55,7 +55,7 @@ class OpenVinoEngine:
             raise RuntimeMissing(f"{runtime}: this processor has no {precision}; use openvino")
         try:
             check_subgraphs(model)
-            import_runtime(runtime, "ai_edge_litert.interpreter", "ai-edge-litert").Interpreter(model_content=model)
+            import_runtime(runtime, "ai_edge_litert.interpreter", "litert").Interpreter(model_content=model)
             # It has verified the bytes, which what parses them does not.
             parsed = flatbuffers.read_model_from_bytearray(bytearray(model))
             self.input, self.output = _ends(parsed, where)

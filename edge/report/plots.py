@@ -8,6 +8,7 @@ from typing import Any
 
 from edge.errors import RuntimeMissing
 from edge.report.document import Document
+from edge.requirements import install_extra
 from edge.wording import shortened
 
 LONGEST = 36  # letters of a name: longer ones leave no room for the plot
@@ -25,7 +26,7 @@ def plots(document: Document) -> dict[str, str]:
     try:
         import matplotlib
     except ImportError as exc:
-        raise RuntimeMissing('no plots: matplotlib is missing: pip install "roadlite[report]"') from exc
+        raise RuntimeMissing(f"no plots: matplotlib is missing: {install_extra('report')}") from exc
 
     rows = [row for row in document["rows"] if "error" not in row]
     with matplotlib.rc_context(_STYLE):

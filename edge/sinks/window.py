@@ -136,7 +136,7 @@ def _check() -> None:
     if not framework:
         raise SinkError(
             "window: this OpenCV cannot open windows; pip uninstall -y opencv-python-headless && "
-            f"pip install opencv-python (which is what the extra roadlite[window] adds), {_OTHERWISE}"
+            f"pip install opencv-python, {_OTHERWISE}"
         )
     on_x_or_wayland = framework.startswith(("QT", "GTK"))
     if on_x_or_wayland and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):

@@ -54,8 +54,8 @@ def test_a_sound_laptop_has_no_problem() -> None:
 @pytest.mark.parametrize(
     ("changes", "what", "mend"),
     [
-        (with_runtimes(), "no runtime", "pip install ai-edge-litert"),
-        (with_libraries(numpy=None), "numpy is not installed", "pip install numpy"),
+        (with_runtimes(), "no runtime", 'pip install "ai-edge-litert>='),
+        (with_libraries(numpy=None), "numpy is not installed", 'pip install "numpy>='),
         (with_libraries(opencv=broken("ImportError: libGL.so.1: no such file")), "libGL", "sudo apt install -y libgl1"),
         (with_libraries(opencv=broken("ImportError: numpy.core")), "numpy.core", "pip install --force-reinstall"),
     ],
@@ -95,9 +95,9 @@ VIDEO0 = Node("/dev/video0", "C920", "", "refused", "refuses: not in the group v
         ({"throttle": Throttle(("undervoltage",), ("undervoltage",))}, "undervoltage now", "use the official supply"),
         ({"throttle": Throttle((), ("throttled",))}, "since boot: throttled", "add a heat sink or fan"),
         ({"throttle": Throttle(("throttled",), ("throttled",))}, "now: throttled", "add a heat sink or fan"),
-        (with_runtimes(**{"tflite-runtime": GOOD}), "only tflite-runtime", "pip install ai-edge-litert"),
+        (with_runtimes(**{"tflite-runtime": GOOD}), "only tflite-runtime", 'pip install "ai-edge-litert>='),
         ({"runtimes": {**PI.runtimes, "openvino": broken("ImportError: y")}}, "openvino 1.0 cannot be imported",
-         "pip install --force-reinstall openvino"),
+         'pip install --force-reinstall "openvino>='),
         ({"machine": "aarch64", "python_bits": 32}, "32-bit Python on aarch64", "write the 64-bit Raspberry Pi OS"),
         ({"machine": "armv7l", "python_bits": 32}, "32-bit Python on armv7l", "write the 64-bit Raspberry Pi OS"),
     ],

@@ -173,7 +173,7 @@ def test_when_no_runtime_is_there_one_error_lists_every_reason_and_the_cure(
         open_engine(tiny_model(), "x")
     message = str(caught.value)
     assert "\n" not in message
-    for part in ("libfoo.so: not found", "_ARRAY_API", "Descriptors", "pip install ai-edge-litert", *RUNTIMES[1:5]):
+    for part in ("libfoo.so: not found", "_ARRAY_API", "Descriptors", "ai-edge-litert>=", *RUNTIMES[1:5]):
         assert part in message
 
 
@@ -362,7 +362,7 @@ def test_a_missing_openvino_says_how_to_install_it(
     tiny_model: Tiny, missing: Callable[[dict[str, Exception]], None]
 ) -> None:
     missing({"openvino": ImportError("No module named 'openvino'")})
-    with pytest.raises(RuntimeMissing, match=r'pip install "roadlite\[openvino\]"'):
+    with pytest.raises(RuntimeMissing, match=r'pip install .*"openvino>='):
         open_engine(tiny_model(), "x", runtime="openvino-bf16")
 
 

@@ -172,7 +172,9 @@ def test_a_snapshot_that_cannot_be_kept_is_said_and_the_run_goes_on(
 
 def test_an_opencv_without_windows_names_the_way_out(display: Display) -> None:
     display.framework = ""
-    with pytest.raises(SinkError, match=r"pip install opencv-python .*roadlite\[window\].*--output web"):
+    with pytest.raises(
+        SinkError, match=r"pip uninstall -y opencv-python-headless && pip install opencv-python, .*--output web"
+    ):
         opened()
 
 

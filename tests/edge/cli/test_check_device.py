@@ -69,7 +69,7 @@ def test_what_int8_lacks_stands_beside_the_features(device: Device, capsys: pyte
 def test_a_device_that_cannot_run_models(device: Device, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 1
     out = capsys.readouterr().out
-    assert "STOPS        no runtime can be imported, and run-model needs one\n  mend       pip install ai-edge" in out
+    assert 'STOPS        no runtime can be imported, and run-model needs one\n  mend       pip install "ai-edge' in out
     assert "now: undervoltage; since boot: undervoltage, throttled" in out
     assert "cannot run here" in out
 

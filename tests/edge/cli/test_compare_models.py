@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import signal
 import subprocess
 import sys
@@ -111,7 +112,7 @@ def test_every_runtime_is_a_row_and_a_missing_one_says_how_to_install_it(
     failed = {row["runtime"]: row["error"] for row in rows if "error" in row}
     assert code == (3 if failed else 0)
     for runtime, error in failed.items():
-        assert f'pip install "roadlite[{runtime}]"' in error
+        assert "pip install " in error.partition(f"{runtime} cannot be imported")[2]
 
 
 @pytest.mark.tensorflow
@@ -174,7 +175,7 @@ def test_a_graph_needs_the_converter(
 ) -> None:
     monkeypatch.setitem(sys.modules, "convert.grid", None)
     assert main(["demo", *quick]) == 1
-    assert 'pip install "roadlite[convert]"' in capsys.readouterr().err
+    assert re.search(r"pip install .*tensorflow>=", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import signal
 import socket
 import subprocess
@@ -20,7 +19,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.cli.run_model import build_parser, main
+from edge.cli.run_model import main
 
 ROOT = Path(__file__).parents[3]
 COMMAND = "import sys; from edge.cli.run_model import main; sys.exit(main())"
@@ -287,12 +286,3 @@ def test_damaged_frames_of_a_file_are_counted(
     numbers = sorted(int(path.stem) for path in (tmp_path / "l").iterdir())
     assert numbers[-1] == 39, "those after the damage keep their numbers"
     assert 1 <= 40 - len(numbers) <= 3
-
-
-def test_the_unit_file_starts_what_there_is() -> None:
-    unit = (ROOT / "docs" / "roadlite.service").read_text()
-    settings = dict(line.split("=", 1) for line in unit.splitlines() if "=" in line and not line.startswith("#"))
-    assert (settings["Type"], settings["SuccessExitStatus"]) == ("notify", "130")
-    program, *arguments = shlex.split(settings["ExecStart"])
-    assert program.endswith("/run-model")
-    build_parser().parse_args(arguments)
