@@ -16,8 +16,9 @@ GOOD = Package("1.0", "")
 PI = Device(
     board="Raspberry Pi 5 Model B Rev 1.0", is_pi=True, os="Debian GNU/Linux 13 (trixie)", kernel="Linux 6.12",
     machine="aarch64", python="3.13.5", python_bits=64, venv="/home/pi/.venv", sees_system_packages=True,
-    cpu="Cortex-A76", cores=4, features=("dotprod", "fp16"), governor="ondemand", clock_driver="cpufreq-dt",
-    clock_mhz=2400.0, max_clock_mhz=2400.0, temperature_c=61.3, throttle=Throttle((), ()), memory=Memory(8000, 6000),
+    cpu="Cortex-A76", cores=4, features=("dotprod", "fp16"), int8_note=None, governor="ondemand",
+    clock_driver="cpufreq-dt", clock_mhz=2400.0, max_clock_mhz=2400.0, temperature_c=61.3, throttle=Throttle((), ()),
+    memory=Memory(8000, 6000),
     runtimes={"litert": GOOD, "tflite-runtime": None, "openvino": None, "tensorflow": None},
     libraries={"numpy": GOOD, "opencv": GOOD, "av": GOOD, "picamera2": GOOD},
     opencv_wheels=("opencv-python-headless",), qt_twice=False, apt_picamera2=True,
