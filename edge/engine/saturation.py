@@ -25,7 +25,7 @@ _KINDS = {"Convolution", "Deconvolution", "FullyConnected", "MatMul"}  # what mu
 
 @cache
 def saturates() -> bool:
-    """Whether int8 kernels of this process lose anything: asked of one of each kind, in some 30 ms, once.
+    """Whether int8 kernels of this process lose anything: asked of one of each kind, in some 40 ms, once.
 
     No flag of the processor tells which kernels OpenVINO takes, and the environment may forbid it some.
     """
