@@ -61,10 +61,11 @@ def _is_of(extra: str, requirement: Requirement) -> bool:
 
 def _is_met(requirement: Requirement) -> bool:
     try:
-        version = metadata.version(requirement.name)
+        found = metadata.distribution(requirement.name).metadata
     except metadata.PackageNotFoundError:
         return False
-    return bool(version) and requirement.specifier.contains(version, prereleases=True)  # none: it is not whole
+    whole = "Version" in found
+    return whole and requirement.specifier.contains(found["Version"], prereleases=True)
 
 
 def _spelled(requirement: Requirement) -> str:
