@@ -8,6 +8,7 @@ import io
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from importlib import metadata
@@ -42,7 +43,10 @@ def version() -> str:
 def run(
     prog: str, argv: list[str] | None, build: Callable[[], Parser], work: Callable[[argparse.Namespace], int]
 ) -> int:
-    """Parses and works; whatever goes wrong becomes one line on stderr and an exit code."""
+    """Parses and works; whatever goes wrong becomes one line on stderr and an exit code.
+
+    Without `argv` it is the process's own command, and may end the process itself.
+    """
     arguments = sys.argv[1:] if argv is None else argv
     debug = "--debug" in arguments
     with contextlib.nullcontext() if debug else quiet_native(), ending_like_interrupt():
@@ -56,7 +60,18 @@ def run(
                 traceback.print_exception(exc)
             _give_up_stdout()
             say(f"{prog}: {message}")
-        return code
+    if argv is None and any(thread.daemon for thread in threading.enumerate()):
+        _leave(code)
+    return code
+
+
+def _leave(code: int) -> None:
+    """Ends the process where a thread goes on: one that comes back from C++ while Python shuts down would abort it."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+    os._exit(code)
 
 
 def say(message: str) -> None:

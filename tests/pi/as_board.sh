@@ -29,8 +29,9 @@ for node in null zero full random urandom; do
     mount --bind /dev/$node "$root/dev/$node"
 done
 printf '%s\0' "$model" >"$root/sys/firmware/devicetree/base/model"
-for list in possible present online; do echo 0-3 >"$root/sys/devices/system/cpu/$list"; done
-for core in 0 1 2 3; do
+last=$(($(nproc) - 1)) # more cores than there are would look like a process that is pinned to some of them
+for list in possible present online; do echo 0-$last >"$root/sys/devices/system/cpu/$list"; done
+for core in $(seq 0 $last); do
     clock=$root/sys/devices/system/cpu/cpu$core/cpufreq
     mkdir -p "$clock"
     echo ondemand >"$clock/scaling_governor"

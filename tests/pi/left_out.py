@@ -12,16 +12,37 @@ from pathlib import Path
 import pytest
 
 # A test, one of its parameters or a file -> why it is left out.
-SPEED = "measures speed, of which emulation tells nothing, for minutes"
-DRAWS = "draws in floating point for minutes, and needs nothing of the board"
-LEFT_OUT: dict[str, str] = {
-    "tests/edge/cli/test_compare_models.py::test_the_kits_own_models": SPEED,
-    "tests/edge/cli/test_compare_models.py::test_report_baseline_and_gate": SPEED,
-    "tests/edge/cli/test_compare_models.py::test_tables_fit_80_columns": SPEED,
-    "tests/edge/cli/test_compare_models.py::test_ctrl_c_shows_what_was_measured": SPEED,
-    "tests/edge/test_scene.py::test_every_class_appears_over_some_seeds": DRAWS,
-    "tests/edge/test_scene.py::test_a_drive_is_coherent_yet_moves": DRAWS,
-    "tests/edge/test_render.py::test_any_size_and_any_text_can_be_drawn": DRAWS,
+SPEED = "times a command that must be quick; under emulation it is not"
+LONG = "takes minutes under emulation, and little of it is the board's"
+DRAWN = "knows the figures of pictures as x86 draws them; floating point differs there by up to 2 levels of 255"
+GRAPH = "runs a frozen graph, which needs TensorFlow"
+QEMU = "under qemu a program that cannot be started is one that ends with 127"
+COMPARE, EVALUATE = "tests/edge/cli/test_compare_models.py::", "tests/edge/cli/test_evaluate_model.py::"
+FAULTS, RUN = "tests/edge/cli/test_run_faults.py::", "tests/edge/cli/test_run_model.py::"
+LEFT_OUT = {
+    COMPARE + "test_the_kits_own_models": LONG,
+    COMPARE + "test_report_baseline_and_gate": LONG,
+    COMPARE + "test_tables_fit_80_columns": LONG,
+    COMPARE + "test_ctrl_c_shows_what_was_measured": SPEED,
+    EVALUATE + "test_demo_gives_the_miou_that_conversion_measured": DRAWN,
+    EVALUATE + "test_against_the_frozen_graph_is_what_conversion_calls_stock": GRAPH,
+    EVALUATE + "test_bad_input_is_one_line[arguments11-2-unknown model 'nothing']": GRAPH,
+    EVALUATE + "test_bad_input_is_one_line[arguments12-1-text: not a frozen]": GRAPH,
+    EVALUATE + "test_documented_command_runs[evaluate-model int8.tflite --video drive.mp4 --reference mobilenetv2.pb "
+    "--frames ::25]": GRAPH,
+    EVALUATE + "test_documented_command_runs[evaluate-model float32.tflite int8.tflite --source demo --frames ::10 "
+    "--output scores/]": LONG,
+    FAULTS + "test_signals_end_a_run_in_time_with_its_outputs_finished": SPEED,
+    FAULTS + "test_a_source_that_waits_for_ever_does_not_keep_a_signal_waiting": SPEED,
+    FAULTS + "test_an_output_that_hangs_does_not_keep_a_signal_waiting": SPEED,
+    FAULTS + "test_a_small_disk_that_fills_up": LONG,
+    RUN + "test_interrupted_run_keeps_what_is_done": SPEED,
+    "tests/edge/test_compare.py::test_an_interpreter_that_cannot_run_the_kit_is_a_row": QEMU,
+    "tests/edge/test_compare.py::test_peak_memory_is_the_childs_own": LONG,
+    "tests/edge/test_engine.py::test_no_damaged_byte_of_a_small_model_crashes_the_loader": LONG,
+    "tests/edge/test_render.py::test_any_size_and_any_text_can_be_drawn": LONG,
+    "tests/edge/test_scene.py::test_a_drive_is_coherent_yet_moves": LONG,
+    "tests/edge/test_scene.py::test_every_class_appears_over_some_seeds": LONG,
 }
 SHOWN = {"litert": "ai-edge-litert", "numpy": "numpy", "opencv": "opencv-python-headless", "av": "av"}
 

@@ -161,3 +161,13 @@ def test_a_full_disk_behind_stdout_is_one_line() -> None:
     with Path("/dev/full").open("w") as full:
         done = toy("print('x'); return 0", capture_output=False, stdout=full, stderr=subprocess.PIPE)
     assert (done.returncode, done.stderr) == (1, "toy: No space left on device\n")
+
+
+def test_a_thread_that_is_still_at_work_does_not_change_the_code() -> None:
+    body = (
+        "import cv2, numpy, threading; picture = numpy.zeros((600, 800, 3), numpy.uint8); "
+        "work = lambda: all(cv2.blur(picture, (9, 9)) is not None for _ in iter(int, 1)); "
+        "threading.Thread(target=work, daemon=True).start(); time.sleep(0.3); print('done'); return 3"
+    )
+    done = toy(body)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "done\n", "")
