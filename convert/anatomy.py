@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convert.finite import check_weights
 from convert.graph import (
     CONVOLUTIONS,
     GraphDef,
@@ -58,7 +59,7 @@ class Anatomy:
 
 
 def discover(graph: GraphDef, where: str) -> Anatomy:
-    """Finds the parts of a DeepLab graph. Raises GraphError naming what is missing or unknown."""
+    """Finds the parts of a DeepLab graph. Raises GraphError naming what is missing, unknown or no number."""
     try:
         return _discover(graph)
     except GraphError as exc:
@@ -72,6 +73,7 @@ def _discover(graph: GraphDef) -> Anatomy:
     needed = ancestors(nodes, [labels])
     _check_ops(nodes, needed)
     validate(graph, [labels])
+    check_weights(nodes, needed)
     image = _image(nodes, needed)
     logits = upstream(nodes, inputs(nodes[argmax])[0], frozenset({"ResizeBilinear", "Identity"}))
     body = ancestors(nodes, [logits])

@@ -25,6 +25,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from convert.finite import DIVERGED
 from edge.errors import ConversionError
 
 MAX_OUTPUT_BYTES = 1 << 30  # of activations kept at once; what exceeds it is measured in another pass
@@ -49,12 +50,19 @@ def measure_ranges(model: bytes, samples: Iterable[NDArray[np.float32]], input_r
         indexes = [index for index, _ in group]
         lows, highs = _extremes(_with_outputs(model, indexes), indexes, samples)
         for (_, name), low, high in zip(group, lows, highs, strict=True):
-            if not np.isfinite([low, high]).all():
-                raise ConversionError(
-                    f"int8: {name} has no finite range: there are no calibration frames, or weights that are not finite"
-                )
-            ranges[name] = Range(low, high)
+            ranges[name] = _range(name, low, high)
     return _shared(model, ranges)
+
+
+def _range(name: str, low: float, high: float) -> Range:
+    if low > high:  # as they were before the first frame
+        raise ConversionError(f"int8: {name} has no finite range: there are no calibration frames")
+    if not high - low < np.finfo(np.float32).max:
+        raise ConversionError(
+            f"int8: {name} has no finite range: finite weights make values from {low:g} to {high:g} of the "
+            f"calibration frames; {DIVERGED}"
+        )
+    return Range(low, high)
 
 
 def _shared(model: bytes, ranges: dict[str, Range]) -> dict[str, Range]:
@@ -142,20 +150,21 @@ def _with_outputs(model: bytes, tensors: Iterable[int]) -> bytes:
 def _extremes(
     model: bytes, tensors: list[int], samples: Iterable[NDArray[np.float32]]
 ) -> tuple[list[float], list[float]]:  # fmt: skip
+    """Lowest and highest value of each tensor; what is not a number makes both so."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_content=model, num_threads=cv2.getNumberOfCPUs())
     interpreter.allocate_tensors()
     source = interpreter.get_input_details()[0]["index"]
     views = [interpreter.tensor(index) for index in tensors]
-    lows, highs = [np.inf] * len(views), [-np.inf] * len(views)
+    lows, highs = np.full(len(views), np.inf), np.full(len(views), -np.inf)
     for sample in samples:
         interpreter.set_tensor(source, sample)
         interpreter.invoke()
-        for i, view in enumerate(views):
-            low, high, _, _ = cv2.minMaxLoc(view().reshape(-1, 1))
-            lows[i], highs[i] = min(lows[i], low), max(highs[i], high)
-    return lows, highs
+        # OpenCV's minMaxLoc overlooks what is not a number, and takes several times as long.
+        lows = np.minimum(lows, [view().min() for view in views])
+        highs = np.maximum(highs, [view().max() for view in views])
+    return lows.tolist(), highs.tolist()
 
 
 def _input_name(model: bytes) -> str:

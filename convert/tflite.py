@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from convert.finite import check_constants
 from convert.graph import first_line, load
 from convert.quantize import Range, quantize
 from convert.recipes import RECIPES, Recipe
@@ -98,6 +99,7 @@ def check_promise(model: bytes, recipe: Recipe, in_float: Collection[str] = ()) 
         _expect(detail, recipe.weights, recipe)
         if recipe.calibrated:
             _expect_per_channel(detail, recipe)
+    check_constants(interpreter, recipe)
 
 
 def _is_excused(operator: dict[str, Any], tensors: dict[int, dict[str, Any]], in_float: Collection[str]) -> bool:

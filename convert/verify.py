@@ -20,6 +20,7 @@ import numpy as np
 from convert.anatomy import Anatomy
 from convert.apart import Place, here
 from convert.calibration import Sample, normalised
+from convert.finite import DIVERGED
 from convert.graph import GraphDef, first_line, running
 from convert.surgery import Body
 from convert.tensorflow import tf
@@ -119,7 +120,7 @@ def _logits(network: Network, picture: Pixels, anatomy: Anatomy) -> Logits:
     except tf.errors.OpError as exc:
         raise GraphError(f"TensorFlow cannot run the re-targeted graph: {first_line(exc)}") from exc
     if not np.isfinite(logits).all():
-        raise GraphError(f"{anatomy.logits}: its scores are not finite; the graph's weights are damaged")
+        raise GraphError(f"{anatomy.logits}: its scores are not finite: finite weights make them overflow; {DIVERGED}")
     return logits
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 
 import nets
@@ -164,7 +165,49 @@ def test_missing_node_and_malformed_node_are_named() -> None:
     assert "aspp0/Conv2D" in refusal(graph)
 
 
+@pytest.mark.parametrize(
+    ("name", "spoilt", "what"),
+    [
+        ("logits/semantic/weights", [np.nan, np.inf, -np.inf], r"3 of 1280 values are not finite \(1 not .*, 2 inf"),
+        ("logits/semantic/biases", [np.inf], r"1 of 5 values is not finite \(0 not a number, 1 infinite\); expected"),
+        ("MobilenetV2/Conv/BatchNorm/moving_variance", [np.nan], r"1 of 8 values is not finite"),
+    ],
+)
+def test_weights_that_are_no_numbers_are_refused(name: str, spoilt: list[float], what: str) -> None:
+    graph = nets.net()
+    values = tf.make_ndarray(nets.node(graph, name).attr["value"].tensor).copy()
+    values.flat[1 : 1 + len(spoilt)] = spoilt
+    nets.set_constant(graph, name, values)
+    message = refusal(graph)
+    assert re.match(f"net.pb: node {name}: {what}", message)
+    assert message.endswith("export an earlier checkpoint")
+
+
+def test_all_nodes_with_weights_that_are_no_numbers_are_counted() -> None:
+    graph = nets.net()
+    for name in ("logits/semantic/biases", "logits/semantic/weights"):
+        values = tf.make_ndarray(nets.node(graph, name).attr["value"].tensor)
+        nets.set_constant(graph, name, np.full_like(values, np.nan))
+    assert ", and so are values of 1 other node;" in refusal(graph)
+
+
+def test_constant_that_lacks_values_is_refused() -> None:
+    graph = nets.net()
+    kernel = nets.node(graph, "logits/semantic/weights").attr["value"].tensor
+    kernel.tensor_content = kernel.tensor_content[:-4]
+    assert "damaged graph: node logits/semantic/weights does not hold the values that it says" in refusal(graph)
+
+
+def test_infinity_as_a_bound_is_no_damage() -> None:
+    graph = nets.net()
+    nets.insert(graph, "logits/semantic/Conv2D", 0, lambda x: tf.minimum(x, np.inf))
+    assert discover(graph, "net.pb").classes == 5
+    nets.insert(graph, "logits/semantic/Conv2D", 0, lambda x: tf.maximum(x, np.nan), "second")
+    assert "1 of 1 value is not finite" in refusal(graph)
+
+
 def test_dead_part_of_a_graph_is_not_looked_at() -> None:
     graph = nets.net()
     graph.node.add(name="summary", op="WriteFile")
+    nets.add(graph, "momentum", lambda: tf.constant([np.nan]))
     assert discover(graph, "net.pb").classes == 5

@@ -10,9 +10,11 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import nets
 import pytest
 
 from convert.cli import main
+from convert.inspect import main as inspect_main
 from edge import card as cards
 from edge.segmenter import Segmenter, read_model
 
@@ -110,6 +112,23 @@ def test_what_is_no_graph_is_one_line(
     assert main(["--model", str(path), *SMALL, "--output-dir", str(out)]) == 1
     assert path.name.split(".")[0] in only_line(capsys.readouterr().err)
     assert list(out.iterdir()) == []
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_a_graph_of_a_training_run_that_diverged_is_one_line(
+    value: float, random_graph: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spoilt = nets.parse(random_graph, "net.pb")
+    nets.set_constant(spoilt, "logits/semantic/biases", [value] + [0.0] * 18)
+    path = tmp_path / "net.pb"
+    path.write_bytes(spoilt.SerializeToString())
+    assert main(["--model", str(path), *SMALL, "--output-dir", str(tmp_path / "out")]) == 1
+    said = only_line(capsys.readouterr().err).removeprefix("convert-model: ")
+    assert said.startswith("net: node logits/semantic/biases: 1 of 19 values is not finite")
+    assert "export an earlier checkpoint" in said
+    assert list((tmp_path / "out").iterdir()) == []
+    assert inspect_main([str(path)]) == 1
+    assert capsys.readouterr() == ("", f"inspect-model: {said}\n")
 
 
 @pytest.mark.parametrize(

@@ -7,17 +7,20 @@ import numpy as np
 import pytest
 
 from convert import quantize as quantizing
+from convert.anatomy import discover
 from convert.calibration import normalised
 from convert.quantize import Range, measure_ranges, quantize
 from convert.recipes import RECIPES
+from convert.surgery import retarget
 from convert.tensorflow import tf
-from convert.tflite import Network, convert, save
+from convert.tflite import Network, as_function, convert, integers, save
 from edge.engine import open_engine
 from edge.errors import ConversionError
 from edge.preprocess import DEEPLAB
 
 pytestmark = pytest.mark.tensorflow
 HW = (33, 49)
+LOGITS = "logits/semantic/weights"
 INPUT = Range(-1.0, 1.0)
 
 
@@ -80,13 +83,39 @@ def test_every_grey_level_keeps_its_own_value(model: bytes, samples: list[np.nda
     assert spec.zero_point in (-1, 0)
 
 
-def test_without_frames_or_with_infinite_activations_there_are_no_ranges(
-    model: bytes, samples: list[np.ndarray]
-) -> None:
-    with pytest.raises(ConversionError, match="no finite range"):
+def test_without_frames_there_are_no_ranges(model: bytes) -> None:
+    with pytest.raises(ConversionError, match="no finite range: there are no calibration frames"):
         measure_ranges(model, [], INPUT)
+
+
+def test_finite_weights_that_overflow_leave_no_range(samples: list[np.ndarray], tmp_path: Path) -> None:
+    graph = nets.net()
+    kernel = tf.make_ndarray(nets.node(graph, LOGITS).attr["value"].tensor)
+    nets.set_constant(graph, LOGITS, np.full_like(kernel, 3e38))  # what they read is positive: no sum cancels out
+    save(as_function(retarget(graph, discover(graph, "net.pb"), HW, 16)), HW, tmp_path)
+    overflowing = convert(tmp_path, RECIPES["float32"])
+    with pytest.raises(ConversionError, match=r"has no finite range: finite weights make values from .*inf to inf of"):
+        measure_ranges(overflowing, samples, INPUT)
+
+
+def test_a_single_value_that_is_no_number_leaves_no_range(tmp_path: Path) -> None:
+    """A convolution without an activation: what others make of it depends on the processor."""
+    save(tf.function(lambda x: tf.nn.conv2d(x, tf.ones([3, 3, 3, 64]), 1, "SAME")), (9, 9), tmp_path)
+    sample = np.zeros((1, 9, 9, 3), np.float32)
+    sample[0, 4, 4, 1] = np.nan
     with pytest.raises(ConversionError, match="no finite range"):
-        measure_ranges(model, [np.full_like(samples[0], np.nan)], INPUT)
+        measure_ranges(convert(tmp_path, RECIPES["float32"]), [sample], INPUT)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning:litert_quantizer")  # as they are for a user
+@pytest.mark.parametrize("span", [(-3e38, 3e38), (0.0, float("nan"))])
+def test_a_scale_that_is_no_number_is_refused(
+    model: bytes, samples: list[np.ndarray], span: tuple[float, float]
+) -> None:
+    name = open_engine(model, "net").output.name
+    ranges = measure_ranges(model, samples, INPUT) | {name: Range(*span)}
+    with pytest.raises(ConversionError, match=r"^int8: expected finite scales, got others for PartitionedCall"):
+        integers(model, ranges)
 
 
 def test_a_model_that_cannot_be_quantized_is_one_line(model: bytes, tmp_path: Path) -> None:

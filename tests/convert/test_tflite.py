@@ -108,6 +108,33 @@ def test_delegate_takes_the_whole_model(models: dict[str, bytes], name: str) -> 
     assert open_engine(models[name], "net", runtime="litert").partitions() == Partitions(delegated=1, outside=0)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "refused"),
+    [
+        ("logits/semantic/weights", 1e5, ["float16"]),
+        ("logits/semantic/biases", -7e4, ["float16"]),
+        ("MobilenetV2/Conv/BatchNorm/gamma", 3e38, ["float32", "float16", "dynamic"]),  # when folded
+    ],
+)
+def test_weights_that_a_recipe_has_no_room_for_are_refused(
+    name: str, value: float, refused: list[str], tmp_path: Path
+) -> None:
+    graph = nets.net()
+    values = tf.make_ndarray(nets.node(graph, name).attr["value"].tensor).copy()
+    values.flat[1] = value
+    nets.set_constant(graph, name, values)
+    if "gamma" in name:
+        nets.set_constant(graph, name.replace("gamma", "moving_variance"), np.full_like(values, 1e-9))
+    save(as_function(retarget(graph, discover(graph, "net.pb"), HW, 16)), HW, tmp_path)
+    for recipe in ("float32", "float16", "dynamic"):
+        if recipe not in refused:
+            convert(tmp_path, RECIPES[recipe])
+            continue
+        dtype = "float16, which ends at 65504; take another recipe" if recipe == "float16" else "float32, which ends"
+        with pytest.raises(ConversionError, match=rf"^{recipe}: \d+ of \d+ values? of \S+ do not fit {dtype}"):
+            convert(tmp_path, RECIPES[recipe])
+
+
 def test_converter_failure_is_one_line(tmp_path: Path) -> None:
     unknown = tf.function(lambda x: tf.reshape(tf.linalg.det(x), [1, 1, 1, 3]))
     save(unknown, (3, 3), tmp_path / "unknown")

@@ -173,18 +173,19 @@ def test_answer_that_is_no_label_map_is_refused(
         refer(graph, replace(anatomy, labels="Answer"), body_of(graph, HW, 16), samples)
 
 
-def test_weights_that_are_no_numbers_are_refused(anatomy: Anatomy, samples: list[Sample]) -> None:
+def test_finite_weights_that_overflow_are_refused(anatomy: Anatomy, samples: list[Sample]) -> None:
     graph = nets.net()
-    nets.set_constant(graph, "logits/semantic/biases", np.full(5, np.nan, np.float32))
-    with pytest.raises(GraphError, match="scores are not finite"):
+    nets.set_constant(graph, "logits/semantic/biases", np.full(5, 3e38, np.float32))
+    nets.set_constant(graph, "logits/semantic/weights", np.full((1, 1, 256, 5), 3e38, np.float32))
+    with pytest.raises(GraphError, match="scores are not finite: finite weights make them overflow"):
         refer(graph, anatomy, body_of(graph, HW, 16), samples)
 
 
 def test_network_that_cannot_run_is_refused_in_one_line(
     graph: GraphDef, anatomy: Anatomy, samples: list[Sample]
 ) -> None:
-    damaged = nets.net()
-    kernel = nets.node(damaged, "logits/semantic/weights").attr["value"].tensor
+    body = body_of(graph, HW, 16)
+    kernel = nets.node(body.graph, "logits/semantic/weights").attr["value"].tensor
     kernel.tensor_content = kernel.tensor_content[:-4]
     with pytest.raises(GraphError, match=r"^TensorFlow cannot run the re-targeted graph: [^\n]+$"):
-        refer(graph, anatomy, body_of(damaged, HW, 16), samples)
+        refer(graph, anatomy, body, samples)
