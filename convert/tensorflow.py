@@ -8,6 +8,7 @@ import gc
 import os
 from typing import Any
 
+from edge import memory
 from edge.errors import ConversionError
 
 # Start-up notices of the C++ parts; a GPU would only make results differ from run to run.
@@ -18,6 +19,8 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 try:
     import tensorflow
 except ImportError as exc:
+    if memory.cause(exc):
+        raise MemoryError(str(exc)) from exc
     raise ConversionError(f'converting needs TensorFlow ({exc}): pip install "roadlite[convert]"') from exc
 
 tf: Any = tensorflow

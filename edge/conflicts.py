@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from edge import memory
 from edge.device import Device, Package
 
 WHEEL_MACHINES = ("aarch64", "x86_64", "arm64")  # for which LiteRT is published
@@ -46,10 +47,13 @@ def _platform(device: Device) -> Iterator[Problem]:
 def _runtimes(device: Device) -> Iterator[Problem]:
     for name, package in device.runtimes.items():
         if package is not None and package.error:
-            yield Problem(f"{name} {package.version} cannot be imported: {package.error}", _reinstall(name))
+            mend = memory.way_out() if memory.says_shortage(package.error) else _reinstall(name)
+            yield Problem(f"{name} {package.version} cannot be imported: {package.error}", mend)
     used = usable_runtime(device)
     if used is None:
-        yield Problem("no runtime can be imported, and run-model needs one", "pip install ai-edge-litert", stops=True)
+        starved = any(package and memory.says_shortage(package.error) for package in device.runtimes.values())
+        mend = memory.way_out() if starved else "pip install ai-edge-litert"
+        yield Problem("no runtime can be imported, and run-model needs one", mend, stops=True)
     elif used == "tflite-runtime":
         yield Problem("only tflite-runtime is there, whose int8 kernels are old and slow", "pip install ai-edge-litert")
 
@@ -69,7 +73,8 @@ def _libraries(device: Device) -> Iterator[Problem]:
         elif "libGL" in package.error:
             yield Problem(f"{name}: {package.error}", "sudo apt install -y libgl1", stops=True)
         elif package.error:
-            mend = f"pip install --force-reinstall {distribution}"
+            starved = memory.says_shortage(package.error)
+            mend = memory.way_out() if starved else f"pip install --force-reinstall {distribution}"
             yield Problem(f"{name} {package.version} cannot be imported: {package.error}", mend, stops=name != "av")
     if len(device.opencv_wheels) > 1:
         keep = next((name for name in device.opencv_wheels if "headless" not in name), device.opencv_wheels[0])

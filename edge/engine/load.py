@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from edge import memory
 from edge.errors import RuntimeMissing
 
 # runtime -> what pip installs
@@ -20,11 +21,13 @@ PACKAGES = {
 def import_runtime(runtime: str, module: str, package: str = "") -> Any:
     """A module that a runtime needs, from `package` where that is not the runtime's own.
 
-    Raises RuntimeMissing with the way out.
+    Raises RuntimeMissing with the way out, MemoryError where it is there and does not fit.
     """
     try:
         return importlib.import_module(module)
     except (ImportError, AttributeError, OSError, RuntimeError, SystemError, TypeError) as exc:
+        if memory.cause(exc):
+            raise MemoryError(line(exc)) from exc
         # All but the first: one built for another numpy, protobuf or C library.
         cure = f"pip install {package or PACKAGES[runtime]}"
         raise RuntimeMissing(f"{runtime} cannot be imported ({line(exc)}): {cure}") from exc
