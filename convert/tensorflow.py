@@ -8,6 +8,7 @@ import gc
 import os
 from typing import Any
 
+from edge import memory
 from edge.errors import ConversionError
 from edge.requirements import install_extra
 
@@ -19,6 +20,8 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 try:
     import tensorflow
 except ImportError as exc:
+    if memory.cause(exc):
+        raise MemoryError(str(exc)) from exc
     raise ConversionError(f"converting needs TensorFlow ({exc}): {install_extra('convert')}") from exc
 
 tf: Any = tensorflow

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from edge import memory
 from edge.device import RUNTIMES, Device, Package
 from edge.requirements import from_folder, required
 
@@ -47,10 +48,13 @@ def _platform(device: Device) -> Iterator[Problem]:
 def _runtimes(device: Device) -> Iterator[Problem]:
     for name, package in device.runtimes.items():
         if package is not None and package.error:
-            yield Problem(f"{name} {package.version} cannot be imported: {package.error}", _reinstall(name))
+            mend = memory.way_out() if memory.says_shortage(package.error) else _reinstall(name)
+            yield Problem(f"{name} {package.version} cannot be imported: {package.error}", mend)
     used, litert = usable_runtime(device), f"pip install {required('ai-edge-litert')}"
     if used is None:
-        yield Problem("no runtime can be imported, and run-model needs one", litert, stops=True)
+        starved = any(package and memory.says_shortage(package.error) for package in device.runtimes.values())
+        mend = memory.way_out() if starved else litert
+        yield Problem("no runtime can be imported, and run-model needs one", mend, stops=True)
     elif used == "tflite-runtime":
         yield Problem("only tflite-runtime is there, whose int8 kernels are old and slow", litert)
 
@@ -69,7 +73,8 @@ def _libraries(device: Device) -> Iterator[Problem]:
         elif "libGL" in package.error:
             yield Problem(f"{name}: {package.error}", "sudo apt install -y libgl1", stops=True)
         elif package.error:
-            mend = f"pip install --force-reinstall {required(distribution)}"
+            starved = memory.says_shortage(package.error)
+            mend = memory.way_out() if starved else f"pip install --force-reinstall {required(distribution)}"
             yield Problem(f"{name} {package.version} cannot be imported: {package.error}", mend, stops=name != "av")
     if len(device.opencv_wheels) > 1:
         keep = next((name for name in device.opencv_wheels if "headless" not in name), device.opencv_wheels[0])

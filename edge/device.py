@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
 
-from edge import board
+from edge import board, memory
 from edge.board import Memory, Throttle
 from edge.cameras import Node, Search, cameras, video_nodes
 
@@ -156,7 +156,8 @@ def _import_error(process: subprocess.Popen[str]) -> str:
     if process.returncode == 0:
         return ""
     if process.returncode < 0:
-        return f"importing it ends Python with signal {-process.returncode}"
+        starved = ", most likely out of memory" if memory.limit_kb() is not None else ""
+        return f"importing it ends Python with signal {-process.returncode}{starved}"
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     return f"{lines[-1]:.200}" if lines else "importing it fails without a word"
 

@@ -15,7 +15,7 @@ EDGE = PROJECT / "edge"
 # From the bottom up: a module imports only from the lines above its own.
 LAYERS = (
     {"errors", "requirements", "wording"},
-    {"board", "data", "newest", "progress", "statistics", "timing"},
+    {"board", "data", "memory", "newest", "progress", "statistics", "timing"},
     {"cameras", "classes", "evaluate", "files", "heat", "notify", "unit"},
     {"device", "live", "preprocess", "scene", "smooth"},
     {"card", "conflicts", "engine", "postprocess", "render"},

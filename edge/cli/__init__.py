@@ -12,7 +12,9 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from importlib import metadata
+from typing import NoReturn
 
+from edge import memory
 from edge.errors import RoadliteError, UsageError
 from edge.wording import one_line
 
@@ -55,22 +57,40 @@ def run(
             if sys.stdout is not None:  # as it is when the shell has closed it
                 sys.stdout.flush()  # here, and not at exit, it is noticed that the reader is gone
         except (Exception, KeyboardInterrupt) as exc:  # noqa: BLE001 - the last line of defence
-            message, code = explain(exc)
-            if debug:
-                traceback.print_exception(exc)
-            _give_up_stdout()
-            say(f"{prog}: {message}")
+            code = fail(prog, exc, debug=debug)
     if argv is None and any(thread.daemon for thread in threading.enumerate()):
-        _leave(code)
+        leave(code)
     return code
 
 
-def _leave(code: int) -> None:
-    """Ends the process where a thread goes on: one that comes back from C++ while Python shuts down would abort it."""
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            with contextlib.suppress(OSError, ValueError):
-                stream.flush()
+def fail(prog: str, exc: BaseException, *, debug: bool) -> int:
+    """Says what went wrong; returns the exit code."""
+    message, code = explain(exc)
+    if debug:
+        traceback.print_exception(exc)
+    _give_up_stdout()
+    say(f"{prog}: {message}")
+    if told is not None:
+        leave(code)
+    return code
+
+
+told: int | None = None
+"""Where a process that watches this one waits for its exit code: a descriptor, or None where nobody does."""
+
+
+def leave(code: int) -> NoReturn:
+    """Ends the process at once.
+
+    A thread that comes back from C++ while Python shuts down would abort it, and libraries that were refused memory may
+    wait for ever for what they did not get.
+    """
+    _give_up_stdout()
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
+    if told is not None:
+        os.write(told, bytes([code]))
     os._exit(code)
 
 
@@ -100,13 +120,14 @@ def _give_up_stdout() -> None:
 
 def explain(exc: BaseException) -> tuple[str, int]:
     """One line for the user, and the exit code."""
+    starved = memory.cause(exc)
+    if starved:
+        return memory.shortage(starved), 1
     match exc:
         case RoadliteError():
             return str(exc), exc.exit_code
         case KeyboardInterrupt():
             return "interrupted", INTERRUPTED
-        case MemoryError():
-            return "out of memory", 1
         case BrokenPipeError():
             return "nobody reads the output any more", 1
         case OSError(filename=name, strerror=str(reason)):

@@ -16,6 +16,7 @@ from typing import IO, Any, TypeVar
 
 import numpy as np
 
+from edge import memory
 from edge.cli.options import parse_labels, parse_norm
 from edge.compare.rows import STAGES
 from edge.data import Pixels
@@ -57,10 +58,11 @@ def serve(questions: IO[str], answers: IO[str]) -> None:
         question, *arguments = json.loads(line)
         try:
             tell(answer=getattr(bench, question)(*arguments))
-        except RoadliteError as exc:
-            tell(error=str(exc))
-        except MemoryError:
-            tell(error="out of memory")
+        except Exception as exc:
+            starved = memory.cause(exc)
+            if starved is None and not isinstance(exc, RoadliteError):
+                raise
+            tell(error=memory.shortage(starved) if starved else str(exc))
 
 
 def _first_to_die() -> None:

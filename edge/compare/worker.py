@@ -17,6 +17,7 @@ from typing import Any
 
 import edge
 from edge.compare.rows import Row
+from edge.memory import limit_kb, says_shortage, shortage
 
 ANSWER_S = 600.0  # longer than any load or turn takes; a process silent for so long hangs
 TICK_S = 0.2  # how often `tick` is called while an answer is waited for
@@ -128,8 +129,10 @@ class Worker:
 
 def death(code: int, said: str) -> str:
     """What an exit code and the last words mean."""
-    if code == -signal.SIGKILL:
-        return "SIGKILL, most likely because memory ran out"
     if code < 0:
-        return signal.Signals(-code).name
+        name = signal.Signals(-code).name
+        starved = code == -signal.SIGKILL or limit_kb() is not None  # native code dies of what it is refused
+        return f"{name}, most likely because memory ran out" if starved else name
+    if says_shortage(said):
+        return shortage(said)
     return f"exit code {code}: {said:.200}" if said else f"exit code {code}"

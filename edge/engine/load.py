@@ -6,6 +6,7 @@ import importlib
 from functools import cache
 from typing import Any
 
+from edge import memory
 from edge.errors import RuntimeMissing
 from edge.requirements import from_folder, install
 
@@ -21,11 +22,13 @@ PACKAGES = {
 def import_runtime(runtime: str, module: str, of: str = "") -> Any:
     """A module that a runtime needs, `of` another runtime where it is not its own.
 
-    Raises RuntimeMissing with the way out.
+    Raises RuntimeMissing with the way out, MemoryError where it is there and does not fit.
     """
     try:
         return importlib.import_module(module)
     except (ImportError, AttributeError, OSError, RuntimeError, SystemError, TypeError) as exc:
+        if memory.cause(exc):
+            raise MemoryError(line(exc)) from exc
         # All but the first: one built for another numpy, protobuf or C library.
         raise RuntimeMissing(f"{runtime} cannot be imported ({line(exc)}): {cure(of or runtime)}") from exc
 

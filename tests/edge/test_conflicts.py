@@ -58,15 +58,22 @@ def test_a_sound_laptop_has_no_problem() -> None:
         (with_runtimes(), "no runtime", 'pip install "ai-edge-litert>='),
         (with_libraries(numpy=None), "numpy is not installed", 'pip install "numpy>='),
         (with_libraries(opencv=broken("ImportError: libGL.so.1: no such file")), "libGL", "sudo apt install -y libgl1"),
+        (with_libraries(opencv=broken("ImportError: x.so: failed to map segment")), "x.so", "end other programs, or"),
         (with_libraries(opencv=broken("ImportError: numpy.core")), "numpy.core", "pip install --force-reinstall"),
     ],
-    ids=["no runtime", "no numpy", "libGL", "opencv"],
+    ids=["no runtime", "no numpy", "libGL", "memory", "opencv"],
 )  # fmt: skip
 def test_what_stops(changes: dict[str, Any], what: str, mend: str) -> None:
     (problem,) = problems(replace(PI, **changes))
     assert problem.stops
     assert what in problem.what
     assert problem.mend.startswith(mend)
+
+
+def test_a_runtime_that_memory_is_short_for_is_not_installed_again() -> None:
+    found = problems(replace(PI, **with_runtimes(litert=broken("ImportError: x.so: failed to map segment"))))
+    assert [problem.stops for problem in found] == [True, False]
+    assert all(problem.mend.startswith("end other programs, or") for problem in found)
 
 
 VIDEO0 = Node("/dev/video0", "C920", "", "refused", "refuses: not in the group video")

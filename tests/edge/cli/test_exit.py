@@ -62,7 +62,7 @@ def main(arguments: list[str], failure: BaseException | None = None, code: int =
         (UsageError("--n: no"), 2, "--n: no"),
         (GateFailed("0.5 is below 0.9"), 3, "0.5 is below 0.9"),
         (KeyboardInterrupt(), 130, "interrupted"),
-        (MemoryError(), 1, "out of memory"),
+        (MemoryError(), 1, "out of memory; end other programs, or take a smaller model or smaller pictures"),
         (FileNotFoundError(2, "No such file or directory", "a.png"), 1, "a.png: No such file or directory"),
         (RoadliteError("two\n  lines"), 1, "two lines"),
         (ZeroDivisionError("1/0"), 1, "unexpected ZeroDivisionError: 1/0 (run with --debug to see where)"),

@@ -1,0 +1,58 @@
+"""Memory that is not there: how libraries say so, and what to do about it."""
+
+from __future__ import annotations
+
+import errno
+
+from edge.errors import RoadliteError
+
+try:
+    import resource
+except ImportError:  # not POSIX: nothing tells a limit
+    resource = None  # type: ignore[assignment]
+
+# What loaders, kernels and allocators write, in small letters.
+_SAYINGS = (
+    "cannot allocate memory", "failed to map segment", "out of memory", "insufficient memory", "bad_alloc",
+    "failed to allocate", "unable to allocate", "could not allocate", "can't start new thread", "oom when allocating",
+    "memory allocation still failed",
+)  # fmt: skip
+_NOT_MEANT = "static tls"  # "cannot allocate memory in static TLS block": libraries loaded in the wrong order
+
+
+def cause(exc: BaseException | None) -> BaseException | None:
+    """What is about memory in an exception or what it was raised for; None where nothing is."""
+    found = None
+    while exc is not None:
+        says_so = not isinstance(exc, RoadliteError) and says_shortage(str(exc))  # ours name files, and have a cause
+        if says_so or isinstance(exc, MemoryError) or getattr(exc, "errno", None) == errno.ENOMEM:
+            found = exc
+        exc = exc.__cause__ or (None if exc.__suppress_context__ else exc.__context__)
+    return found
+
+
+def says_shortage(text: str) -> bool:
+    """Whether a library's message is about memory."""
+    said = text.lower()
+    return _NOT_MEANT not in said and any(saying in said for saying in _SAYINGS)
+
+
+def limit_kb() -> int | None:
+    """Address space that this process may take, in units of 1024 bytes as `ulimit -v`; None where nothing limits it."""
+    if resource is None:
+        return None
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return None if limit == resource.RLIM_INFINITY else limit // 1024
+
+
+def way_out() -> str:
+    limit, smaller = limit_kb(), "take a smaller model or smaller pictures"
+    if limit is None:
+        return f"end other programs, or {smaller}"
+    return f"this process may take {limit} kB (ulimit -v): allow it more, or {smaller}"
+
+
+def shortage(reason: object = "") -> str:
+    """What is said where memory ran out; `reason` is what a library says, or the exception that it raised."""
+    said = " ".join(str(reason).split())
+    return f"out of memory{f' ({said:.200})' if said else ''}; {way_out()}"
