@@ -83,7 +83,8 @@ def test_a_long_list_of_real_names_fits_too(capsys: pytest.CaptureFixture[str]) 
         row.invalid = ["other processes took more than 10% of the processors in 5 of 5 rounds"]
     show(document(comparison(rows), []))
     tables = capsys.readouterr().out.partition("doubtful: 1")[0]
-    assert max(map(len, tables.splitlines())) <= 80
+    lines = [line for line in tables.splitlines() if not line.startswith("warning: ")]  # of this machine's governor
+    assert max(map(len, lines)) <= 80
     assert "…" not in tables
 
 
