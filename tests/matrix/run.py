@@ -243,8 +243,10 @@ def install(leg: Leg, wheel: Path) -> Path:
         raise NotThere(f"no Python {leg.python} is on this machine")
     env = OUT / leg.name
     shutil.rmtree(env, ignore_errors=True)
-    step(leg, "making the environment", [UV, "venv", "--quiet", "--python", found, env])
+    step(leg, "making the environment", [UV, "venv", "--quiet", "--seed", "--python", found, env])
     python = env / "bin" / "python"
+    if leg.promised and leg.resolution == "highest" and not leg.converts:
+        known_versions_install(leg, python)
     pip: Command = [UV, "pip", "install", "--python", python, "--only-binary", ":all:"]
     extras = [word for extra in leg.extras for word in ("--extra", extra)]
     try:
@@ -256,6 +258,13 @@ def install(leg: Leg, wheel: Path) -> Path:
         raise NotThere(f"not every dependency has a wheel for Python {leg.python} yet") from None
     step(leg, "installing the wheel", [*pip, "--no-deps", wheel])
     return env
+
+
+def known_versions_install(leg: Leg, python: Path) -> None:
+    """Whether pip, which `make demo` uses, takes constraints.txt: uv, which wrote it, heeds fewer of packages' wishes."""
+    wanted = f"{PROJECT}[convert,dev,openvino,report]"
+    command = ["-m", "pip", "install", "--quiet", "--dry-run", "--constraint", str(PROJECT / "constraints.txt"), wanted]
+    step(leg, "resolving constraints.txt", [python, *command])
 
 
 def survey(leg: Leg, env: Path) -> dict[str, Any]:
