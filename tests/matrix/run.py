@@ -261,7 +261,7 @@ def install(leg: Leg, wheel: Path) -> Path:
 
 
 def known_versions_install(leg: Leg, python: Path) -> None:
-    """Whether pip, which `make demo` uses, takes constraints.txt: uv, which wrote it, heeds fewer of packages' wishes."""
+    """Whether pip takes constraints.txt: uv, which wrote it, does not heed that a package is for older Pythons only."""
     wanted = f"{PROJECT}[convert,dev,openvino,report]"
     command = ["-m", "pip", "install", "--quiet", "--dry-run", "--constraint", str(PROJECT / "constraints.txt"), wanted]
     step(leg, "resolving constraints.txt", [python, *command])
