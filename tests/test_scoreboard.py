@@ -25,7 +25,7 @@ import os, socket, time
 time.sleep(0.3)
 sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 sender.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
-time.sleep(0.6)
+time.sleep(2)
 """
 
 

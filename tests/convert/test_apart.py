@@ -64,7 +64,7 @@ def test_an_interrupt_ends_the_process_too() -> None:
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         apart(sleep)
-    assert time.monotonic() - start < 20
+    assert time.monotonic() - start < 50
 
 
 @pytest.mark.tensorflow

@@ -280,7 +280,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("NO_PROXY", "*")
     yield tmp_path / "cache"
     for thread in downloading():
-        thread.join(3)
+        thread.join(60)
         assert not thread.is_alive()
 
 
@@ -299,7 +299,7 @@ def fails(reason: str, model: str = "mobilenetv2") -> str:
     start_s = time.monotonic()
     with pytest.raises(DownloadError, match=reason) as caught:
         load(model)
-    assert time.monotonic() - start_s < 5
+    assert time.monotonic() - start_s < 30
     assert "\n" not in str(caught.value)
     return str(caught.value)
 

@@ -225,7 +225,7 @@ def test_a_zip_bomb_takes_neither_time_nor_memory() -> None:
 def test_random_damage_is_refused_or_harmless() -> None:
     whole = attach(MODEL, WRITTEN)
     outcomes = {"read": 0, "refused": 0, "none": 0}
-    start = time.perf_counter()
+    start = time.process_time()
     for seed in range(4000):
         data = damaged(whole, random.Random(seed))
         try:
@@ -236,7 +236,7 @@ def test_random_damage_is_refused_or_harmless() -> None:
         assert found in (WRITTEN, None), f"seed {seed}"
         outcomes["none" if found is None else "read"] += 1
     assert min(outcomes.values()) > 100
-    assert time.perf_counter() - start < 30
+    assert time.process_time() - start < 30
 
 
 def damaged(whole: bytes, chance: random.Random) -> bytes:

@@ -3,6 +3,9 @@ from __future__ import annotations
 import threading
 import time
 
+import pytest
+from waiting import wait_for
+
 from edge.heat import Heat
 from edge.live import Controls
 from edge.sources import Health
@@ -57,11 +60,11 @@ def test_without_a_limit_or_a_sensor_there_is_no_rest() -> None:
 def test_the_board_is_watched_until_it_is_closed() -> None:
     looks = []
     heat = Heat(every_s=0.01, temperature=lambda: looks.append(1) or 50.0, throttled=lambda: None)
-    time.sleep(0.2)
+    wait_for(lambda: len(looks) > 3)
     heat.close()
     seen = len(looks)
     time.sleep(0.05)
-    assert 3 < seen == len(looks)
+    assert seen == len(looks)
     assert "heat" not in {thread.name for thread in threading.enumerate()}
 
 
@@ -96,13 +99,16 @@ def test_the_state_is_told_in_figures_and_in_a_line() -> None:
     assert "no frame for 5 s" in told.log()
 
 
-def test_a_flood_of_questions_is_answered_from_what_is_known() -> None:
+def test_a_flood_of_questions_is_answered_from_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     stove, timing = Stove(), Timing()
     for _ in range(8000):
         timing.add("invoke", 0.008)
     told = status(stove, Health(), Controls(), timing)
     told.stats()
+    asked: list[int] = []
+    summary = timing.summary
+    monkeypatch.setattr(timing, "summary", lambda: (asked.append(1), summary())[1])
     begin = time.perf_counter()
     for _ in range(1000):
         told.stats()
-    assert time.perf_counter() - begin < 0.5
+    assert len(asked) <= 10 * (time.perf_counter() - begin) + 1, "so many a second, whoever asks"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from waiting import PATIENCE_S, wait_for
 
 from edge.data import Frame, SourceInfo
 from edge.errors import SourceError
@@ -45,13 +46,35 @@ def steadily(count: int, every_s: float = 0.01) -> Iterator[int]:
         time.sleep(every_s)
 
 
-def unplugged(count: int) -> Iterator[int]:
-    yield from steadily(count)
+class InStep:
+    """Lives in which the next frame comes when whoever reads calls `taken`: none is dropped however slow that is."""
+
+    def __init__(self) -> None:
+        self._taken = threading.Semaphore(0)
+
+    def taken(self) -> None:
+        self._taken.release()
+
+    def frames(self, count: int = 1000) -> Iterator[int]:
+        for index in range(count):
+            yield index
+            self._taken.acquire(timeout=PATIENCE_S)
+
+    def unplugged(self, count: int) -> Iterator[int]:
+        yield from self.frames(count)
+        raise SourceError("cam: gives no more frames; was it unplugged?")
+
+
+def one_frame() -> Iterator[int]:
+    yield 0
     raise SourceError("cam: gives no more frames; was it unplugged?")
 
 
 def camera(*lives: Callable[[], Iterator[int]], busy: int = 0, **options: object) -> tuple[Newest, list[Fake]]:
-    """A source that is one of `lives` after the other; opening fails `busy` times after the first life."""
+    """A source that is one of `lives` after the other; opening fails `busy` times after the first life.
+
+    Only a frame after the first of a life can be late, and only where `timeout_s` is given.
+    """
     made: list[Fake] = []
     refusals = iter([False, *[True] * busy])
 
@@ -61,32 +84,41 @@ def camera(*lives: Callable[[], Iterator[int]], busy: int = 0, **options: object
         made.append(Fake(lives[min(len(made), len(lives) - 1)]))
         return made[-1]
 
-    return Newest(open_it, **{"timeout_s": 0.3, "start_s": 0.3} | options), made  # type: ignore[arg-type]
+    return Newest(open_it, **{"timeout_s": PATIENCE_S} | options), made  # type: ignore[arg-type]
 
 
 def test_the_newest_frame_is_given_and_the_others_are_counted() -> None:
-    health = Health()
-    source, _ = camera(lambda: steadily(1000, 0.005), health=health)
-    indices = []
-    time.sleep(0.1)
+    came, go = threading.Semaphore(0), threading.Semaphore(0)
+
+    def bursts() -> Iterator[int]:
+        for first in range(0, 40, 10):
+            yield from range(first, first + 10)
+            came.release()  # when all ten are there
+            go.acquire(timeout=PATIENCE_S)
+
+    health, indices = Health(), list[int]()
+    source, _ = camera(bursts, health=health)
+    came.acquire(timeout=PATIENCE_S)
     for frame in source:
         indices.append(frame.index)
-        time.sleep(0.05)
-        if len(indices) == 6:
+        if len(indices) == 4:
             break
+        go.release()
+        came.acquire(timeout=PATIENCE_S)
+    go.release()
     source.close()
-    assert indices == sorted(set(indices))
-    assert indices[-1] - indices[0] > 20
-    assert health.drops == indices[-1] - indices[0] + 1 - len(indices), "what came before nobody asked for"
+    assert indices == [9, 19, 29, 39]
+    assert health.drops == 27, "what came before nobody asked for"
 
 
 @pytest.mark.parametrize("busy", [0, 3])
 def test_a_camera_that_is_pulled_out_comes_back(busy: int) -> None:
-    health, said = Health(), list[str]()
-    source, made = camera(lambda: unplugged(3), lambda: steadily(1000), busy=busy, health=health, say=said.append)
+    health, said, step = Health(), list[str](), InStep()
+    source, made = camera(lambda: step.unplugged(3), step.frames, busy=busy, health=health, say=said.append)
     frames = []
     for frame in source:
         frames.append(frame)
+        step.taken()
         if len(frames) == 8:
             break
     source.close()
@@ -97,12 +129,12 @@ def test_a_camera_that_is_pulled_out_comes_back(busy: int) -> None:
     assert "unplugged" in said[0]
     assert said[-1] == "cam: frames come again"
     assert len(said) == 2 + busy
-    assert all(fake.closed.wait(1) for fake in made)
+    assert all(fake.closed.wait(PATIENCE_S) for fake in made)
 
 
 def test_waits_grow_and_end(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
-    source, _ = camera(lambda: unplugged(1), busy=5, max_reconnects=5, say=said.append)
+    source, _ = camera(one_frame, busy=5, max_reconnects=5, say=said.append)
     with pytest.raises(SourceError, match="in use by another program; given up after 5 reconnects"):
         list(source)
     assert [line.rpartition(" in ")[2] for line in said] == ["0.02 s", "0.04 s", "0.08 s", "0.08 s", "0.08 s"]
@@ -110,36 +142,48 @@ def test_waits_grow_and_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_camera_that_freezes_is_opened_again() -> None:
+    thawed, step = threading.Event(), InStep()
+
     def frozen() -> Iterator[int]:
         yield 0
-        time.sleep(0.6)
+        thawed.wait(PATIENCE_S)
 
     health = Health()
-    source, _ = camera(frozen, lambda: steadily(1000), health=health)
+    source, _ = camera(frozen, step.frames, health=health, timeout_s=0.3, start_s=PATIENCE_S)
     start, times = time.monotonic(), []
     for _frame in source:
         times.append(time.monotonic() - start)
-        if len(times) == 3:
+        if len(times) == 2:
             break
+    thawed.set()
+    step.taken()
     source.close()
     assert health.reconnects == 1
-    assert 0.3 < times[1] < 0.9
+    assert 0.3 < times[1] < PATIENCE_S / 2, "while the read hangs"
 
 
 def test_a_read_that_hangs_for_ever_is_left_behind() -> None:
-    for_ever, said = threading.Event(), list[str]()
+    for_ever, said, step = threading.Event(), list[str](), InStep()
 
     def hangs() -> Iterator[int]:
         yield 0
-        for_ever.wait()
+        for_ever.wait(PATIENCE_S)
 
-    source, _ = camera(hangs, lambda: steadily(1000), say=said.append)
-    assert [frame.index for frame, _ in zip(source, range(4), strict=False)] == [0, 1, 2, 3]
-    assert "no frame for 0.3 s" in said[0]
+    source, _ = camera(hangs, step.frames, say=said.append, timeout_s=2, start_s=PATIENCE_S)
+    indices = []
+    for frame in source:
+        indices.append(frame.index)
+        if len(indices) == 4:
+            break
+        if len(indices) > 1:  # of the life after the one that hangs
+            step.taken()
+    assert indices == [0, 1, 2, 3]
+    assert "no frame for 2 s" in said[0]
     start = time.monotonic()
     source.close()
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < PATIENCE_S / 2, "while a read hangs"
     for_ever.set()
+    step.taken()
 
 
 def test_a_driver_that_hangs_again_and_again_is_an_error() -> None:
@@ -147,9 +191,9 @@ def test_a_driver_that_hangs_again_and_again_is_an_error() -> None:
 
     def hangs() -> Iterator[int]:
         yield 0
-        for_ever.wait()
+        for_ever.wait(PATIENCE_S)
 
-    source, _ = camera(hangs)
+    source, _ = camera(hangs, timeout_s=0.3, start_s=PATIENCE_S)
     with pytest.raises(SourceError, match="4 reads of it hang, start again"):
         list(source)
     for_ever.set()
@@ -163,10 +207,12 @@ def test_hangs_that_resolved_are_not_held_against_a_camera() -> None:
         time.sleep(0.5)  # longer than closing waits, shorter than until the next one
 
     health = Health()
-    source, _ = camera(*[stalls] * 7, lambda: steadily(1000), health=health)
+    step = InStep()
+    source, _ = camera(*[stalls] * 7, step.frames, health=health, timeout_s=0.3, start_s=PATIENCE_S)
     for _frame in source:
         if health.reconnects == 7 and not health.trouble:
             break
+    step.taken()
     source.close()
     assert health.reconnects == 7
 
@@ -175,7 +221,7 @@ def test_opening_that_hangs_is_an_error_in_time() -> None:
     for_ever = threading.Event()
 
     def open_it() -> Fake:
-        for_ever.wait()
+        for_ever.wait(PATIENCE_S)
         raise AssertionError
 
     with pytest.raises(SourceError, match=r"did not open within 0\.3 s"):
@@ -203,26 +249,27 @@ def test_an_error_of_ours_is_not_taken_for_a_lost_camera() -> None:
 
 
 def test_closing_ends_an_iteration_in_another_thread_and_closes_the_camera() -> None:
-    source, made = camera(lambda: steadily(1000))
+    source, made = camera(lambda: steadily(100_000))
     reader = threading.Thread(target=lambda: list(source))
     reader.start()
     time.sleep(0.1)
     source.close()
     source.close()
-    reader.join(1)
+    reader.join(PATIENCE_S)
     assert not reader.is_alive()
-    assert made[0].closed.wait(1)
+    assert made[0].closed.wait(PATIENCE_S)
 
 
 def test_closing_ends_the_wait_for_a_camera_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(newest, "FIRST_WAIT_S", 60.0)
-    monkeypatch.setattr(newest, "LONGEST_WAIT_S", 60.0)
-    source, _ = camera(lambda: unplugged(1))
+    monkeypatch.setattr(newest, "FIRST_WAIT_S", 600.0)
+    monkeypatch.setattr(newest, "LONGEST_WAIT_S", 600.0)
+    health = Health()
+    source, _ = camera(one_frame, health=health)
     reader = threading.Thread(target=lambda: list(source))
     reader.start()
-    time.sleep(0.2)
+    wait_for(lambda: health.trouble)
     source.close()
-    reader.join(1)
+    reader.join(PATIENCE_S)
     assert not reader.is_alive()
 
 
@@ -256,10 +303,11 @@ def test_working_ahead_begins_an_item_when_the_one_before_is_taken() -> None:
     ahead = Ahead(items(), "read")
     for number in range(3):
         assert next(ahead) == number
-        time.sleep(0.05)
+        wait_for(lambda expected=number + 2: len(begun) >= expected)
+        time.sleep(0.05)  # for one too many
         assert begun == list(range(number + 2))
     ahead.close()
-    assert ahead.join(1)
+    assert ahead.join(PATIENCE_S)
 
 
 @pytest.mark.parametrize("error", [TimeoutError("late"), ValueError("broken"), KeyError("x")])
@@ -273,4 +321,4 @@ def test_working_ahead_raises_what_was_raised_after_the_items_before(error: Exce
     assert [next(ahead), next(ahead)] == [1, 2]
     with pytest.raises(type(error)):
         next(ahead)
-    assert ahead.join(1)
+    assert ahead.join(PATIENCE_S)

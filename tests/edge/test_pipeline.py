@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from waiting import PATIENCE_S, wait_for
 
 from edge import pipeline
 from edge.data import Frame, Result
@@ -69,10 +70,15 @@ def run(source: Any, segmenter: Segmenter, *sinks: Any, timing: Timing | None = 
     pipeline.run(source, segmenter, renderer, sinks, timing or Timing(), **options)
 
 
-def no_thread_is_left() -> bool:
-    return not {thread.name for thread in threading.enumerate()} & {"read", "score", "capture"}
+@pytest.fixture
+def no_thread_is_left() -> Iterator[None]:
+    """None but those that other tests have left to hang."""
+    before = set(threading.enumerate())
+    yield
+    wait_for(lambda: not {t.name for t in set(threading.enumerate()) - before} & {"read", "score", "capture"})
 
 
+@pytest.mark.usefixtures("no_thread_is_left")
 @pytest.mark.parametrize("live", [False, True])
 def test_every_sink_gets_every_frame_in_order(segmenter: Segmenter, live: bool) -> None:
     timing, sinks, given = Timing(), [Kept(), Kept()], frames(5)
@@ -84,28 +90,32 @@ def test_every_sink_gets_every_frame_in_order(segmenter: Segmenter, live: bool) 
             assert result.picture.shape == frame.pixels.shape
     assert timing.frames == 5
     assert set(timing.summary()["stages_ms"]) == set(STAGES) - ({"decode"} if live else set())
-    assert no_thread_is_left()
 
 
 def test_reading_inference_and_writing_overlap(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three stages of 40 ms each take little more than 40 ms a frame, not 120."""
+    """While a frame is written, the next one is scored and the one behind it is read."""
+    count = 6
+    read, scored = ([threading.Event() for _ in range(count)] for _ in range(2))
 
     class Slow(Kept):
         def write(self, result: Result) -> None:
-            time.sleep(0.04)
+            super().write(result)
+            for began in (*read[: result.frame.index + 3], *scored[: result.frame.index + 2]):
+                assert began.wait(PATIENCE_S), "it waits for the writing to end"
 
-    def slowly() -> Iterator[Frame]:
-        for frame in frames(15):
-            time.sleep(0.04)
+    def reading() -> Iterator[Frame]:
+        for frame in frames(count):
+            read[frame.index].set()
             yield frame
 
-    invoke = segmenter.engine.invoke
-    monkeypatch.setattr(segmenter.engine, "invoke", lambda x: (time.sleep(0.04), invoke(x))[1])
-    start = time.perf_counter()
-    run(slowly(), segmenter, Slow())
-    assert time.perf_counter() - start < 15 * 0.09
+    invoke, runs = segmenter.engine.invoke, iter(scored)
+    monkeypatch.setattr(segmenter.engine, "invoke", lambda x: (next(runs).set(), invoke(x))[1])
+    sink = Slow()
+    run(reading(), segmenter, sink)
+    assert len(sink.results) == count
 
 
+@pytest.mark.usefixtures("no_thread_is_left")
 def test_the_last_working_sink_that_fails_ends_the_run(segmenter: Segmenter) -> None:
     source, first, second, said = Reel(20), Kept(full_after=2), Kept(full_after=4), list[str]()
     with pytest.raises(SinkError, match="disk is full"):
@@ -113,9 +123,9 @@ def test_the_last_working_sink_that_fails_ends_the_run(segmenter: Segmenter) -> 
     assert (len(first.results), len(second.results), first.closed) == (2, 4, 1)
     assert said == ["disk is full; going on without this output"]
     assert source.closed.is_set()
-    assert no_thread_is_left()
 
 
+@pytest.mark.usefixtures("no_thread_is_left")
 def test_what_fails_in_a_thread_reaches_the_caller_after_the_frames_before(segmenter: Segmenter) -> None:
     def broken() -> None:
         raise SourceError("the disc is scratched")
@@ -124,9 +134,9 @@ def test_what_fails_in_a_thread_reaches_the_caller_after_the_frames_before(segme
     with pytest.raises(SourceError, match="scratched"):
         run(Reel(3, broken), segmenter, sink)
     assert len(sink.results) == 3
-    assert no_thread_is_left()
 
 
+@pytest.mark.usefixtures("no_thread_is_left")
 def test_a_model_that_fails_reaches_the_caller(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(x: Any) -> Any:
         raise ModelError("cannot run")
@@ -134,36 +144,38 @@ def test_a_model_that_fails_reaches_the_caller(segmenter: Segmenter, monkeypatch
     monkeypatch.setattr(segmenter.engine, "invoke", fail)
     with pytest.raises(ModelError, match="cannot run"):
         run(Reel(20), segmenter, Kept())
-    assert no_thread_is_left()
 
 
+@pytest.mark.usefixtures("no_thread_is_left")
 def test_the_end_can_be_wanted_while_no_frame_comes_and_sinks_stay_awake(segmenter: Segmenter) -> None:
-    until, sink = threading.Event(), Kept()
-    source = Reel(2)
+    until = threading.Event()
+
+    class Awake(Kept):
+        def idle(self) -> None:
+            super().idle()
+            if self.idles >= 4 and len(self.results) == 2:
+                until.set()
+
+    source, sink = Reel(2), Awake()
     source._then = source.closed.wait  # type: ignore[assignment]
-    threading.Timer(0.5, until.set).start()
-    start = time.monotonic()
     run(source, segmenter, Outputs({"window": sink}, print), live=True, until=until)
-    assert time.monotonic() - start < 1.5
     assert len(sink.results) == 2
     assert sink.idles >= 4
-    assert no_thread_is_left()
 
 
 def test_a_source_that_hangs_does_not_keep_the_run_from_ending(segmenter: Segmenter) -> None:
     until, hang = threading.Event(), threading.Event()
     threading.Timer(0.3, until.set).start()
     start = time.monotonic()
-    run(Reel(2, lambda: hang.wait() and None), segmenter, Kept(), until=until)
-    assert time.monotonic() - start < 1.9
+    run(Reel(2, lambda: hang.wait(PATIENCE_S) and None), segmenter, Kept(), until=until)
+    assert time.monotonic() - start < PATIENCE_S / 2, "while the source hangs"
     hang.set()
 
 
 def test_nothing_is_taken_while_held(segmenter: Segmenter) -> None:
-    held, sink, until = threading.Event(), Kept(), threading.Event()
+    source, sink, until = Reel(5), Kept(), threading.Event()
     threading.Timer(0.3, until.set).start()
-    threading.Timer(0.4, held.set).start()
-    run(Reel(5), segmenter, sink, hold=lambda: held.wait() and None, until=until)
+    run(source, segmenter, sink, hold=lambda: source.closed.wait(PATIENCE_S) and None, until=until)
     assert sink.results == []
 
 

@@ -14,6 +14,7 @@ from contextlib import suppress
 import av
 import numpy as np
 import pytest
+from waiting import PATIENCE_S
 
 from edge.errors import SourceError
 from edge.sources import Health, Wanted, open_source
@@ -81,7 +82,7 @@ def rtp_packets() -> list[list[bytes]]:
     found: list[list[bytes]] = []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", 0))
-        receiver.settimeout(0.5)
+        receiver.settimeout(PATIENCE_S)
         options = {"g": "5", "tune": "zerolatency", "x264-params": "repeat-headers=1"}
         with av.open(f"rtp://127.0.0.1:{receiver.getsockname()[1]}?pkt_size=1200", "w", format="rtp") as container:
             stream = container.add_stream("libx264", rate=25, options=options)
@@ -115,7 +116,7 @@ def test_an_rtsp_camera_is_read_and_comes_back_when_it_was_lost(
         camera.cut.clear()
 
     health = Health()
-    source = open_source(camera.address, Wanted(timeout_s=5), health=health, say=say)
+    source = open_source(camera.address, Wanted(timeout_s=PATIENCE_S), health=health, say=say)
     assert source.info.name == re.sub("//.*@", "//", camera.address)
     assert source.info.size_wh == (64, 48)
     greys = []
@@ -135,6 +136,6 @@ def test_an_rtsp_camera_is_read_and_comes_back_when_it_was_lost(
 def test_a_wrong_password_is_said_and_not_shown(camera: RtspCamera) -> None:
     begin = time.monotonic()
     with pytest.raises(SourceError, match="wants a user and a password") as caught:
-        open_source(camera.address.replace("s3cret", "guess5"), Wanted(timeout_s=3))
+        open_source(camera.address.replace("s3cret", "guess5"), Wanted(timeout_s=20))
     assert "guess5" not in str(caught.value)
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < PATIENCE_S

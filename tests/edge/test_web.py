@@ -16,6 +16,7 @@ import aiohttp
 import cv2
 import numpy as np
 import pytest
+from waiting import PATIENCE_S, wait_for
 
 from edge.classes import CITYSCAPES, ClassSet
 from edge.data import Frame, LabelMap, Result, SourceInfo
@@ -59,7 +60,7 @@ def url(sink: WebPage, path: str = "") -> str:
 
 def online(work: Callable[[aiohttp.ClientSession], Coroutine[Any, Any, Any]]) -> Any:
     async def within() -> Any:
-        async with asyncio.timeout(20), aiohttp.ClientSession() as session:
+        async with asyncio.timeout(2 * PATIENCE_S), aiohttp.ClientSession() as session:
             return await work(session)
 
     return asyncio.run(within())
@@ -80,7 +81,7 @@ def picture(jpeg: bytes) -> np.ndarray:
 
 async def told(viewer: aiohttp.ClientWebSocketResponse, kind: str) -> dict[str, Any]:
     while True:
-        message = await viewer.receive(5)
+        message = await viewer.receive(PATIENCE_S)
         if message.type == aiohttp.WSMsgType.TEXT and message.json()["kind"] == kind:
             return dict(message.json())
 
@@ -88,9 +89,9 @@ async def told(viewer: aiohttp.ClientWebSocketResponse, kind: str) -> dict[str, 
 async def shown(viewer: aiohttp.ClientWebSocketResponse) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
     """Asks for a frame: what is said about it, camera, label ids."""
     await viewer.send_str("next")
-    message = await viewer.receive(5)
+    message = await viewer.receive(PATIENCE_S)
     while message.type == aiohttp.WSMsgType.TEXT:
-        message = await viewer.receive(5)
+        message = await viewer.receive(PATIENCE_S)
     assert message.type == aiohttp.WSMsgType.BINARY, message
     text, jpeg = struct.unpack_from("<II", message.data)
     about = json.loads(message.data[8 : 8 + text])
@@ -152,7 +153,7 @@ def test_nothing_is_encoded_until_somebody_looks_and_then_once_for_all(
             for viewer in (one, two):
                 await viewer.send_str("next")
             for viewer in (one, two):
-                while (await viewer.receive(5)).type != aiohttp.WSMsgType.BINARY:
+                while (await viewer.receive(PATIENCE_S)).type != aiohttp.WSMsgType.BINARY:
                     pass
         assert sorted(made) == [-1, 19]
 
@@ -217,11 +218,13 @@ def test_viewers_that_do_not_read_slow_nobody(sink: WebPage) -> None:
         async with session.ws_connect(url(sink, "ws")) as viewer:
             took = []
             for _ in range(60):
-                start = time.perf_counter()
+                start, worked = time.perf_counter(), time.thread_time()
                 sink.write(busy)
-                took.append(time.perf_counter() - start)
+                took.append((time.perf_counter() - start, time.thread_time() - worked))
                 await shown(viewer)
-            assert np.median(took) < 0.005
+            waited, worked = np.median(took, axis=0)
+            assert waited < 1, "it waits for those who do not read"
+            assert worked < 0.005, "pictures are encoded where they are written"
 
     with ExitStack() as stack:
         hung_viewers(sink, stack, 3)
@@ -237,7 +240,7 @@ def test_there_is_room_for_so_many_viewers_and_one_more_is_told(sink: WebPage, m
             await told(one, "hello")
             await two.content.readuntil(b"\r\n\r\n")
             async with session.ws_connect(url(sink, "ws")) as third:
-                refused = await third.receive(5)
+                refused = await third.receive(PATIENCE_S)
                 assert (refused.data, refused.extra) == (1013, "2 viewers are watching already; close one of them")
             async with session.get(url(sink, "stream.mjpg")) as third:
                 assert (third.status, await third.text()) == (
@@ -354,16 +357,21 @@ def test_nothing_can_be_changed_and_nothing_is_taken_from_elsewhere(sink: WebPag
 
 
 def test_health_calls_for_help_when_no_frame_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "STALE_S", 0.3)
     controls = Controls()
+
+    def without_a_frame_for(stale_s: float) -> tuple[int, bytes]:
+        monkeypatch.setattr(server, "STALE_S", stale_s)
+        time.sleep(0.01)
+        return get(sink, "healthz")[:2]
+
     with closing(opened(controls=controls)) as sink:
-        assert get(sink, "healthz")[:2][0] == 200, "the first one may take its time"
-        time.sleep(0.35)
-        assert get(sink, "healthz")[0] == 503
+        assert without_a_frame_for(PATIENCE_S)[0] == 200, "the first one may take its time"
+        assert without_a_frame_for(0.01)[0] == 503
         sink.write(result(0))
-        assert get(sink, "healthz")[:2] == (200, b"ok: newest frame 0.0 s ago\n")
-        time.sleep(0.35)
-        status, body, _ = get(sink, "healthz")
+        status, body = without_a_frame_for(PATIENCE_S)
+        assert status == 200
+        assert re.fullmatch(rb"ok: newest frame \d+\.\d s ago\n", body)
+        status, body = without_a_frame_for(0.01)
         assert (status, body[:6]) == (503, b"stale:")
         controls.paused = True
         assert get(sink, "healthz")[:2] == (200, b"ok: paused\n")
@@ -374,7 +382,7 @@ def test_numbers_are_what_the_pipeline_says(sink: WebPage) -> None:
     numbers = json.loads(get(sink, "stats")[1])
     assert STATS.items() <= numbers.items()
     assert numbers["viewers"] == numbers["failed_requests"] == 0
-    assert numbers["last_frame_s"] < 5
+    assert 0 <= numbers["last_frame_s"] < PATIENCE_S
     assert sum(numbers["shares"].values()) == pytest.approx(1, abs=0.01)
     assert list(numbers["shares"]) == list(CITYSCAPES.names)
 
@@ -405,7 +413,7 @@ def test_a_port_that_is_taken_names_the_way_out() -> None:
         opened("web://192.0.2.1:8080")
 
 
-def test_it_ends_within_a_second_whoever_watches() -> None:
+def test_it_ends_soon_whoever_watches() -> None:
     sink = opened()
     with ExitStack() as stack:
         hung_viewers(sink, stack, 2)
@@ -413,7 +421,8 @@ def test_it_ends_within_a_second_whoever_watches() -> None:
         time.sleep(0.2)
         start = time.perf_counter()
         sink.close()
-        assert time.perf_counter() - start < 1
+        wait_for(lambda: not sink._thread.is_alive())
+        assert time.perf_counter() - start < PATIENCE_S / 2, "those who do not read keep it"
     sink.close()
     assert not any(thread.name.startswith("roadlite-web") for thread in threading.enumerate())
     closing(opened(f"web://127.0.0.1:{sink.address.port}")).thing.close()
@@ -426,7 +435,7 @@ def test_what_ends_the_server_reaches_the_pipeline(monkeypatch: pytest.MonkeyPat
 
     async def broken(self: Any, ready: Any, done: asyncio.Event) -> None:
         ready(1)
-        ended.wait(5)
+        ended.wait(PATIENCE_S)
         raise OSError("the network is down")
 
     monkeypatch.setattr(server.Server, "serve", broken)
@@ -434,7 +443,7 @@ def test_what_ends_the_server_reaches_the_pipeline(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(server.Server, "serve", serve)
     sink.write(result(0))
     ended.set()
-    sink._thread.join(5)
+    sink._thread.join(PATIENCE_S)
     with pytest.raises(SinkError, match="the network is down"):
         sink.write(result(1))
     sink.close()

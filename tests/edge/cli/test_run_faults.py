@@ -18,12 +18,13 @@ import av
 import cv2
 import numpy as np
 import pytest
+from waiting import PATIENCE_S, wait_for
 
 from edge.cli.run_model import main
 
 ROOT = Path(__file__).parents[3]
 COMMAND = "import sys; from edge.cli.run_model import main; sys.exit(main())"
-SECONDS = 2.0  # until a run has ended, its outputs finished
+SECONDS = PATIENCE_S / 2  # until a run has ended, its outputs finished, though something hangs for an hour
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +54,6 @@ def start(*arguments: str, code: str = COMMAND, **options: Any) -> subprocess.Po
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **options)
 
 
-def wait_for(what: Callable[[], object], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.02)
-
-
 def parts(folder: Path) -> list[Path]:
     """Videos that are being written."""
     return [path for path in folder.glob("*.part") if path.stat().st_size > 20_000]
@@ -69,7 +63,7 @@ def ended(process: subprocess.Popen[bytes], sign: int) -> tuple[int, float, str]
     """Exit code, seconds that it took, and stderr."""
     begin = time.monotonic()
     process.send_signal(sign)
-    _, error = process.communicate(timeout=20)
+    _, error = process.communicate(timeout=PATIENCE_S)
     return process.returncode, time.monotonic() - begin, error.decode()
 
 
@@ -142,7 +136,7 @@ LIMITED = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 
 def test_a_full_disk_ends_that_output_and_the_others_go_on(model: list[str], noise: Path, tmp_path: Path) -> None:
     outputs = ["--output", str(tmp_path / "o.mp4"), "--output", f"labels:{tmp_path}/l"]
     process = start(*model, "--source", str(noise), *outputs, code=LIMITED)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=2 * PATIENCE_S)
     said = error.decode()
     assert process.returncode == 0, said
     assert said.count("going on without this output") == 1
@@ -153,7 +147,7 @@ def test_a_full_disk_ends_that_output_and_the_others_go_on(model: list[str], noi
 
 def test_a_full_disk_ends_the_run_when_nothing_else_is_shown(model: list[str], noise: Path, tmp_path: Path) -> None:
     process = start(*model, "--source", str(noise), "--output", str(tmp_path / "o.mp4"), code=LIMITED)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=2 * PATIENCE_S)
     assert process.returncode == 1
     last = error.decode().splitlines()[-1]
     assert last.startswith(f"run-model: {tmp_path}/o.mp4: cannot be written (File too large)")
@@ -176,7 +170,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_small_disk_that_fills_up(model: list[str], noise: Path, small_disk: Path, tmp_path: Path) -> None:
     outputs = ["--output", str(small_disk / "o.mp4"), "--output", f"labels:{tmp_path}/l"]
     process = start(*model, "--source", str(noise), "--loop", "--limit", "200", *outputs)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=2 * PATIENCE_S)
     assert process.returncode == 0, error.decode()
     assert "o.mp4: " in error.decode()
     assert "No space left on device" in error.decode()
@@ -200,7 +194,7 @@ def test_a_model_file_that_is_replaced_changes_nothing(model: list[str], tmp_pat
         copy.write_bytes(b"not a model" * index)
         if index == 2:
             copy.unlink()
-    _, error = process.communicate(timeout=20)
+    _, error = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, error.decode()
     for index in range(4):
         found = cv2.imread(f"{tmp_path}/l/{index:06d}.png", cv2.IMREAD_UNCHANGED)
@@ -210,14 +204,16 @@ def test_a_model_file_that_is_replaced_changes_nothing(model: list[str], tmp_pat
 def test_systemd_is_told(model: list[str], noise: Path, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
-        manager.settimeout(30)
+        manager.settimeout(PATIENCE_S)
         environment = os.environ | {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
+        begin = time.monotonic()
         process = start(*model, "--source", str(noise), "--loop", "--realtime", "--output", "null", env=environment)
         assert manager.recv(4096).decode().startswith("READY=1\nWATCHDOG=1\nSTATUS=")
-        begin = time.monotonic()
-        assert all(manager.recv(4096).decode().startswith("WATCHDOG=1\nSTATUS=running, ") for _ in range(5))
-        assert 0.3 < time.monotonic() - begin < 5
+        fed = [manager.recv(4096).decode() for _ in range(20)]
+        seconds = time.monotonic() - begin
         ended(process, signal.SIGTERM)
+        assert all(message.startswith("WATCHDOG=1\nSTATUS=running, ") for message in fed)
+        assert seconds > len(fed) * 0.1, "the watchdog is fed at half its time, not with every frame"
         last = b""
         manager.setblocking(False)
         while last != b"STOPPING=1":
