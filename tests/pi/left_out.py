@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 # A test, one of its parameters or a file -> why it is left out.
-SPEED = "times a command that must be quick; under emulation it is not"
+SPEED = "holds times against each other or a limit; under emulation they are neither short nor steady"
 LONG = "takes minutes under emulation, and little of it is the board's"
 DRAWN = "knows the figures of pictures as x86 draws them; floating point differs there by up to 2 levels of 255"
 GRAPH = "runs a frozen graph, which needs TensorFlow"
@@ -38,6 +38,7 @@ LEFT_OUT = {
     FAULTS + "test_a_small_disk_that_fills_up": LONG,
     RUN + "test_interrupted_run_keeps_what_is_done": SPEED,
     "tests/edge/test_compare.py::test_an_interpreter_that_cannot_run_the_kit_is_a_row": QEMU,
+    "tests/edge/test_compare.py::test_two_models_in_turns": SPEED,
     "tests/edge/test_compare.py::test_peak_memory_is_the_childs_own": LONG,
     "tests/edge/test_engine.py::test_no_damaged_byte_of_a_small_model_crashes_the_loader": LONG,
     "tests/edge/test_render.py::test_any_size_and_any_text_can_be_drawn": LONG,

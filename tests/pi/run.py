@@ -1,7 +1,8 @@
 """Runs edge as on a Raspberry Pi: Debian for arm64 under qemu, with the real libcamera and picamera2, no TensorFlow.
 
 `make test-pi` calls it with the project's own Python, with the convert extra, as root. What it downloads stays in the
-cache; the systems are made anew every day, so that they have the newest of everything.
+cache; the systems are made anew every day, so that they have the newest of everything. What came of it is printed as a
+table and written to out/matrix/pi.json.
 """
 
 from __future__ import annotations
@@ -118,7 +119,7 @@ def lay_out(suites: tuple[Suite, ...], cache: Path, scratch: Path) -> None:
 
 def make_material(cache: Path) -> Path:
     """Models, pictures, and what x86 sees in them: remade when the code that makes them has changed."""
-    code = [PROJECT / "tests/conftest.py", HERE / "make_material.py"]
+    code = [PROJECT / "pyproject.toml", PROJECT / "tests/conftest.py", HERE / "make_material.py"]
     code += sorted(path for half in ("convert", "edge") for path in (PROJECT / half).rglob("*.p[yb]"))
     made = cache / f"material-{key(*(path.read_bytes().hex() for path in code))}"
     if not made.is_dir():
