@@ -75,5 +75,5 @@ def test_a_runtime_that_does_not_fit_is_not_answered_with_pip(
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(MemoryError, match=r"big\.so"):
         import_runtime("litert", "grows")
-    with pytest.raises(RuntimeMissing, match="pip install ai-edge-litert"):
+    with pytest.raises(RuntimeMissing, match=r'pip install .*"ai-edge-litert>='):
         import_runtime("litert", "absent")
