@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from importlib import resources
 from pathlib import Path
@@ -19,6 +19,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 MODELS = os.environ.get("ROADLITE_TEST_MODELS")  # a folder with float32.tflite and int8.tflite, made elsewhere
 SHARED = Path(os.environ.get("ROADLITE_SHARED", Path(__file__).parents[1].with_name("shared")))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What a user has in the cache changes no test, and no test leaves anything there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROADLITE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")
