@@ -15,7 +15,7 @@ from edge.requirements import install_extra
 # Start-up notices of the C++ parts; a GPU would only make results differ from run to run.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"  # TensorFlow's own depthwise convolution has no rates
 
 try:
     import tensorflow
