@@ -155,11 +155,11 @@ def _import_error(process: subprocess.Popen[str]) -> str:
         return f"importing it takes more than {IMPORT_S:g} s"
     if process.returncode == 0:
         return ""
+    starved = ", most likely out of memory" if memory.limit_kb() is not None else ""
     if process.returncode < 0:
-        starved = ", most likely out of memory" if memory.limit_kb() is not None else ""
         return f"importing it ends Python with signal {-process.returncode}{starved}"
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    return f"{lines[-1]:.200}" if lines else "importing it fails without a word"
+    return f"{lines[-1]:.200}" if lines else f"importing it fails without a word{starved}"
 
 
 def _found_version(name: str, distribution: str) -> str:

@@ -59,9 +59,10 @@ def test_a_sound_laptop_has_no_problem() -> None:
         (with_libraries(numpy=None), "numpy is not installed", 'pip install "numpy>='),
         (with_libraries(opencv=broken("ImportError: libGL.so.1: no such file")), "libGL", "sudo apt install -y libgl1"),
         (with_libraries(opencv=broken("ImportError: x.so: failed to map segment")), "x.so", "end other programs, or"),
+        (with_libraries(numpy=broken("MemoryError")), "MemoryError", "end other programs, or"),
         (with_libraries(opencv=broken("ImportError: numpy.core")), "numpy.core", "pip install --force-reinstall"),
     ],
-    ids=["no runtime", "no numpy", "libGL", "memory", "opencv"],
+    ids=["no runtime", "no numpy", "libGL", "memory", "little memory", "opencv"],
 )  # fmt: skip
 def test_what_stops(changes: dict[str, Any], what: str, mend: str) -> None:
     (problem,) = problems(replace(PI, **changes))
