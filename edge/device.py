@@ -40,6 +40,7 @@ OPENCV_WHEELS = (
 
 SYSTEM_PACKAGES = Path("/usr/lib/python3/dist-packages")  # where apt puts modules
 IMPORT_S = 120.0  # TensorFlow from a slow SD card
+STARVED_S = 30.0  # where memory is limited: OpenBLAS asks for ever for what it is refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,15 +148,16 @@ def _start(module: str) -> subprocess.Popen[str] | None:
 
 
 def _import_error(process: subprocess.Popen[str]) -> str:
+    limited = memory.limit_kb() is not None
+    starved, patience_s = (", most likely out of memory", STARVED_S) if limited else ("", IMPORT_S)
     try:
-        _, said = process.communicate(timeout=IMPORT_S)
+        _, said = process.communicate(timeout=patience_s)
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
-        return f"importing it takes more than {IMPORT_S:g} s"
+        return f"importing it takes more than {patience_s:g} s{starved}"
     if process.returncode == 0:
         return ""
-    starved = ", most likely out of memory" if memory.limit_kb() is not None else ""
     if process.returncode < 0:
         return f"importing it ends Python with signal {-process.returncode}{starved}"
     lines = [line.strip() for line in said.splitlines() if line.strip()]
