@@ -24,15 +24,15 @@ import numpy as np
 from scenes import write_clip
 from scoreboard import Entry, aimed, benchmark, row, say
 
-from convert.graph import parse, running
+from convert.graph.graphdef import parse, running
 from edge import pipeline
 from edge.classes import CITYSCAPES
-from edge.live import Controls
+from edge.controls import Controls
 from edge.render import Renderer
 from edge.requirements import install_extra
 from edge.segmenter import Segmenter
-from edge.sinks import open_sink
-from edge.sources import open_source
+from edge.sinks.open import open_sink
+from edge.sources.open import open_source
 from edge.timing import Timing
 
 ON_OPENVINO = "kit, int8 513x1025, stride 16, on OpenVINO"  # what run-model --runtime fastest may choose
@@ -97,8 +97,13 @@ def compare(network: str, rounds: int | None, clip: Path | None, entry: Entry) -
         kit = {name: Segmenter(files[stride], runtime=runtime) for name, (stride, runtime) in ways.items()}
         found, stages = measure(networks.graph(network).read_bytes(), clip, kit, rounds or usual, frames)
     for name, times in found.items():
-        made = row(name, times, base=found[ANCESTORS], frames_a_second=f"{1e3 / np.median(times):.3g}",
-                   stages_ms=stages.get(name, ""))  # fmt: skip
+        made = row(
+            name,
+            times,
+            base=found[ANCESTORS],
+            frames_a_second=f"{1e3 / np.median(times):.3g}",
+            stages_ms=stages.get(name, ""),
+        )
         target = TARGET.get((network, ways[name][0])) if name in ways else None
         entry.rows.append(aimed(made, at_least=target, of="ratio") if target else made)
     entry.about = (

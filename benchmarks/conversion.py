@@ -22,10 +22,21 @@ def command(name: str) -> list[str]:
     model = name if name == "demo" else str(networks.graph(name))
     limit = [] if name == "demo" else ["--min-agreement", "0"]  # random weights agree on little
     return [
-        program("convert-model"), "--model", model, "--quantize", ",".join(RECIPES), "--output-stride", "16",
-        "--calibration-frames", str(calibrate), "--verification-frames", str(verify),
-        "--output-dir", str(networks.folder()), *limit,
-    ]  # fmt: skip
+        program("convert-model"),
+        "--model",
+        model,
+        "--quantize",
+        ",".join(RECIPES),
+        "--output-stride",
+        "16",
+        "--calibration-frames",
+        str(calibrate),
+        "--verification-frames",
+        str(verify),
+        "--output-dir",
+        str(networks.folder()),
+        *limit,
+    ]
 
 
 def converted(name: str) -> Row:
@@ -33,10 +44,13 @@ def converted(name: str) -> Row:
     run = watch(command(name))
     paths = [networks.folder() / networks.file_name(name, (513, 1025), 16, recipe) for recipe in RECIPES]
     return row(
-        name, [run.seconds], "s", peak_memory_of_all_processes=f"{run.peak_mb:.0f} MB",
+        name,
+        [run.seconds],
+        "s",
+        peak_memory_of_all_processes=f"{run.peak_mb:.0f} MB",
         frames_to_calibrate_and_verify="{} + {}".format(*FRAMES[name]),
         files_in_MB=", ".join(f"{path.stat().st_size / 1e6:.1f}" for path in paths),
-    )  # fmt: skip
+    )
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from networks import folder
 from scoreboard import say
 
-from edge.compare.interpreters import has, interpreter_for
+from edge.compare.pythons import has, interpreter_for
 from edge.compare.rows import Candidate, Row
 from edge.compare.worker import Worker
 
@@ -35,7 +35,7 @@ class Elsewhere:
 
 def tflite_ways(
     files: dict[str, Path], threads: int, size_hw: tuple[int, int], stack: ExitStack
-) -> dict[str, Elsewhere]:  # fmt: skip
+) -> dict[str, Elsewhere]:
     """The kit's files on tflite-runtime, by name; their processes end with `stack`."""
     python = interpreter()
     if not python:

@@ -21,14 +21,14 @@ from pathlib import Path
 from scoreboard import Row, aimed, benchmark, row, say
 
 from edge import pipeline
+from edge.controls import Controls
 from edge.data import Frame, Pixels, SourceInfo
-from edge.live import Controls
 from edge.render import Renderer
 from edge.scene import demo_clip
 from edge.segmenter import Segmenter
-from edge.sinks import open_sink
-from edge.sources import Health
-from edge.sources.newest import Newest
+from edge.sinks.open import open_sink
+from edge.sources.options import SourceHealth
+from edge.sources.reconnect import ReconnectingSource
 from edge.timing import Timing
 
 
@@ -53,8 +53,8 @@ class FixedRate:
 
 
 def measure(segmenter: Segmenter, pictures: Sequence[Pixels], rate: float, seconds: float, output: str) -> list[Row]:
-    timing, health, until = Timing(), Health(), threading.Event()
-    camera = Newest(lambda: FixedRate(pictures, rate), timeout_s=5, health=health)
+    timing, health, until = Timing(), SourceHealth(), threading.Event()
+    camera = ReconnectingSource(lambda: FixedRate(pictures, rate), timeout_s=5, health=health)
     renderer = Renderer(segmenter.card.classes, Controls())
     threading.Timer(seconds, until.set).start()
     with closing(camera), closing(open_sink(output, camera.info)) as sink:
@@ -90,7 +90,7 @@ def main() -> None:
 
 
 def demo() -> Path:
-    from convert.grid import convert_missing
+    from convert.model_grid import convert_missing
 
     (path, why), *_ = convert_missing("demo", sizes="257x513", strides="16", recipes="int8", notice=say)
     assert not why, why

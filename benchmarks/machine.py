@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 
-from edge.compare.environment import environment, version
+from edge.device.environment import environment, version
 
 TOLD = ("cpu", "cores", "cpu_features", "memory_mb", "os", "python")
 PACKAGES = ("ai-edge-litert", "tensorflow", "openvino", "onnxruntime", "tf2onnx", "supervision")
@@ -27,10 +27,13 @@ def described(about: dict[str, Any]) -> str:
     """One line of what `machine` tells."""
     features = ", ".join(about["cpu_features"])
     parts = [
-        f"{about['cores']} cores of {about['cpu'] or platform.machine()}", f"with {features}" if features else "",
-        f"{about['memory_mb'] / 1000:.1f} GB" if about["memory_mb"] else "", about["os"], f"Python {about['python']}",
+        f"{about['cores']} cores of {about['cpu'] or platform.machine()}",
+        f"with {features}" if features else "",
+        f"{about['memory_mb'] / 1000:.1f} GB" if about["memory_mb"] else "",
+        about["os"],
+        f"Python {about['python']}",
         *(f"{name} {version}" for name, version in about["versions"].items()),
-    ]  # fmt: skip
+    ]
     return ", ".join(part for part in parts if part).replace(", with", " with", 1)
 
 

@@ -15,11 +15,12 @@ import numpy as np
 from scoreboard import say
 
 from convert import job as jobs
-from convert.demo import builder, xception
-from convert.demo.architecture import Architecture
-from convert.grid import converter_hash
-from convert.models import FrozenGraph
-from convert.recipes import parse_recipes
+from convert.model_grid import converter_hash
+from convert.models.load import FrozenGraph
+from convert.networks import mobilenet as builder
+from convert.networks import xception
+from convert.networks.architecture import Architecture
+from convert.tflite.recipes import parse_recipes
 from edge.classes import CITYSCAPES
 from edge.files import write_whole
 
@@ -67,9 +68,18 @@ def files(name: str, size_hw: tuple[int, int], stride: int, recipes: str = "int8
         say(f"converting {name} to {size_hw[0]}x{size_hw[1]}, stride {stride}, {' and '.join(missing)}")
         data = graph(name).read_bytes()
         frozen = FrozenGraph(name, data, sha256(data).hexdigest(), "built for the benchmarks")
-        jobs.run(frozen, jobs.Job(
-            parse_recipes(",".join(missing)), size_hw, str(stride), folder(), ["demo"], classes=CITYSCAPES, **SETTINGS,
-        ))  # fmt: skip
+        jobs.run(
+            frozen,
+            jobs.Job(
+                parse_recipes(",".join(missing)),
+                size_hw,
+                str(stride),
+                folder(),
+                ["demo"],
+                classes=CITYSCAPES,
+                **SETTINGS,
+            ),
+        )
     return paths
 
 

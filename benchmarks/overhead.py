@@ -24,8 +24,8 @@ from scenes import FRAME_HW, scene_logits
 from scoreboard import Row, aimed, benchmark, row, say
 
 from edge.classes import CITYSCAPES
+from edge.controls import Controls
 from edge.data import Ids, TensorSpec
-from edge.live import Controls
 from edge.postprocess import Postprocess
 from edge.preprocess import DEEPLAB, Preprocess
 from edge.render import Renderer
@@ -53,9 +53,10 @@ def kit(legend: bool) -> Way:
     labels, renderer = Postprocess(), Renderer(CITYSCAPES, Controls(), legend=legend, hud=legend)
     line = "invoke 24.9 ms   28.9 fps"
     return Way(
-        Preprocess(spec, DEEPLAB), lambda scores: labels(scores, FRAME_HW).ids,
+        Preprocess(spec, DEEPLAB),
+        lambda scores: labels(scores, FRAME_HW).ids,
         lambda picture, ids: renderer(picture, ids, line),
-    )  # fmt: skip
+    )
 
 
 def picamera2() -> Way:
@@ -112,8 +113,12 @@ def floor() -> Way:
 
 
 def all_ways() -> dict[str, Way]:
-    ways = {KIT: kit(True), "kit, overlay alone": kit(False), "picamera2's example": picamera2(),
-            "OpenCV and numpy": naive()}  # fmt: skip
+    ways = {
+        KIT: kit(True),
+        "kit, overlay alone": kit(False),
+        "picamera2's example": picamera2(),
+        "OpenCV and numpy": naive(),
+    }
     if importlib.util.find_spec("supervision") is None:
         say("without supervision: pip install -r benchmarks/requirements-peers.txt")
     else:

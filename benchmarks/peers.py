@@ -23,7 +23,7 @@ from elsewhere import Elsewhere, tflite_ways
 from networks import MOBILENET, files
 from scoreboard import aimed, benchmark, row, say
 
-from edge.engine import open_engine
+from edge.engine.open import open_engine
 from edge.errors import RuntimeMissing
 
 Way = Callable[[], object] | Elsewhere
@@ -34,8 +34,13 @@ BEST = 1.0  # the kit's best way may take so many times as long as the best peer
 def kit_ways(files: dict[str, Path], threads: int) -> dict[str, Way]:
     ways: dict[str, Way] = {}
     random = np.random.default_rng(0)
-    for recipe, runtime in (("int8", "litert"), ("float32", "litert"), ("int8", "openvino"), ("float32", "openvino"),
-                            ("float32", "openvino-bf16")):  # fmt: skip
+    for recipe, runtime in (
+        ("int8", "litert"),
+        ("float32", "litert"),
+        ("int8", "openvino"),
+        ("float32", "openvino"),
+        ("float32", "openvino-bf16"),
+    ):
         try:
             engine = open_engine(files[recipe].read_bytes(), recipe, runtime=runtime, threads=threads)
         except RuntimeMissing as exc:
@@ -88,8 +93,11 @@ def peer_ways(network: Path, folder: Path, threads: int) -> dict[str, Way]:
     if importlib.util.find_spec("openvino") is not None:
         import openvino
 
-        for name, path, precision in (("float32", "float32", "f32"), ("bf16", "float32", "bf16"),
-                                      ("int8", "int8", "f32")):  # fmt: skip
+        for name, path, precision in (
+            ("float32", "float32", "f32"),
+            ("bf16", "float32", "bf16"),
+            ("int8", "int8", "f32"),
+        ):
             hints = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
             hints["INFERENCE_PRECISION_HINT"] = precision
             request = openvino.Core().compile_model(str(files[path]), "CPU", hints).create_infer_request()

@@ -42,9 +42,12 @@ def watch(command: Sequence[str]) -> Run:
         manager.settimeout(EVERY_S)
         start = time.perf_counter()
         with psutil.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
             env=os.environ | {"NOTIFY_SOCKET": f"{folder}/notify"},
-        ) as process:  # fmt: skip
+        ) as process:
             said: list[str] = []
             reader = threading.Thread(target=lambda: said.append(process.stdout.read()))
             reader.start()

@@ -14,20 +14,20 @@ from networks import MOBILENET, files
 from peers import measure
 from scoreboard import Row, benchmark, row, say
 
-from edge.engine import InterpreterEngine, open_engine
+from edge.engine.base import Engine
+from edge.engine.open import open_engine
 
 SIZES = ((129, 257), (257, 513), (385, 769), (513, 1025), (769, 1537))
 STRIDES, RECIPES, THREADS = (8, 16), ("int8", "float32"), (1, 2)
 
 
-def engines(threads: tuple[int, ...]) -> dict[tuple[str, str], InterpreterEngine]:
+def engines(threads: tuple[int, ...]) -> dict[tuple[str, str], Engine]:
     """By line and column of the table."""
     found = {}
     for size_hw, stride in product(SIZES, STRIDES):
         paths = files(MOBILENET, size_hw, stride, ",".join(RECIPES))
         for recipe, count in product(RECIPES, threads):
             engine = open_engine(paths[recipe].read_bytes(), recipe, runtime="litert", threads=count)
-            assert isinstance(engine, InterpreterEngine)
             name = f"{size_hw[0]}x{size_hw[1]}, stride {stride}"
             found[name, f"{recipe}, {count} thread{'s' * (count > 1)}, ms"] = engine
     return found
@@ -43,7 +43,7 @@ def lines(macs: dict[tuple[str, str], int], found: dict[tuple[str, str], list[fl
     made = [
         row(name, times, column=column, GMAC=f"{macs[name, column] / 1e9:.2f}")
         for (name, column), times in found.items()
-    ]  # fmt: skip
+    ]
     for column in dict.fromkeys(column for _, column in found):
         keys = [key for key in found if key[1] == column]
         slopes = exponents([macs[key] for key in keys], [found[key] for key in keys])
@@ -61,7 +61,7 @@ def main() -> None:
             "the work does; below, small inputs pay more for each multiplication."
         )
         made = engines(THREADS)
-        macs = {key: sum(operator.macs for operator in engine.costs()) for key, engine in made.items()}
+        macs = {key: engine.macs() for key, engine in made.items()}
         random = np.random.default_rng(0)
         ways = {}
         for key, engine in made.items():

@@ -11,7 +11,7 @@ import numpy as np
 from edge.data import Frame, Ids, LabelMap, Logits, Result, SourceInfo
 from edge.postprocess import nearest
 from edge.scene import DEMO_RATE, demo_clip
-from edge.sinks import open_sink
+from edge.sinks.open import open_sink
 
 FRAME_HW, CLASSES = (720, 1280), 19
 

@@ -23,17 +23,25 @@ from typing import Any
 import numpy as np
 from machine import Load, described, machine
 
+from edge.compare.estimates import FEWEST, Estimate, median, ratio
 from edge.files import write_whole
-from edge.statistics import FEWEST, Estimate, median, ratio
 
 FOLDER = Path(__file__).parent
 RESULTS, README = FOLDER / "results.json", FOLDER / "README.md"
 BEGIN, END = "<!-- rendered from results.json by scoreboard.py -->", "<!-- end of what is rendered -->"
 WIDTH = 120
 ORDER = (
-    "end-to-end mobilenetv2", "end-to-end xception65", "invoke", "overhead", "stages", "postprocess", "conversion",
-    "cold-start", "scaling", "live",
-)  # fmt: skip
+    "end-to-end mobilenetv2",
+    "end-to-end xception65",
+    "invoke",
+    "overhead",
+    "stages",
+    "postprocess",
+    "conversion",
+    "cold-start",
+    "scaling",
+    "live",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +73,14 @@ class Entry:
 
 
 def row(
-    way: str, samples: Sequence[float], unit: str = "ms", *, base: Sequence[float] | None = None, column: str = "",
+    way: str,
+    samples: Sequence[float],
+    unit: str = "ms",
+    *,
+    base: Sequence[float] | None = None,
+    column: str = "",
     **more: str,
-) -> Row:  # fmt: skip
+) -> Row:
     """Of one sample a round; the ratio is how many times as much `base`, from the same rounds, takes."""
     found = _interval(samples, median(samples))
     against = None if base is None else _ratio(base, samples)
@@ -98,16 +111,19 @@ def _ratio(second: Sequence[float], first: Sequence[float]) -> tuple[float, floa
 @contextmanager
 def benchmark(
     name: str, title: str, ratio: str = "", results: Path = RESULTS, readme: Path = README
-) -> Iterator[Entry]:  # fmt: skip
+) -> Iterator[Entry]:
     """The entry to fill; kept, printed and shown in the README when the block ends, not when it raises."""
     assert name in ORDER, name
     entry, before = Entry(title, ratio=ratio), Load.now()
     say(title)
     yield entry
     described_entry = {
-        **asdict(entry), "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
-        "date": date.today().isoformat(), "machine": machine(), "others": before.others(Load.now()),
-    }  # fmt: skip
+        **asdict(entry),
+        "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
+        "date": date.today().isoformat(),
+        "machine": machine(),
+        "others": before.others(Load.now()),
+    }
     kept = read(results)
     kept[name] = _rounded(described_entry)
     ordered = {known: kept[known] for known in ORDER if known in kept}
@@ -172,10 +188,14 @@ def _cells(row: dict[str, Any], ratio_title: str) -> dict[str, str]:
     ratio_text = f"{number(against[0])} ({number(against[1])} - {number(against[2])})" if against else ""
     verdict = {None: "", True: f"{row['target']}: met", False: f"{row['target']}: **missed**"}[row["met"]]
     return {
-        "way": row["way"], "median": f"{number(row['median'])} {row['unit']}", "interval": spread,
-        "p90": number(row["p90"]) if row["rounds"] > 1 else "", ratio_title: ratio_text, **row["more"],
+        "way": row["way"],
+        "median": f"{number(row['median'])} {row['unit']}",
+        "interval": spread,
+        "p90": number(row["p90"]) if row["rounds"] > 1 else "",
+        ratio_title: ratio_text,
+        **row["more"],
         "target": verdict,
-    }  # fmt: skip
+    }
 
 
 def number(value: float) -> str:

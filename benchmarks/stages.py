@@ -17,8 +17,8 @@ from scenes import FRAME_HW, scene_logits
 from scoreboard import benchmark, row, say
 
 from edge.classes import CITYSCAPES
+from edge.controls import Controls
 from edge.data import TensorSpec
-from edge.live import Controls
 from edge.postprocess import Postprocess
 from edge.preprocess import DEEPLAB, Preprocess
 from edge.render import Renderer

@@ -11,22 +11,22 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from convert import anatomy as anatomies
-from convert import graph as graphs
-from convert import surgery
-from convert.anatomy import Anatomy
-from convert.apart import place_for
-from convert.calibration import Samples, Truths, collect
-from convert.making import Maker, Rescued
-from convert.metadata import embed
-from convert.models import FrozenGraph
-from convert.recipes import Recipe
+from convert.frames import Samples, Truths, collect
+from convert.graph import anatomy as anatomies
+from convert.graph import graphdef as graphs
+from convert.graph import retarget as surgery
+from convert.graph.anatomy import Anatomy
+from convert.models.load import FrozenGraph
+from convert.subprocesses import place_for
 from convert.tensorflow import give_back, tf
+from convert.tflite.build import Maker, Rescued
+from convert.tflite.metadata import embed
+from convert.tflite.recipes import Recipe
 from convert.verify import Reference, Verdict, refer, verify
 from edge import card as cards
 from edge.card import Card
 from edge.classes import ClassSet, guess
-from edge.engine import open_engine
+from edge.engine.open import open_engine
 from edge.errors import SourceError, UsageError
 from edge.files import write_whole
 from edge.preprocess import Normalisation
@@ -100,7 +100,7 @@ def run(
     truths = Truths(job.labels_dir, job.calibrate, classes) if job.labels_dir else None
     samples = collect(
         job.calibrate, job.input_hw, calibrate=wanted, verify=job.verification_frames, truths=truths, track=track
-    )  # fmt: skip
+    )
     if samples.unreadable:
         notice(f"{len(samples.unreadable)} pictures could not be read and are left out: {samples.unreadable[0]}")
     if truths and all(sample.truth is None for sample in samples.held_out):
@@ -126,9 +126,13 @@ def run(
                 rescued = maker.rescue(asked(outcome))
                 made += time.perf_counter() - start
                 outcome = replace(
-                    outcome, seconds=made, size_bytes=len(rescued.model), rescued=rescued, plain=outcome.verdict,
+                    outcome,
+                    seconds=made,
+                    size_bytes=len(rescued.model),
+                    rescued=rescued,
+                    plain=outcome.verdict,
                     verdict=check(rescued.model, recipe),
-                )  # fmt: skip
+                )
                 model = rescued.model
             if outcome.passed:
                 card = make_card(frozen, anatomy, body, classes, samples, outcome)
@@ -141,9 +145,14 @@ def run(
 
 
 def _check(
-    norm: Normalisation, classes: ClassSet, samples: Samples, references: list[Reference], track: Track,
-    model: bytes, recipe: Recipe,
-) -> Verdict:  # fmt: skip
+    norm: Normalisation,
+    classes: ClassSet,
+    samples: Samples,
+    references: list[Reference],
+    track: Track,
+    model: bytes,
+    recipe: Recipe,
+) -> Verdict:
     engine = open_engine(model, recipe.name)
     return verify(engine, norm, classes, samples.held_out, references, track, f"verifying {recipe.name}")
 
@@ -175,7 +184,7 @@ def file_name(name: str, body: surgery.Body, recipe: Recipe) -> str:
 
 def make_card(
     frozen: FrozenGraph, anatomy: Anatomy, body: surgery.Body, classes: ClassSet, samples: Samples, outcome: Outcome
-) -> Card:  # fmt: skip
+) -> Card:
     recipe, frames = outcome.recipe, samples.provenance()
     provenance: dict[str, Any] = {
         "source": {
@@ -201,7 +210,7 @@ def make_card(
         }
     return Card(
         frozen.name, recipe.name, body.input_hw, body.output_stride, anatomy.norm, "logits", classes, provenance
-    )  # fmt: skip
+    )
 
 
 def _version(package: str) -> str:

@@ -7,9 +7,9 @@ from contextlib import ExitStack
 
 import numpy as np
 
-from convert import anatomy as anatomies
-from convert import graph as graphs
-from convert.models import load_frozen_graph
+from convert.graph import anatomy as anatomies
+from convert.graph import graphdef as graphs
+from convert.models.load import load_frozen_graph
 from edge.classes import ClassSet, guess
 from edge.data import Ids, Pixels
 from edge.errors import GraphError

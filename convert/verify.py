@@ -17,27 +17,39 @@ from typing import Any
 
 import numpy as np
 
-from convert.anatomy import Anatomy
-from convert.apart import Place, here
-from convert.calibration import Sample, normalised
-from convert.finite import DIVERGED
-from convert.graph import GraphDef, first_line, running
-from convert.surgery import Body
+from convert.frames import Sample, normalised
+from convert.graph.anatomy import Anatomy
+from convert.graph.finite import DIVERGED
+from convert.graph.graphdef import GraphDef, first_line, running
+from convert.graph.retarget import Body
+from convert.subprocesses import Place, here
 from convert.tensorflow import tf
-from convert.tflite import Network, as_function
+from convert.tflite.export import Network, as_function
 from edge.classes import ClassSet
 from edge.data import Ids, Logits, Pixels
-from edge.engine import Engine
+from edge.engine.base import Engine
 from edge.errors import GraphError
-from edge.evaluate import Confusion, agreement
+from edge.evaluation.metrics import Confusion, agreement
 from edge.postprocess import Upsample, nearest
 from edge.preprocess import Normalisation, Preprocess, resize
 from edge.progress import Track, silent
 
 # What a scene stands on and in front of; all other classes are objects.
-BACKGROUND = frozenset({
-    "background", "class 0", "road", "lane", "sidewalk", "building", "wall", "fence", "vegetation", "terrain", "sky",
-})  # fmt: skip
+BACKGROUND = frozenset(
+    {
+        "background",
+        "class 0",
+        "road",
+        "lane",
+        "sidewalk",
+        "building",
+        "wall",
+        "fence",
+        "vegetation",
+        "terrain",
+        "sky",
+    }
+)
 
 
 @dataclass(slots=True)
@@ -75,18 +87,20 @@ class Reference:
 
 
 def refer(
-    graph: GraphDef, anatomy: Anatomy, body: Body, samples: Sequence[Sample], track: Track = silent,
+    graph: GraphDef,
+    anatomy: Anatomy,
+    body: Body,
+    samples: Sequence[Sample],
+    track: Track = silent,
     place: Place = here,
-) -> list[Reference]:  # fmt: skip
+) -> list[Reference]:
     """Runs the stock and the re-targeted graph over the held-out frames in TensorFlow. Raises GraphError."""
     stock = place(stock_answers, graph, anatomy, samples, track=track)
     moved = place(retargeted_answers, body, anatomy, samples, track=track)
     return [Reference(ids, whole, at_truth) for whole, (ids, at_truth) in zip(stock, moved, strict=True)]
 
 
-def stock_answers(
-    graph: GraphDef, anatomy: Anatomy, samples: Sequence[Sample], track: Track = silent
-) -> list[Ids]:  # fmt: skip
+def stock_answers(graph: GraphDef, anatomy: Anatomy, samples: Sequence[Sample], track: Track = silent) -> list[Ids]:
     """Label maps at the stock size."""
     found = []
     with running(graph, [anatomy.labels]) as run:
@@ -125,9 +139,14 @@ def _logits(network: Network, picture: Pixels, anatomy: Anatomy) -> Logits:
 
 
 def verify(
-    engine: Engine, norm: Normalisation, classes: ClassSet, samples: Sequence[Sample], references: Sequence[Reference],
-    track: Track = silent, what: str = "verifying",
-) -> Verdict:  # fmt: skip
+    engine: Engine,
+    norm: Normalisation,
+    classes: ClassSet,
+    samples: Sequence[Sample],
+    references: Sequence[Reference],
+    track: Track = silent,
+    what: str = "verifying",
+) -> Verdict:
     """Runs the converted model over the held-out frames and compares."""
     preprocess, size = Preprocess(engine.input, norm), (engine.output.shape[1], engine.output.shape[2])
     verdict, times = Verdict(len(samples)), []

@@ -25,9 +25,17 @@ MAX_NAME = 255  # characters; file names are no longer
 
 # What zipfile and json raise for damaged input, next to zipfile's own error.
 _UNPACKING = (
-    zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, ValueError, OverflowError, IndexError,
-    RuntimeError, RecursionError,
-)  # fmt: skip
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    OSError,
+    EOFError,
+    ValueError,
+    OverflowError,
+    IndexError,
+    RuntimeError,
+    RecursionError,
+)
 
 OutputKind = Literal["logits", "labels"]
 
@@ -130,9 +138,15 @@ def _parse(document: dict[str, Any]) -> Card:
     if not isinstance(provenance, dict):
         raise TypeError("provenance is no object")
     return Card(
-        _text(document["name"]), _text(document["recipe"]), (height, width), _count(document["output_stride"]),
-        Normalisation(mean, std), document["output"], ClassSet(names, colours), provenance,
-    )  # fmt: skip
+        _text(document["name"]),
+        _text(document["recipe"]),
+        (height, width),
+        _count(document["output_stride"]),
+        Normalisation(mean, std),
+        document["output"],
+        ClassSet(names, colours),
+        provenance,
+    )
 
 
 def _number(value: object) -> float:

@@ -13,10 +13,19 @@ except ImportError:  # not POSIX: nothing tells a limit
 
 # What loaders, kernels and allocators write, in small letters.
 _SAYINGS = (
-    "cannot allocate memory", "failed to map segment", "out of memory", "insufficient memory", "bad_alloc",
-    "failed to allocate", "unable to allocate", "could not allocate", "can't start new thread", "oom when allocating",
-    "memory allocation still failed", "memoryerror",
-)  # fmt: skip
+    "cannot allocate memory",
+    "failed to map segment",
+    "out of memory",
+    "insufficient memory",
+    "bad_alloc",
+    "failed to allocate",
+    "unable to allocate",
+    "could not allocate",
+    "can't start new thread",
+    "oom when allocating",
+    "memory allocation still failed",
+    "memoryerror",
+)
 _NOT_MEANT = "static tls"  # "cannot allocate memory in static TLS block": libraries loaded in the wrong order
 
 

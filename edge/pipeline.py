@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from edge.data import Frame, Logits, Pixels, Result
-from edge.newest import Ahead
 from edge.preprocess import Preprocess
 from edge.render import Renderer
 from edge.segmenter import Segmenter
-from edge.sinks import Sink
+from edge.sinks.base import Sink
+from edge.threads import ReadAhead
 from edge.timing import Timing
 
 Smooth = Callable[[Logits, Frame], Logits]
@@ -19,10 +19,18 @@ STOPPING_S = 1.0  # what the threads get to end what they are at
 
 
 def run(
-    frames: Iterable[Frame], segmenter: Segmenter, renderer: Renderer, sinks: Sequence[Sink], timing: Timing, *,
-    live: bool = False, smooth: Smooth | None = None, hold: Callable[[], None] = lambda: None,
-    status: Callable[[], str] | None = None, until: threading.Event | None = None,
-) -> None:  # fmt: skip
+    frames: Iterable[Frame],
+    segmenter: Segmenter,
+    renderer: Renderer,
+    sinks: Sequence[Sink],
+    timing: Timing,
+    *,
+    live: bool = False,
+    smooth: Smooth | None = None,
+    hold: Callable[[], None] = lambda: None,
+    status: Callable[[], str] | None = None,
+    until: threading.Event | None = None,
+) -> None:
     """Takes every frame through every stage, in order, until the frames end or `until` is set.
 
     Reading and inference have a thread each, so that they overlap with the rest, which stays in the caller's thread;
@@ -30,8 +38,8 @@ def run(
     `frames` may be a source, which is closed in the end, or a list. `smooth` filters the scores of successive frames,
     `hold` is called before each frame and may wait, `status` gives the line on the picture.
     """
-    read = None if live else Ahead(reading(frames, timing), "read")
-    scored = Ahead(scoring(read or frames, segmenter, timing, hold), "score", until, lambda: idle(sinks))
+    read = None if live else ReadAhead(reading(frames, timing), "read")
+    scored = ReadAhead(scoring(read or frames, segmenter, timing, hold), "score", until, lambda: idle(sinks))
     try:
         for frame, scores in scored:
             with timing.stage("postprocess"):
@@ -60,7 +68,7 @@ def reading(frames: Iterable[Frame], timing: Timing) -> Iterator[Frame]:
 
 def scoring(
     frames: Iterable[Frame], segmenter: Segmenter, timing: Timing, hold: Callable[[], None]
-) -> Iterator[tuple[Frame, Logits]]:  # fmt: skip
+) -> Iterator[tuple[Frame, Logits]]:
     source = iter(frames)
     while True:
         hold()
@@ -87,7 +95,7 @@ def idle(sinks: Sequence[Sink]) -> None:
             sink.idle()
 
 
-def stop(scored: Ahead[tuple[Frame, Logits]], read: Ahead[Frame] | None, frames: Iterable[Frame]) -> None:
+def stop(scored: ReadAhead[tuple[Frame, Logits]], read: ReadAhead[Frame] | None, frames: Iterable[Frame]) -> None:
     """Ends the threads; all are told to before one is waited for, since they wait for each other."""
     scored.close()
     if read is not None:

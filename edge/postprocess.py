@@ -96,9 +96,13 @@ class Upsample:
             self._solve(ids, best, likely, row[now], col[now])
 
     def _solve(
-        self, ids: Ids, corners: NDArray[np.float32], classes: NDArray[np.intp],
-        row: NDArray[np.intp], col: NDArray[np.intp],
-    ) -> None:  # fmt: skip
+        self,
+        ids: Ids,
+        corners: NDArray[np.float32],
+        classes: NDArray[np.intp],
+        row: NDArray[np.intp],
+        col: NDArray[np.intp],
+    ) -> None:
         """Writes the winners of n cells: corners (4, n, k) of the classes (n, k), ascending."""
         down, across = self._rows.weight[row][:, :, None], self._cols.weight[col][:, None, :]
         best = np.full((row.size, down.shape[1], across.shape[2]), -np.inf, np.float32)

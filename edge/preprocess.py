@@ -57,7 +57,7 @@ class Resize:
         self._four = cv2.cvtColor(pixels, cv2.COLOR_RGB2RGBA, dst=self._four)
         self._warped = cv2.warpAffine(
             self._four, matrix, (out_w, out_h), dst=self._warped, flags=flags, borderMode=border
-        )  # fmt: skip
+        )
         out: Pixels = cv2.cvtColor(self._warped, cv2.COLOR_RGBA2RGB)
         return out
 

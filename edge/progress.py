@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator
 from typing import Protocol, TypeVar
 
-from edge.wording import one_line
+from edge.text import one_line
 
 T = TypeVar("T")
 

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 
 from edge.classes import ClassSet
+from edge.controls import Controls, View
 from edge.data import IGNORE, Ids, Pixels
 from edge.errors import UsageError
-from edge.live import Controls, View
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _CAPITAL_PX = 22  # height of this font's capitals at scale 1

@@ -12,7 +12,8 @@ from edge import card as cards
 from edge.card import Card, OutputKind
 from edge.classes import ClassSet, guess
 from edge.data import LabelMap, Pixels, TensorSpec
-from edge.engine import AnyEngine, open_engine
+from edge.engine.base import Engine
+from edge.engine.open import open_engine
 from edge.errors import ModelError, UsageError
 from edge.postprocess import Postprocess
 from edge.preprocess import DEEPLAB, Fit, Normalisation, Preprocess
@@ -43,7 +44,7 @@ class Segmenter:
         self.path = Path(path)
         data = read_model(self.path)
         found = cards.read(data, self.path.name)  # first: it tells a damaged file before native code sees it
-        self.engine: AnyEngine = open_engine(data, self.path.name, runtime=runtime, threads=threads)
+        self.engine: Engine = open_engine(data, self.path.name, runtime=runtime, threads=threads)
         self.card = describe(self.engine.input, self.engine.output, found, self.path.name, norm, classes)
         self.preprocess = Preprocess(self.engine.input, self.card.norm, fit)
         self.postprocess = Postprocess(self.preprocess.size_hw if fit == "pad" else None)

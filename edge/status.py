@@ -6,9 +6,9 @@ import threading
 import time
 from typing import Any
 
-from edge.heat import Heat
-from edge.live import Controls
-from edge.sources import Health
+from edge.controls import Controls
+from edge.device.cooling import Heat
+from edge.sources.options import SourceHealth
 from edge.timing import Timing
 
 _FRESH_S = 0.5  # however many ask, the figures are worked out this seldom
@@ -21,15 +21,15 @@ class Status:
     """
 
     def __init__(
-        self, about: dict[str, Any], timing: Timing, health: Health, controls: Controls, heat: Heat
-    ) -> None:  # fmt: skip
+        self, about: dict[str, Any], timing: Timing, health: SourceHealth, controls: Controls, heat: Heat
+    ) -> None:
         self._about, self._timing, self._health = about, timing, health
         self._controls, self._heat = controls, heat
         self._lock = threading.Lock()
         self._fresh_until_s, self._known = 0.0, dict[str, Any]()
 
     def stats(self) -> dict[str, Any]:
-        """As `edge.live.Live.stats` says."""
+        """As `edge.controls.LivePipeline.stats` says."""
         with self._lock:
             if time.perf_counter() > self._fresh_until_s:
                 self._known = {**self.whole_run(), "fps": round(self._timing.fps_now(), 2), "state": self.state()}
@@ -40,12 +40,17 @@ class Status:
         """For --stats: `fps` is over all of it."""
         health = self._health
         return {
-            **self._about, **self._timing.summary(), "drops": health.drops, "reconnects": health.reconnects,
-            "skipped": health.skipped, "temperature_c": self._heat.temperature_c, "throttled": self._heat.throttled,
-        }  # fmt: skip
+            **self._about,
+            **self._timing.summary(),
+            "drops": health.drops,
+            "reconnects": health.reconnects,
+            "skipped": health.skipped,
+            "temperature_c": self._heat.temperature_c,
+            "throttled": self._heat.throttled,
+        }
 
     def state(self) -> str:
-        if self._health.trouble:
+        if self._health.fault:
             return "reconnecting"
         if self._controls.paused:
             return "paused"
@@ -67,5 +72,5 @@ class Status:
 
     def log(self) -> str:
         """For a log and `systemctl status`."""
-        trouble = f"   {self._health.trouble}" if self._health.trouble else ""
+        trouble = f"   {self._health.fault}" if self._health.fault else ""
         return f"{self.state()}, {self._timing.frames} frames   {self.line()}{trouble}"

@@ -44,8 +44,8 @@ def shared() -> Callable[[str], Path]:
 @pytest.fixture(scope="session")
 def random_graph() -> bytes:
     """A small DeepLab with random weights as a frozen graph: 19 classes, 129x257, output stride 8."""
-    from convert.demo.architecture import Architecture
-    from convert.demo.builder import build, random_weights
+    from convert.networks.architecture import Architecture
+    from convert.networks.mobilenet import build, random_weights
 
     arch = Architecture(width=0.25, classes=19, crop_hw=(129, 257), output_stride=8)
     data: bytes = build(arch, random_weights(arch, seed=1)).SerializeToString()
@@ -95,12 +95,19 @@ def _models(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def make_models(graph: bytes, frames: str, folder: Path) -> dict[str, Path]:
     """The float32 and int8 models of a frozen graph, calibrated on frames."""
     from convert.job import Job, run
-    from convert.models import FrozenGraph
-    from convert.recipes import parse_recipes
+    from convert.models.load import FrozenGraph
+    from convert.tflite.recipes import parse_recipes
 
     job = Job(
-        parse_recipes("float32,int8"), (65, 129), "auto", folder, calibrate=[frames], calibration_frames=8,
-        verification_frames=4, min_agreement=0.0, classes=None,
-    )  # fmt: skip
+        parse_recipes("float32,int8"),
+        (65, 129),
+        "auto",
+        folder,
+        calibrate=[frames],
+        calibration_frames=8,
+        verification_frames=4,
+        min_agreement=0.0,
+        classes=None,
+    )
     outcomes = run(FrozenGraph("test", graph, sha256(graph).hexdigest(), "test"), job)
     return {outcome.recipe.name: outcome.path for outcome in outcomes}

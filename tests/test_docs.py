@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from convert.cli import build_parser as convert_parser
+from convert.cli.convert_model import build_parser as convert_parser
 from edge.cli.check_device import build_parser as check_parser
 from edge.cli.compare_models import build_parser as compare_parser
 from edge.cli.evaluate_model import build_parser as evaluate_parser
@@ -18,9 +18,12 @@ from edge.scene import DEMO_SEED, Scene
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 PARSERS = {
-    "convert-model": convert_parser, "run-model": run_parser, "compare-models": compare_parser,
-    "check-device": check_parser, "evaluate-model": evaluate_parser,
-}  # fmt: skip
+    "convert-model": convert_parser,
+    "run-model": run_parser,
+    "compare-models": compare_parser,
+    "check-device": check_parser,
+    "evaluate-model": evaluate_parser,
+}
 
 
 def test_python_example(int8_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

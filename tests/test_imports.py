@@ -32,8 +32,16 @@ LAYERS = (
 COMMANDS = {"cli", "compare", "report"}  # on top; `compare` takes options as the commands do
 
 BLOCKED = (
-    "tensorflow", "convert", "matplotlib", "aiohttp", "openvino", "picamera2", "pooch", "requests", "tflite_runtime",
-)  # fmt: skip
+    "tensorflow",
+    "convert",
+    "matplotlib",
+    "aiohttp",
+    "openvino",
+    "picamera2",
+    "pooch",
+    "requests",
+    "tflite_runtime",
+)
 CHILD = f"""
 import sys
 

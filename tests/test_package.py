@@ -61,7 +61,7 @@ def test_wheel_holds_all_of_edge_and_convert_and_nothing_else(archives: Path, wh
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
     kept = {name for name in files(archives / "project") if name.startswith(("edge/", "convert/"))}
     assert names == kept
-    assert {"edge/py.typed", "convert/py.typed", "edge/roadlite.service", "convert/demo/demo.pb"} <= names
+    assert {"edge/py.typed", "convert/py.typed", "edge/device/roadlite.service", "convert/demo/demo.pb"} <= names
 
 
 def test_the_description_leads_nowhere_that_is_not_there(description: str, unpacked: Path) -> None:

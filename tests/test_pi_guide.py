@@ -9,10 +9,10 @@ from pathlib import Path
 from edge.cli.check_device import build_parser as check_parser
 from edge.cli.compare_models import build_parser as compare_parser
 from edge.cli.run_model import build_parser as run_parser
-from edge.web.address import parse_address
+from edge.sinks.web.address import parse_address
 
 GUIDE = (Path(__file__).parents[1] / "docs" / "raspberry-pi.md").read_text()
-CONFLICTS = (Path(__file__).parents[1] / "edge" / "conflicts.py").read_text()
+CONFLICTS = (Path(__file__).parents[1] / "edge" / "device" / "problems.py").read_text()
 PARSERS = {"run-model": run_parser, "compare-models": compare_parser, "check-device": check_parser}
 
 

@@ -47,8 +47,9 @@ def test_a_script_replaces_its_own_rows_and_nothing_else(board: tuple[Path, Path
         with benchmark(name, f"Title of {name}", results=board[0], readme=board[1]) as entry:
             entry.rows.append(row("kit", [ms] * 5))
     assert [(name, entry["rows"][0]["median"]) for name, entry in read(board[0]).items()] == [
-        ("invoke", 3.0), ("live", 5.0),
-    ]  # fmt: skip
+        ("invoke", 3.0),
+        ("live", 5.0),
+    ]
     text = board[1].read_text()
     assert text.startswith("before\n")
     assert text.endswith("\nafter\n")

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from convert.demo.architecture import BODY_EPSILON, HEAD_EPSILON, Architecture, Block, Weights, blocks
+from convert.networks.architecture import BODY_EPSILON, HEAD_EPSILON, Architecture, Block, Weights, blocks
 
 STATISTICS = ("moving_mean", "moving_variance")
 
@@ -35,7 +35,7 @@ class Network(keras.Model):  # type: ignore[misc]
         initial = keras.initializers.Constant(value)
         return self.add_weight(
             name=name.replace("/", "_"), shape=value.shape, initializer=initial, trainable=learnt, autocast=learnt
-        )  # fmt: skip
+        )
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
         """The weights by their checkpoint names."""
@@ -73,7 +73,7 @@ class Network(keras.Model):  # type: ignore[misc]
 
     def _layer(
         self, x: Tensor, scope: str, epsilon: float, training: bool, *, stride: int = 1, rate: int = 1
-    ) -> Tensor:  # fmt: skip
+    ) -> Tensor:
         """Convolution, depthwise where the scope says so, and BatchNorm: with the batch's statistics in training, else
         with the moving ones.
 
@@ -116,7 +116,7 @@ def _depthwise(x: Tensor, kernel: Tensor, stride: int, rate: int) -> Tensor:
 
 def _scale_and_offset(
     gamma: Tensor, beta: Tensor, mean: Tensor, variance: Tensor, epsilon: float
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+) -> tuple[Tensor, Tensor]:
     """What a BatchNorm with these statistics multiplies by and adds."""
     scale = ops.cast(gamma, "float32") * ops.rsqrt(variance + epsilon)
     return scale, ops.cast(beta, "float32") - mean * scale

@@ -15,10 +15,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from convert.demo.architecture import Weights
-from convert.demo.builder import build
 from convert.demo.data import FULL_HW, class_ious, confusion, held_out
 from convert.demo.train import ARCHITECTURE, CHECKPOINT, TRAINED_STRIDE, Trainer, about
+from convert.networks.architecture import Weights
+from convert.networks.mobilenet import build
 from edge.classes import CITYSCAPES
 
 DEMO = Path(__file__).parent / "demo.pb"

@@ -17,7 +17,7 @@ import numpy as np
 from edge.data import IGNORE, Ids, Pixels
 from edge.scene.trainids import CAR, ROAD, SKY, TERRAIN, VEGETATION
 from edge.segmenter import Segmenter
-from edge.sources import open_source
+from edge.sources.open import open_source
 
 FRAME_WH = (1024, 576)
 GAMMAS = (0.6, 0.8, 1.0, 1.3)

@@ -22,10 +22,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.demo.architecture import Architecture, initial_weights
 from convert.demo.data import FULL_HW, Recipe, batches, class_weights
 from convert.demo.losses import SegmentationLoss
 from convert.demo.network import Network
+from convert.networks.architecture import Architecture, initial_weights
 from edge.classes import CITYSCAPES
 
 ARCHITECTURE = Architecture(width=0.48, crop_hw=FULL_HW, output_stride=8)  # 0.48 keeps the file below 3 MB

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from edge.cli import Parser, parser, run, version
-from edge.conflicts import Problem, problems, usable_runtime
-from edge.device import Device, Package, look
-from edge.unit import MODEL_PLACE, service
+from edge.cli.main import Parser, parser, run, version
+from edge.device.problems import Problem, problems, usable_runtime
+from edge.device.survey import Device, Package, look
+from edge.device.systemd_unit import MODEL_PLACE, service
 
 WIDTH = 80
 LABEL = 13  # columns
@@ -23,9 +23,14 @@ def build_parser() -> Parser:
     shown = made.add_mutually_exclusive_group()
     shown.add_argument("--json", action="store_true", help="print as JSON")
     shown.add_argument(
-        "--print-service", nargs="?", const=MODEL_PLACE, type=Path, default=argparse.SUPPRESS, metavar="MODEL",
+        "--print-service",
+        nargs="?",
+        const=MODEL_PLACE,
+        type=Path,
+        default=argparse.SUPPRESS,
+        metavar="MODEL",
         help="print a systemd unit that runs MODEL, a .tflite file, from here and as this user, and look at nothing",
-    )  # fmt: skip
+    )
     return made
 
 
@@ -77,7 +82,7 @@ def row(label: str, *texts: str) -> Iterator[str]:
     for text in texts:
         yield from textwrap.wrap(
             text, WIDTH, initial_indent=f"{label:<{LABEL}}", subsequent_indent=" " * LABEL, break_on_hyphens=False
-        )  # fmt: skip
+        )
         label = ""
 
 

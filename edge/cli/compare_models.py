@@ -11,20 +11,22 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge.cli import Parser, parser, run, say
 from edge.cli.compare_table import show
+from edge.cli.main import Parser, parser, run, say
 from edge.cli.options import parse_labels, parse_norm
-from edge.compare import interpreters, verdict
+from edge.compare import pythons as interpreters
+from edge.compare import verdict
 from edge.compare.comparison import Comparison, Settings
+from edge.compare.report.document import Document, document, names
+from edge.compare.report.files import read_report, write_report
 from edge.compare.rows import Candidate, Row
-from edge.engine import MAX_THREADS, RUNTIMES
+from edge.engine.open import MAX_THREADS
+from edge.engine.runtimes import NAMES
 from edge.errors import GateFailed, RoadliteError, RuntimeMissing, UsageError
 from edge.files import writable_folder
 from edge.progress import bars
-from edge.report import read_report, write_report
-from edge.report.document import Document, document, names
 from edge.requirements import install_extra
-from edge.wording import one_line
+from edge.text import one_line
 
 GRAPHS = (".pb", ".tar.gz", ".tgz", ".tar")
 
@@ -32,22 +34,27 @@ GRAPHS = (".pb", ".tar.gz", ".tgz", ".tar")
 def build_parser() -> Parser:
     made = parser("compare-models", "Time several models in turns, each in a process of its own.")
     made.add_argument(
-        "models", nargs="+", metavar="MODEL",
+        "models",
+        nargs="+",
+        metavar="MODEL",
         help=".tflite files; or, with the convert extra, what convert-model takes: a grid is converted from it",
-    )  # fmt: skip
+    )
     made.add_argument("--source", default="demo", metavar="S", help="video, picture, folder, glob, or demo")
     made.add_argument(
         "--threads", default="", metavar="N,...", help="threads of the runtime (default: all cores, 4 at most)"
     )
-    made.add_argument("--runtime", default="auto", metavar="R,...", help=f"any of {', '.join(RUNTIMES)}")
+    made.add_argument("--runtime", default="auto", metavar="R,...", help=f"any of {', '.join(NAMES)}")
     made.add_argument(
-        "--python", action="append", default=[], metavar="R=PATH",
+        "--python",
+        action="append",
+        default=[],
+        metavar="R=PATH",
         help="run runtime R in another Python interpreter, which needs numpy and OpenCV; repeatable (default: this "
         "one, or one on PATH that has the runtime)",
-    )  # fmt: skip
+    )
     made.add_argument(
         "--labels", metavar="NAME|FILE", help="classes of models without a card: cityscapes, voc or a file"
-    )  # fmt: skip
+    )
     made.add_argument("--normalise", metavar="N", help="of float models without a card: deeplab, unit or MEAN,STD")
     _add_measuring(made)
     _add_judging(made)
@@ -57,23 +64,33 @@ def build_parser() -> Parser:
 
 def _add_measuring(made: argparse.ArgumentParser) -> None:
     made.add_argument(
-        "--seconds", type=float, default=5.0, metavar="S",
+        "--seconds",
+        type=float,
+        default=5.0,
+        metavar="S",
         help="time to measure each for, at least: so long for invokes alone, and again for whole frames",
-    )  # fmt: skip
+    )
     made.add_argument("--min-runs", type=int, default=50, metavar="N", help="invokes and frames of each, at least")
     made.add_argument("--cool-down", type=float, default=0.2, metavar="S", help="pause before every turn")
     made.add_argument(
-        "--profile", type=float, nargs="?", const=120.0, default=0.0, metavar="S",
+        "--profile",
+        type=float,
+        nargs="?",
+        const=120.0,
+        default=0.0,
+        metavar="S",
         help="time the layers of each as well, in about so many seconds (120 where none are given)",
-    )  # fmt: skip
+    )
 
 
 def _add_judging(made: argparse.ArgumentParser) -> None:
     made.add_argument("--labels-dir", type=Path, metavar="DIR", help="label files for the pictures of --source")
     made.add_argument(
-        "--reference", type=Path, metavar="MODEL",
+        "--reference",
+        type=Path,
+        metavar="MODEL",
         help="a .tflite whose labels count as right (default: the largest float32 model of the list)",
-    )  # fmt: skip
+    )
     budget = made.add_mutually_exclusive_group()
     budget.add_argument("--budget-ms", type=float, metavar="MS", help="name the best model that is this fast")
     budget.add_argument("--budget-fps", type=float, metavar="FPS", help="the same, in frames per second")
@@ -159,9 +176,16 @@ def settings_from(options: argparse.Namespace) -> Settings:
     parse_norm(options.normalise)
     parse_labels(options.labels)
     return Settings(
-        options.source, options.seconds, options.min_runs, options.cool_down, labels_dir=options.labels_dir,
-        reference=options.reference, profile_s=options.profile, norm=options.normalise, labels=options.labels,
-    )  # fmt: skip
+        options.source,
+        options.seconds,
+        options.min_runs,
+        options.cool_down,
+        labels_dir=options.labels_dir,
+        reference=options.reference,
+        profile_s=options.profile,
+        norm=options.normalise,
+        labels=options.labels,
+    )
 
 
 def budget_from(options: argparse.Namespace) -> float | None:
@@ -177,16 +201,18 @@ def budget_from(options: argparse.Namespace) -> float | None:
 def rows_from(options: argparse.Namespace) -> list[Row]:
     """One row for each model, runtime and number of threads; a graph's models are converted where they are missing."""
     runtimes = [name.strip() for name in options.runtime.split(",")]
-    unknown = [name for name in runtimes if name not in RUNTIMES]
+    unknown = [name for name in runtimes if name not in NAMES]
     if unknown:
-        raise UsageError(f"--runtime: unknown {unknown[0]!r}, expected some of {', '.join(RUNTIMES)}")
+        raise UsageError(f"--runtime: unknown {unknown[0]!r}, expected some of {', '.join(NAMES)}")
     threads, asked = parse_threads(options.threads), interpreters.parse(options.python)
     pythons = {runtime: interpreters.interpreter_for(runtime, asked) for runtime in runtimes}
     models = [made for model in options.models for made in models_of(model, options)]
     return [
         Row(Candidate(path, runtime, count, pythons[runtime]), error=error)
-        for path, error in models for runtime in runtimes for count in threads
-    ]  # fmt: skip
+        for path, error in models
+        for runtime in runtimes
+        for count in threads
+    ]
 
 
 def models_of(model: str, options: argparse.Namespace) -> list[tuple[Path, str]]:
@@ -195,7 +221,7 @@ def models_of(model: str, options: argparse.Namespace) -> list[tuple[Path, str]]
     if path.suffix == ".tflite" or (path.is_file() and not model.lower().endswith(GRAPHS)):
         return [(path, "")]
     try:
-        grid = importlib.import_module("convert.grid")  # not an import statement: edge runs where it is not
+        grid = importlib.import_module("convert.model_grid")  # not an import statement: edge runs where it is not
     except ImportError as exc:
         raise RuntimeMissing(
             f"{model}: converting needs {exc.name}: {install_extra('convert')}, or name .tflite files"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from edge.cli import say
-from edge.report.document import Document
-from edge.report.page import LAYER_COLUMNS, costliest, layer_cells, layers_line
-from edge.report.tables import doubts, fastest_pairs, times
-from edge.wording import one_line
+from edge.cli.main import say
+from edge.compare.report.document import Document
+from edge.compare.report.page import LAYER_COLUMNS, costliest, layer_cells, layers_line
+from edge.compare.report.tables import doubts, fastest_pairs, times
+from edge.text import one_line
 
 WIDTH = 100  # where there is no terminal to ask
 NARROWEST = 80
@@ -154,9 +154,15 @@ def _empty(columns: Sequence[str], left: Sequence[str], title: str, legend: str)
     from rich.text import Text
 
     made = Table(
-        box=SIMPLE_HEAD, padding=0, show_edge=False, pad_edge=False, title=Text(f"\n{title}"), title_justify="left",
-        caption=Text(legend), caption_justify="left",
-    )  # fmt: skip
+        box=SIMPLE_HEAD,
+        padding=0,
+        show_edge=False,
+        pad_edge=False,
+        title=Text(f"\n{title}"),
+        title_justify="left",
+        caption=Text(legend),
+        caption_justify="left",
+    )
     for name in columns:
         style = "bold" if name == "p90" else None
         made.add_column(name, justify="left" if name in left else "right", no_wrap=True, style=style)

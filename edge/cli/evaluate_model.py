@@ -10,20 +10,20 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
-from edge.cli import INTERRUPTED, Parser, parser, run, say
+from edge.cli.main import INTERRUPTED, Parser, parser, run, say
 from edge.cli.options import parse_labels, parse_norm
-from edge.engine import RUNTIMES
+from edge.engine.runtimes import NAMES
 from edge.errors import RoadliteError, RuntimeMissing, UsageError
-from edge.examples import ALL, open_examples, parse_indices
+from edge.evaluation.datasets import KINDS
+from edge.evaluation.report import as_dict, classes, figures, write_folder
+from edge.evaluation.samples import ALL, open_examples, parse_indices
+from edge.evaluation.scoring import Evaluation, Reference, evaluate
 from edge.files import writable_folder
-from edge.mappings import KINDS
 from edge.preprocess import Fit
 from edge.progress import bars
 from edge.requirements import install_extra
-from edge.score import Evaluation, Reference, evaluate
-from edge.score_files import as_dict, classes, figures, write_folder
 from edge.segmenter import Segmenter
-from edge.wording import counted, one_line
+from edge.text import counted, one_line
 
 MAX_WORST = 100
 SHOWN = 3  # pictures left out that are named on stderr
@@ -33,37 +33,49 @@ def build_parser() -> Parser:
     made = parser("evaluate-model", "Score models on pictures with labels, or against another model.")
     made.add_argument("models", type=Path, nargs="+", metavar="MODEL", help=".tflite files")
     made.add_argument(
-        "--source", "--images", "--video", required=True, metavar="S",
+        "--source",
+        "--images",
+        "--video",
+        required=True,
+        metavar="S",
         help="folder of pictures (looked through to any depth), pattern, picture, video, or demo, which has labels",
-    )  # fmt: skip
+    )
     made.add_argument("--labels", type=Path, metavar="DIR", help="folder of label files, looked through to any depth")
     made.add_argument(
-        "--mapping", default="auto", metavar="KIND|FILE",
+        "--mapping",
+        default="auto",
+        metavar="KIND|FILE",
         help=f"what label files mean: {', '.join(KINDS)}, or a JSON file (see docs/evaluating.md)",
-    )  # fmt: skip
+    )
     made.add_argument(
-        "--reference", metavar="MODEL",
+        "--reference",
+        metavar="MODEL",
         help="take the labels of this .tflite for the truth or, with the convert extra, those of a frozen graph: "
         ".pb, .tar.gz, mobilenetv2, xception65, demo",
-    )  # fmt: skip
+    )
     made.add_argument(
         "--frames", default="", metavar="I,J|A:B:STEP", help="take only these pictures, counted from 0 (default: all)"
     )
     made.add_argument("--classes", metavar="NAME|FILE", help="cityscapes, voc or a file with one class name a line")
     made.add_argument(
-        "--normalise", metavar="N",
+        "--normalise",
+        metavar="N",
         help="for float models without a card: deeplab (x/127.5-1), unit (x/255) or MEAN,STD",
-    )  # fmt: skip
+    )
     made.add_argument(
-        "--fit", default="stretch", choices=get_args(Fit),
+        "--fit",
+        default="stretch",
+        choices=get_args(Fit),
         help="pictures of another shape than the input's: stretch them, or pad them as the frozen graph does",
-    )  # fmt: skip
-    made.add_argument("--runtime", default="auto", choices=RUNTIMES, help="auto takes the first that is installed")
+    )
+    made.add_argument("--runtime", default="auto", choices=NAMES, help="auto takes the first that is installed")
     made.add_argument("--threads", type=int, metavar="N", help="threads of the runtime (default: all cores, 4 at most)")
     made.add_argument(
-        "--output", type=Path, metavar="DIR",
+        "--output",
+        type=Path,
+        metavar="DIR",
         help="write scores.json, pictures.csv, confusion matrices and the worst pictures",
-    )  # fmt: skip
+    )
     made.add_argument("--worst", type=int, default=5, metavar="N", help="how many of the worst pictures to write")
     made.add_argument("--json", action="store_true", help="print the figures as JSON")
     return made
@@ -100,9 +112,7 @@ def evaluate_model(options: argparse.Namespace) -> int:
 
 def open_model(path: Path, options: argparse.Namespace) -> Segmenter:
     norm, names = parse_norm(options.normalise), parse_labels(options.classes)
-    return Segmenter(
-        path, runtime=options.runtime, threads=options.threads, norm=norm, classes=names, fit=options.fit
-    )  # fmt: skip
+    return Segmenter(path, runtime=options.runtime, threads=options.threads, norm=norm, classes=names, fit=options.fit)
 
 
 @contextmanager
@@ -184,9 +194,12 @@ def summary(evaluation: Evaluation) -> object:
         card, found = tally.segmenter.card, figures(tally)
         keys = ("mean_iou", "mean_iou_in_truth", "pixel_accuracy", "frequency_weighted_iou", "mean_boundary_f")
         table.add_row(
-            str(number), card.recipe, "x".join(map(str, card.input_hw)), str(card.output_stride),
+            str(number),
+            card.recipe,
+            "x".join(map(str, card.input_hw)),
+            str(card.output_stride),
             *("-" if found[key] is None else f"{found[key]:.4f}" for key in keys),
-        )  # fmt: skip
+        )
     return table
 
 

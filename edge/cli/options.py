@@ -10,12 +10,12 @@ from typing import get_args
 
 from edge import classes as class_sets
 from edge.classes import ClassSet
-from edge.engine import RUNTIMES
+from edge.engine.runtimes import NAMES
 from edge.errors import UsageError
 from edge.preprocess import DEEPLAB, Fit, Normalisation
 from edge.progress import bars
 from edge.segmenter import Segmenter
-from edge.sources import Wanted
+from edge.sources.options import SourceOptions
 
 FASTEST = "fastest"  # a runtime that is measured out
 
@@ -26,42 +26,53 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         "--threads", type=int, metavar="N", help="threads of the runtime (default: all cores, 4 at most)"
     )
     parser.add_argument(
-        "--runtime", default="auto", choices=(*RUNTIMES, FASTEST),
+        "--runtime",
+        default="auto",
+        choices=(*NAMES, FASTEST),
         help="auto takes the first that is installed; fastest measures litert and openvino once for each model",
-    )  # fmt: skip
+    )
     parser.add_argument("--labels", metavar="NAME|FILE", help="cityscapes, voc or a file with one class name a line")
     parser.add_argument(
-        "--normalise", metavar="N",
+        "--normalise",
+        metavar="N",
         help="for float models without a card: deeplab (x/127.5-1), unit (x/255) or MEAN,STD",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--fit", default="stretch", choices=get_args(Fit),
+        "--fit",
+        default="stretch",
+        choices=get_args(Fit),
         help="pictures of another shape than the input's: stretch them, or pad them as the frozen graph does",
-    )  # fmt: skip
+    )
 
 
 def segmenter_from(options: argparse.Namespace, say: Callable[[str], None]) -> Segmenter:
     """`say` is told which runtime is fastest, when that is measured."""
     runtime = options.runtime
     if runtime == FASTEST:
-        from edge.compare.fastest import fastest_runtime  # what times models is slow to import
+        from edge.compare.runtime_choice import fastest_runtime  # what times models is slow to import
 
         runtime = fastest_runtime(
             options.model, options.threads, options.normalise, options.labels, say=say, track=bars
-        )  # fmt: skip
+        )
     return Segmenter(
-        options.model, runtime=runtime, threads=options.threads,
-        norm=parse_norm(options.normalise), classes=parse_labels(options.labels), fit=options.fit,
-    )  # fmt: skip
+        options.model,
+        runtime=runtime,
+        threads=options.threads,
+        norm=parse_norm(options.normalise),
+        classes=parse_labels(options.labels),
+        fit=options.fit,
+    )
 
 
 def add_source_options(parser: argparse.ArgumentParser) -> None:
     """What is asked of a source of frames."""
     parser.add_argument(
-        "--source", default="auto", metavar="S",
+        "--source",
+        default="auto",
+        metavar="S",
         help="auto (Pi camera, else USB camera), picamera2[:N], N or /dev/videoN, rtsp:// or http(s)://, video, "
         "picture, folder, glob, demo, or - (raw rgb24 on stdin)",
-    )  # fmt: skip
+    )
     parser.add_argument("--size", type=parse_size, metavar="WxH", help="of a camera or of raw frames")
     parser.add_argument("--fps", type=parse_rate, metavar="F", help="of a camera, of raw frames or of pictures")
     parser.add_argument("--fourcc", metavar="CODE", help="pixel format of a V4L2 camera, such as MJPG or YUYV")
@@ -70,21 +81,31 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--loop", action="store_true", help="begin a file again when it is at its end")
     parser.add_argument("--realtime", action="store_true", help="give a file out at its own rate")
     parser.add_argument(
-        "--timeout", type=float, default=5.0, metavar="S",
+        "--timeout",
+        type=float,
+        default=5.0,
+        metavar="S",
         help="open a camera or stream again that gives no frame for so many seconds",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--max-reconnects", type=int, metavar="N", help="give a camera or stream up after N in a row (default: never)"
     )
 
 
-def wanted_from(options: argparse.Namespace, small_hw: tuple[int, int] | None = None) -> Wanted:
+def source_options(options: argparse.Namespace, small_hw: tuple[int, int] | None = None) -> SourceOptions:
     """Of the options above; `small_hw` is the size that a camera may scale to by itself. Raises UsageError."""
-    return Wanted(
-        size_wh=options.size, rate=options.fps, fourcc=options.fourcc, small_wh=small_hw and small_hw[::-1],
-        limit=options.limit, start_s=options.start, loop=options.loop, realtime=options.realtime,
-        timeout_s=options.timeout, max_reconnects=options.max_reconnects,
-    )  # fmt: skip
+    return SourceOptions(
+        size_wh=options.size,
+        rate=options.fps,
+        fourcc=options.fourcc,
+        small_wh=small_hw and small_hw[::-1],
+        limit=options.limit,
+        start_s=options.start,
+        loop=options.loop,
+        realtime=options.realtime,
+        timeout_s=options.timeout,
+        max_reconnects=options.max_reconnects,
+    )
 
 
 def parse_size(text: str) -> tuple[int, int]:

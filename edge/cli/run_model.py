@@ -10,27 +10,29 @@ from pathlib import Path
 from typing import Any, get_args
 
 from edge import pipeline
-from edge.board import display, temperature_c
 from edge.classes import ClassSet
-from edge.cli import Parser, parser, run, say, version
-from edge.cli.ending import ending_gently
-from edge.cli.options import add_model_options, add_source_options, segmenter_from, wanted_from
+from edge.cli.main import Parser, parser, run, say, version
+from edge.cli.options import add_model_options, add_source_options, segmenter_from, source_options
+from edge.cli.signals import ending_gently
+from edge.controls import Controls, LivePipeline, View
 from edge.data import Result, SourceInfo
+from edge.device.board import display, temperature_c
+from edge.device.cooling import Heat
 from edge.errors import SinkError, UsageError
 from edge.files import writable_folder, write_whole
-from edge.heat import Heat
-from edge.live import Controls, Live, View
-from edge.notify import Service
-from edge.outputs import Outputs
 from edge.progress import bars
 from edge.render import Renderer
 from edge.segmenter import Segmenter
-from edge.sinks import Sink, open_sink
+from edge.sinks.base import Sink
+from edge.sinks.fan_out import FanOut
+from edge.sinks.open import open_sink
+from edge.sinks.systemd import SystemdNotifier
 from edge.smooth import Smoother, parse_smooth
-from edge.sources import Health, open_source
+from edge.sources.open import open_source
+from edge.sources.options import SourceHealth
 from edge.status import Status
+from edge.text import counted
 from edge.timing import Timing
-from edge.wording import counted
 
 BEFELL = {"drops": "frames dropped, newer ones were there", "reconnects": "reconnects", "skipped": "damaged frames"}
 SHOWN = ("null", "window", "web", "udp:")  # outputs that leave no file
@@ -41,11 +43,13 @@ def build_parser() -> Parser:
     made.add_argument("model", type=Path, metavar="MODEL", help="a .tflite file")
     add_source_options(made)
     made.add_argument(
-        "--output", action="append", metavar="O",
+        "--output",
+        action="append",
+        metavar="O",
         help="window, web[://HOST:PORT], NAME.mp4, a folder or pattern of pictures, NAME.png, labels:DIR, or null; "
         "repeatable (default: for cameras and streams a window, or the web page where there is no display; for files "
         "SOURCE-overlay.mp4, or .png for one picture)",
-    )  # fmt: skip
+    )
     made.add_argument("--view", default="overlay", choices=get_args(View), help="what is drawn")
     made.add_argument("--alpha", type=float, default=0.5, metavar="F", help="opacity of the overlay, 0..1")
     made.add_argument("--show", metavar="CLASS,...", help="paint these classes only")
@@ -67,31 +71,38 @@ def main(argv: list[str] | None = None) -> int:
 def run_model(options: argparse.Namespace) -> int:
     check(options)
     segmenter = segmenter_from(options, say)
-    wanted = wanted_from(options, segmenter.preprocess.size_hw)
+    wanted = source_options(options, segmenter.preprocess.size_hw)
     classes = segmenter.card.classes
     hidden = hidden_classes(options.show, options.hide, classes)
     controls = Controls(options.view, options.alpha, hidden, options.boundaries)
     renderer = Renderer(classes, controls, legend=not options.no_legend, hud=not options.no_hud)
-    timing, health = Timing(), Health()
+    timing, health = Timing(), SourceHealth()
     with ExitStack() as stack:
         source = stack.enter_context(closing(open_source(options.source, wanted, health=health, say=say)))
         heat = stack.enter_context(closing(Heat(options.max_temp)))
         status = Status(about(segmenter, source.info), timing, health, controls, heat)
         specs = options.output or [default_output(options.source, source.info)]
-        live = Live(classes, controls, status.stats)
+        live = LivePipeline(classes, controls, status.stats)
         opening = open_sink if options.output else open_shown
         sinks = {spec: stack.enter_context(closing(opening(spec, source.info, live))) for spec in specs}
-        service = stack.enter_context(closing(Service(status.log)))
+        service = stack.enter_context(closing(SystemdNotifier(status.log)))
         for line in (describe(segmenter, source.info), *(s.notice for s in sinks.values() if hasattr(s, "notice"))):
             say(line)
-        outputs, progress = Outputs(sinks, say), Progress(source.info.frame_count)
+        outputs, progress = FanOut(sinks, say), Progress(source.info.frame_count)
         try:
             with ending_gently(controls.quit):
                 pipeline.run(
-                    source, segmenter, renderer, [outputs, service, progress], timing, live=source.info.live,
+                    source,
+                    segmenter,
+                    renderer,
+                    [outputs, service, progress],
+                    timing,
+                    live=source.info.live,
                     smooth=Smoother(options.smooth) if options.smooth else None,
-                    hold=lambda: rest(controls, heat), status=status.line, until=controls.quit,
-                )  # fmt: skip
+                    hold=lambda: rest(controls, heat),
+                    status=status.line,
+                    until=controls.quit,
+                )
         finally:
             progress.close()  # takes the bar away before the report is printed
             outputs.close()  # also after Ctrl-C: what is done is kept
@@ -110,7 +121,7 @@ def check(options: argparse.Namespace) -> None:
         raise UsageError("--max-temp: this board does not tell its temperature")
     if options.smooth:
         parse_smooth(options.smooth)
-    wanted_from(options)
+    source_options(options)
     if options.stats is not None:
         writable_folder(options.stats.parent)
 
@@ -162,7 +173,7 @@ def default_output(spec: str, info: SourceInfo) -> str:
     return f"{'stdin' if spec == '-' else stem}-overlay.mp4"
 
 
-def open_shown(spec: str, info: SourceInfo, live: Live) -> Sink:
+def open_shown(spec: str, info: SourceInfo, live: LivePipeline) -> Sink:
     """The default output; the web page where there is a display but nothing to open a window with."""
     try:
         return open_sink(spec, info, live)
@@ -175,9 +186,12 @@ def open_shown(spec: str, info: SourceInfo, live: Live) -> Sink:
 
 def about(segmenter: Segmenter, info: SourceInfo) -> dict[str, Any]:
     return {
-        "roadlite": version(), "model": segmenter.path.name, "runtime": segmenter.engine.runtime,
-        "threads": segmenter.engine.threads, "source": info.name,
-    }  # fmt: skip
+        "roadlite": version(),
+        "model": segmenter.path.name,
+        "runtime": segmenter.engine.runtime,
+        "threads": segmenter.engine.threads,
+        "source": info.name,
+    }
 
 
 def describe(segmenter: Segmenter, info: SourceInfo) -> str:

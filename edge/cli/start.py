@@ -12,9 +12,11 @@ import os
 import signal
 import sys
 
-from edge import cli, memory
-from edge.cli import fail, quiet_native, say
+from edge import memory
+from edge.cli import main as cli
+from edge.cli.main import fail, say
 from edge.errors import RuntimeMissing
+from edge.native_output import quiet_native
 
 _FORWARDED = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -74,7 +76,7 @@ def _work(prog: str, module: str) -> int:
         missing = RuntimeMissing(f"cannot be started ({_first(exc)}); check-device says what mends it")
         missing.__cause__ = exc
         return fail(prog, missing, debug=debug)
-    except (Exception, KeyboardInterrupt) as exc:  # noqa: BLE001 - as in `edge.cli.run`
+    except (Exception, KeyboardInterrupt) as exc:  # noqa: BLE001 - as in `edge.cli.main.run`
         return fail(prog, exc, debug=debug)
     code: int = main()
     return code

@@ -14,7 +14,7 @@ from edge.compare.rows import Accuracy, Candidate, Row
 from edge.compare.worker import Worker
 from edge.data import Ids
 from edge.errors import SourceError
-from edge.evaluate import Confusion, agreement
+from edge.evaluation.metrics import Confusion, agreement
 from edge.postprocess import nearest
 from edge.progress import Track, silent
 
@@ -23,7 +23,7 @@ Bench = tuple[Row, Worker]
 
 def assess(
     benches: Sequence[Bench], frames: Frames, reference: Bench | None, notes: list[str], track: Track = silent
-) -> None:  # fmt: skip
+) -> None:
     """Sets `row.accuracy`. Threads do not change labels: of rows that differ in nothing else, one is asked.
 
     Why truth could not be taken into account is added to `notes`.
@@ -62,7 +62,7 @@ def reference_row(path: Path) -> Row:
 
 def _of(
     row: Row, worker: Worker, frames: Frames, standard: Path | None, reference: Row | None, notes: list[str]
-) -> Accuracy | None:  # fmt: skip
+) -> Accuracy | None:
     classes = row.about["classes"]
     confusion, equal = Confusion(len(classes)), []
     comparable = reference is not None and reference.about.get("classes") == classes

@@ -16,7 +16,7 @@ from edge.compare.layers import profile
 from edge.compare.monitor import Monitor, doubts, slowed
 from edge.compare.rows import Row, Turn
 from edge.compare.worker import Worker
-from edge.engine.interpreter import INTERPRETERS
+from edge.engine.runtimes import INTERPRETERS
 from edge.progress import Track, silent
 
 ROUND_S = 0.25  # many short rounds tell more than few long ones: a neighbour's burst spoils one of them
@@ -84,9 +84,14 @@ class Comparison:
         for row, worker in track(benches, "loading", len(benches)):
             candidate = row.candidate
             answer = worker.ask(
-                "load", str(candidate.path), candidate.runtime, candidate.threads, str(frames.folder),
-                settings.norm, settings.labels,
-            )  # fmt: skip
+                "load",
+                str(candidate.path),
+                candidate.runtime,
+                candidate.threads,
+                str(frames.folder),
+                settings.norm,
+                settings.labels,
+            )
             row.about = answer or {}
             if row.about and row.about["ops_outside"] == 0 and row.about["runtime"] in INTERPRETERS:
                 row.outside_share = 0.0

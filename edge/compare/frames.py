@@ -12,13 +12,13 @@ import numpy as np
 
 from edge.classes import CITYSCAPES, ClassSet
 from edge.data import Ids, Pixels
-from edge.datasets import pair
 from edge.errors import SourceError, UsageError
-from edge.labels import Labelling, read_truth
-from edge.mappings import labelling_for
+from edge.evaluation.datasets import labelling_for
+from edge.evaluation.labelling import Labelling, read_truth
+from edge.evaluation.pairing import pair
 from edge.progress import Track, silent
-from edge.sources import open_source
 from edge.sources.images import in_folder, matching, read_picture
+from edge.sources.open import open_source
 
 FARTHEST = 30  # frames of a video between two that are taken: looking further costs decoding
 

@@ -6,11 +6,11 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from edge.compare.estimates import FEWEST
+from edge.compare.layer_times import ROUNDS, cuts_within, from_counters, from_prefixes, places_to_cut
 from edge.compare.rows import Row
 from edge.compare.worker import Worker
-from edge.profile import ROUNDS, cuts_within, from_counters, from_prefixes, places_to_cut
 from edge.progress import Track, silent
-from edge.statistics import FEWEST
 
 
 def profile(benches: Sequence[tuple[Row, Worker]], seconds: float, track: Track = silent) -> None:
@@ -22,15 +22,13 @@ def profile(benches: Sequence[tuple[Row, Worker]], seconds: float, track: Track 
         operators = worker.ask("layers") or []
         if row.error or not operators:
             continue
-        if "macs" in operators[0]:
+        if operators[0]["macs"] is not None:
             _by_prefixes(row, worker, operators, seconds, track)
         else:
             _by_counters(row, worker, operators, track)
 
 
-def _by_prefixes(
-    row: Row, worker: Worker, operators: Sequence[dict[str, Any]], seconds: float, track: Track
-) -> None:  # fmt: skip
+def _by_prefixes(row: Row, worker: Worker, operators: Sequence[dict[str, Any]], seconds: float, track: Track) -> None:
     end = time.perf_counter() + seconds
     cuts = sorted(_find_cuts(row, worker, operators, seconds, track))
     rounds: list[list[float]] = []
@@ -49,7 +47,7 @@ def _by_prefixes(
 
 def _find_cuts(
     row: Row, worker: Worker, operators: Sequence[dict[str, Any]], seconds: float, track: Track
-) -> list[int]:  # fmt: skip
+) -> list[int]:
     start = time.perf_counter()
     times: dict[int, float] = {0: 0.0, len(operators): worker.ask("prefix_s", len(operators)) or 0.0}
     most = cuts_within(seconds, time.perf_counter() - start, len(operators))

@@ -11,8 +11,9 @@ from typing import Any
 
 import psutil
 
-from edge import board
-from edge.compare.energy import Meter, find_meter
+from edge.device import board
+from edge.device.energy import Meter, find_meter
+from edge.processors import available_processors
 
 STOLEN = 0.02  # share of the processors' time that the hypervisor may take away
 OTHERS = 0.10  # share that other processes may take
@@ -151,7 +152,7 @@ def warnings(threads: Sequence[int], root: Path = board.ROOT) -> list[str]:
             f"the processor's governor is {governor}, so that clocks depend on what ran before: "
             "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
         )
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    allowed = available_processors()
     if allowed < (os.cpu_count() or 1):
         found.append(f"pinned to {allowed} of {os.cpu_count()} cores: what is measured is this share of the machine")
     most = max(threads, default=1)

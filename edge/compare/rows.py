@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from edge.profile import Profile
-from edge.statistics import jitter
+from edge.compare.estimates import jitter
+from edge.compare.layer_times import Profile
 from edge.timing import percentiles_ms
 
 STAGES = ("preprocess", "invoke", "postprocess", "render")
@@ -96,19 +96,31 @@ class Row:
     def summary(self) -> dict[str, Any]:
         """Milliseconds, megabytes, frames per second."""
         plain: dict[str, Any] = {
-            "model": self.candidate.path.name, "runtime": self.candidate.runtime, "threads": self.candidate.threads,
+            "model": self.candidate.path.name,
+            "runtime": self.candidate.runtime,
+            "threads": self.candidate.threads,
             **self.about,
-        }  # fmt: skip
+        }
         if not self.measured:
             return {**plain, "error": self.error or "interrupted before it was measured"}
         frame = latency_ms(self.frame_s)
         stages = {name: latency_ms(_joined(turn.stages_s[name] for turn in self.turns)) for name in STAGES}
         return {
-            **plain, "invokes": len(self.invoke_s), "invoke_ms": latency_ms(self.invoke_s), "frames": len(self.frame_s),
-            "frame_ms": frame, "stages_ms": stages, "fps": round(1e3 / frame["median"], 2), **self.memory,
-            "gmacs_per_s": self._rate(), "outside_share": self.outside_share, **self._energy(),
-            "accuracy": self._accuracy(), "valid": not self.invalid, "invalid": self.invalid,
-        }  # fmt: skip
+            **plain,
+            "invokes": len(self.invoke_s),
+            "invoke_ms": latency_ms(self.invoke_s),
+            "frames": len(self.frame_s),
+            "frame_ms": frame,
+            "stages_ms": stages,
+            "fps": round(1e3 / frame["median"], 2),
+            **self.memory,
+            "gmacs_per_s": self._rate(),
+            "outside_share": self.outside_share,
+            **self._energy(),
+            "accuracy": self._accuracy(),
+            "valid": not self.invalid,
+            "invalid": self.invalid,
+        }
 
     def _rate(self) -> float | None:
         macs = self.about.get("macs")

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from edge.compare.estimates import Estimate, change, ratio
 from edge.compare.rows import Row
 from edge.errors import GateFailed, UsageError
-from edge.statistics import Estimate, change, ratio
 
 WORKABLE = 0.01  # a difference of less than this is a tie however sure it is: nobody would choose by it
 
@@ -38,11 +38,12 @@ def pairs(rows: Sequence[Row]) -> list[Pair]:
         rounds = min(len(first.turns), len(second.turns))  # an interrupted round may lack one of them
         found.append(
             Pair(
-                i, j,
+                i,
+                j,
                 ratio(second.invoke_rounds()[:rounds], first.invoke_rounds()[:rounds]),
                 ratio(second.frame_rounds()[:rounds], first.frame_rounds()[:rounds]),
             )
-        )  # fmt: skip
+        )
     return found
 
 
@@ -55,12 +56,13 @@ def front(rows: Sequence[Row]) -> list[int]:
     """Places of the rows that no other row beats in accuracy without being slower; empty where it is not known."""
     known = [(i, frame_p90_ms(rows[i]), accuracy) for i, accuracy in scores(rows).items()]
     return [
-        i for i, ms, accuracy in known
+        i
+        for i, ms, accuracy in known
         if not any(
             o_ms <= ms and o_accuracy >= accuracy and (o_ms, o_accuracy) != (ms, accuracy)
             for _, o_ms, o_accuracy in known
         )
-    ]  # fmt: skip
+    ]
 
 
 def scores(rows: Sequence[Row]) -> dict[int, float]:

@@ -22,7 +22,7 @@ from edge.memory import limit_kb, says_shortage, shortage
 ANSWER_S = 600.0  # longer than any load or turn takes; a process silent for so long hangs
 TICK_S = 0.2  # how often `tick` is called while an answer is waited for
 
-_START = "import sys; sys.path[:1] = {paths!r}; from edge.compare.bench import main; main()"
+_START = "import sys; sys.path[:1] = {paths!r}; from edge.compare.worker_process import main; main()"
 
 
 class Worker:
@@ -41,8 +41,10 @@ class Worker:
         try:
             self._process = subprocess.Popen(
                 [row.candidate.python or sys.executable, "-c", start],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr,
-            )  # fmt: skip
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._stderr,
+            )
         except OSError as exc:
             row.error = f"{row.candidate.python}: cannot be started ({exc.strerror})"
 
@@ -123,7 +125,7 @@ class Worker:
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.close()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,43 +13,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.data import TensorSpec
+from edge.engine.base import Operator
 from edge.engine.flatbuffer import check_subgraphs
-from edge.engine.load import import_runtime, line, openvino_core
+from edge.engine.openvino_core import openvino_core
+from edge.engine.openvino_rewrites import respell_file, respell_weights
+from edge.engine.openvino_saturation import is_quantized, losing, reduce_weights, saturates
 from edge.engine.partitions import Partitions
-from edge.engine.saturation import is_quantized, losing, reduce_weights, saturates
-from edge.engine.spelling import respell_file, respell_weights
+from edge.engine.runtimes import RUNTIMES, import_runtime
 from edge.errors import ModelError, RuntimeMissing
-
-# What is left of the floating-point work computes in this; `openvino` as the file says, as the other runtimes do.
-PRECISIONS = {"openvino": "f32", "openvino-bf16": "bf16"}
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """What OpenVINO's own counter says of one node of the compiled model, over the last invoke."""
-
-    name: str
-    kind: str
-    kernel: str
-    seconds: float
+from edge.text import reason
 
 
 class OpenVinoEngine:
-    """Raises ModelError here and in `invoke` for what the runtime refuses, RuntimeMissing where there is no bf16.
+    """An `edge.engine.base.Engine` on OpenVINO. `counters` makes OpenVINO time its nodes, which costs a little.
 
-    `counters` makes OpenVINO time its nodes, which costs a little. `reduced` is how many layers compute with smaller
-    weights than the file's, because this processor's kernels would lose what is beyond 16 bits.
+    It raises ModelError here and in `invoke` for what the runtime refuses, RuntimeMissing where there is no bf16.
     """
 
     def __init__(self, model: bytes, where: str, runtime: str, threads: int, *, counters: bool = False) -> None:
-        import_runtime(runtime, "openvino")
+        import_runtime(runtime)
         flatbuffers = import_runtime(runtime, "ai_edge_litert.tools.flatbuffer_utils", "litert")
-        self.runtime, self.threads, self._where = runtime, threads, where
-        precision = PRECISIONS[runtime]
+        self.runtime, self.threads, self.where = runtime, threads, where
+        precision = RUNTIMES[runtime].precision
         settings = {
-            "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision,
-            "PERF_COUNT": counters, "ENABLE_CPU_PINNING": False,  # which loses time where others want the same core
-        }  # fmt: skip
+            "INFERENCE_NUM_THREADS": threads,
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": precision,
+            "PERF_COUNT": counters,
+            "ENABLE_CPU_PINNING": False,  # which loses time where others want the same core
+        }
         core = openvino_core()
         if precision.upper() not in (*core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"), "F32"):
             raise RuntimeMissing(f"{runtime}: this processor has no {precision}; use openvino")
@@ -66,7 +58,7 @@ class OpenVinoEngine:
                 self._model = core.read_model(path)
                 respell_weights(self._model)
                 narrow = is_quantized(self._model) and saturates()
-                safe, self.reduced = reduce_weights(self._model) if narrow else (set(), 0)
+                safe, self.reduced_layers = reduce_weights(self._model) if narrow else (set(), 0)
                 compiled = core.compile_model(self._model, "CPU", settings)
             lossy = losing(compiled, safe) if narrow else []
             self._request = compiled.create_infer_request()
@@ -77,7 +69,7 @@ class OpenVinoEngine:
             TypeError,
             AttributeError,
         ) as exc:  # the last three: damaged files
-            raise ModelError(f"{where}: {runtime} cannot load it as a .tflite model ({line(exc)})") from exc
+            raise ModelError(f"{where}: {runtime} cannot load it as a .tflite model ({reason(exc)})") from exc
         if lossy:
             raise ModelError(
                 f"{where}: {runtime} adds int8 products in 16 bits on this processor, and its operator {lossy[0]:.80} "
@@ -86,11 +78,11 @@ class OpenVinoEngine:
 
     def invoke(self, x: NDArray[Any]) -> NDArray[Any]:
         if x.shape != self.input.shape or x.dtype != self.input.dtype:
-            raise ModelError(f"{self._where}: {self.runtime} cannot run it (its input is {self.input.shape})")
+            raise ModelError(f"{self.where}: {self.runtime} cannot run it (its input is {self.input.shape})")
         try:
             self._request.infer({0: x})
         except RuntimeError as exc:
-            raise ModelError(f"{self._where}: {self.runtime} cannot run it ({line(exc)})") from exc
+            raise ModelError(f"{self.where}: {self.runtime} cannot run it ({reason(exc)})") from exc
         output: NDArray[Any] = self._request.get_output_tensor(0).data.copy()
         return output
 
@@ -111,13 +103,33 @@ class OpenVinoEngine:
             if (kind := node.get_type_name()) in kernel_from
         )
 
-    def counted(self) -> list[Counted]:
-        """The nodes that ran in the last invoke; needs `counters`."""
+    def layer_timer(self, model: bytes, x: NDArray[Any]) -> CounterTimer:
+        return CounterTimer(model, x, self)
+
+    def counters(self) -> list[tuple[Operator, float]]:
+        """Returns the nodes that ran in the last invoke and the seconds of each, where counters were asked for."""
         return [
-            Counted(node.node_name, node.node_type, node.exec_type, node.real_time.total_seconds())
+            (Operator(f"{node.node_type} {node.exec_type}", node.node_name), node.real_time.total_seconds())
             for node in self._request.get_profiling_info()
             if node.real_time.total_seconds() > 0
         ]
+
+
+class CounterTimer:
+    """Times nodes by OpenVINO's own counters, on an engine of its own, since counting costs a little."""
+
+    prefix = None
+
+    def __init__(self, model: bytes, x: NDArray[Any], like: OpenVinoEngine) -> None:
+        self._x = x
+        self._engine = OpenVinoEngine(model, like.where, like.runtime, like.threads, counters=True)
+        self._engine.invoke(x)
+        self.operators = [operator for operator, _ in self._engine.counters()]
+        self.count: Callable[[], list[float]] | None = self._count
+
+    def _count(self) -> list[float]:
+        self._engine.invoke(self._x)
+        return [seconds for _, seconds in self._engine.counters()]
 
 
 def _ends(model: Any, where: str) -> tuple[TensorSpec, TensorSpec]:

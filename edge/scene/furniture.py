@@ -12,9 +12,17 @@ from edge.scene.trainids import BUILDING, FENCE, LIGHT, POLE, SIGN, WALL
 
 STEEL = (118.0, 121.0, 124.0)
 FACADES = (
-    (172, 120, 94), (196, 178, 150), (208, 200, 188), (150, 96, 78), (160, 162, 166), (222, 210, 178), (120, 116, 112),
-    (186, 150, 120), (140, 150, 160), (230, 228, 222),
-)  # fmt: skip
+    (172, 120, 94),
+    (196, 178, 150),
+    (208, 200, 188),
+    (150, 96, 78),
+    (160, 162, 166),
+    (222, 210, 178),
+    (120, 116, 112),
+    (186, 150, 120),
+    (140, 150, 160),
+    (230, 228, 222),
+)
 
 
 def _around(colour: NDArray[np.int_], low: float, high: float) -> tuple[Colour, Colour]:
@@ -62,8 +70,11 @@ def _gable(build: Builder, d: tuple[float, float], height: float, length: float,
     slopes: tuple[tuple[int, float], ...] = ((LEFT, d[0]), (RIGHT, d[1]))
     for side, eave in slopes:
         corners: list[Corner] = [
-            (eave, height, -0.2), (eave, height, length), (middle, ridge, length), (middle, ridge, 0),
-        ]  # fmt: skip
+            (eave, height, -0.2),
+            (eave, height, length),
+            (middle, ridge, length),
+            (middle, ridge, 0),
+        ]
         build.polygons(side, [corners], roof, BUILDING)
     front: list[Corner] = [(d[0], height, 0), (d[1], height, 0), (middle, ridge, 0)]
     build.polygons(NEAR, [front], (roof[0] + 50, roof[1] + 60, roof[2] + 60), BUILDING)
@@ -162,9 +173,11 @@ def sign(random: np.random.Generator) -> Mesh:
         build.panel(NEAR, -0.06, (-wide + 0.05, wide - 0.05), (height - 0.05, height + 0.75), colour, SIGN)
         return build.mesh()
     corners, turn, outer, inner = {
-        "round": (12, 0.0, red, white), "warning": (3, 0.0, red, white), "blue": (12, 0.0, white, blue),
+        "round": (12, 0.0, red, white),
+        "warning": (3, 0.0, red, white),
+        "blue": (12, 0.0, white, blue),
         "stop": (8, 0.39, white, red),
-    }[str(kind)]  # fmt: skip
+    }[str(kind)]
     build.polygons(NEAR, [_disc(0, height + 0.2, 0.42, -0.05, corners, turn)], outer, SIGN)
     build.polygons(NEAR, [_disc(0, height + 0.2, 0.3, -0.06, corners, turn)], inner, SIGN)
     return build.mesh()

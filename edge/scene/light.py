@@ -62,11 +62,16 @@ def daylight(random: np.random.Generator) -> Light:
     sides = (left, right, random.uniform(0.6, 1.0), 1.12)
     hazy = between(random, (200, 208, 212), (235, 238, 245))
     sunny = Light(
-        sun_d, float(random.uniform(-0.6, 0.6)), float(random.uniform(0.4, 0.62)), sides,
-        hazy, float(random.uniform(700, 2500)),
+        sun_d,
+        float(random.uniform(-0.6, 0.6)),
+        float(random.uniform(0.4, 0.62)),
+        sides,
+        hazy,
+        float(random.uniform(700, 2500)),
         between(random, (60, 115, 185), (125, 170, 235)),
-        float(random.uniform(0, 0.45)), (246, 247, 250),
-    )  # fmt: skip
+        float(random.uniform(0, 0.45)),
+        (246, 247, 250),
+    )
     if mood == "sunny":
         return sunny
     grey = float(random.uniform(165, 235))
@@ -150,6 +155,9 @@ def camera_lens(random: np.random.Generator) -> Lens:
     gain = float(random.uniform(0.88, 1.3))
     gains = between(random, (0.93 * gain,) * 3, (1.07 * gain,) * 3)
     return Lens(
-        float(random.choice([0.4, 0.7, 1.1])), gains, float(random.uniform(0.85, 1.25)),
-        float(random.uniform(0.5, 4.5)), float(random.choice([0, random.uniform(0.05, 0.35)])),
-    )  # fmt: skip
+        float(random.choice([0.4, 0.7, 1.1])),
+        gains,
+        float(random.uniform(0.85, 1.25)),
+        float(random.uniform(0.5, 4.5)),
+        float(random.choice([0, random.uniform(0.05, 0.35)])),
+    )

@@ -97,9 +97,15 @@ class Builder:
         self.details.append(detail)
 
     def panel(
-        self, side: int, at: float, across: tuple[float, float], up: tuple[float, float], colour: Colour, label: int,
+        self,
+        side: int,
+        at: float,
+        across: tuple[float, float],
+        up: tuple[float, float],
+        colour: Colour,
+        label: int,
         detail: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """An upright rectangle: `across` is s for left and right sides (at d = `at`), d for near ones (at s = `at`)."""
         self.polygons(side, [rectangle(side, at, across, up)], colour, label, detail)
 
@@ -114,10 +120,17 @@ class Builder:
         points = np.array(self.points, np.float32)
         (d0, _, s0), (d1, height, s1) = points.min(0).tolist(), points.max(0).tolist()
         return Mesh(
-            points, tuple(self.faces), np.array(self.colours, np.float32), tuple(self.labels), np.array(self.sides),
-            np.array([face[0, 0] for face in self.faces]), np.array(self.details), height, s1,
+            points,
+            tuple(self.faces),
+            np.array(self.colours, np.float32),
+            tuple(self.labels),
+            np.array(self.sides),
+            np.array([face[0, 0] for face in self.faces]),
+            np.array(self.details),
+            height,
+            s1,
             np.array([(d0, 0, s0), (d1, 0, s0), (d1, 0, s1), (d0, 0, s1)], np.float32),
-        )  # fmt: skip
+        )
 
 
 def rectangle(side: int, at: float, across: tuple[float, float], up: tuple[float, float]) -> list[Corner]:

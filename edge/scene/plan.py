@@ -63,13 +63,24 @@ def plan(random: np.random.Generator) -> Plan:
     own = right[int(random.integers(count))]
     straight = kind == "city" or random.random() < 0.3
     return Plan(
-        kind, lane_m, left + right, Lane(own.d_m + float(random.normal(0, 0.15)), speed), divider, half,
-        (-edge, edge), kerb, path, (path[0] - back[0], path[1] + back[1]),
-        float(random.choice([60, 84, 120])) if kind in ("city", "suburb") else 0.0, float(random.uniform(0.1, 1)),
+        kind,
+        lane_m,
+        left + right,
+        Lane(own.d_m + float(random.normal(0, 0.15)), speed),
+        divider,
+        half,
+        (-edge, edge),
+        kerb,
+        path,
+        (path[0] - back[0], path[1] + back[1]),
+        float(random.choice([60, 84, 120])) if kind in ("city", "suburb") else 0.0,
+        float(random.uniform(0.1, 1)),
         _bend(random, straight),
-        float(np.exp(random.uniform(np.log(0.52), np.log(1.25)))), float(random.uniform(0.34, 0.58)),
-        float(random.uniform(1.15, 1.8)), float(random.choice([0, 0, random.uniform(0.04, 0.14)])),
-    )  # fmt: skip
+        float(np.exp(random.uniform(np.log(0.52), np.log(1.25)))),
+        float(random.uniform(0.34, 0.58)),
+        float(random.uniform(1.15, 1.8)),
+        float(random.choice([0, 0, random.uniform(0.04, 0.14)])),
+    )
 
 
 def _bend(random: np.random.Generator, straight: bool) -> Bend:

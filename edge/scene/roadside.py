@@ -83,9 +83,15 @@ class Roadside:
         placed: list[Placed] = []
         if not opening:
             makers: dict[str, Callable[..., list[Placed]]] = {
-                "building": self._buildings, "house": self._house, "wall": self._wall, "fence": self._fence,
-                "trees": self._trees, "bushes": self._bushes, "hedge": self._bushes, "open": self._open,
-            }  # fmt: skip
+                "building": self._buildings,
+                "house": self._house,
+                "wall": self._wall,
+                "fence": self._fence,
+                "trees": self._trees,
+                "bushes": self._bushes,
+                "hedge": self._bushes,
+                "open": self._open,
+            }
             placed += makers[front](random, side, start, level)
         return placed + self._street(random, side, start, opening, index)
 

@@ -44,10 +44,12 @@ class Sprite:
         level = next((i for i, (_, ids) in enumerate(self.levels) if ids.shape[0] < 2 * high), len(self.levels) - 1)
         pixels, ids = self.levels[level]
         across, down = ids.shape[1] / wide, ids.shape[0] / high
-        matrix = np.array([
-            [across, 0, (x0 + 0.5 - left) * across - 0.5],
-            [0, down, (y0 + 0.5 - top) * down - 0.5],
-        ])  # fmt: skip
+        matrix = np.array(
+            [
+                [across, 0, (x0 + 0.5 - left) * across - 0.5],
+                [0, down, (y0 + 0.5 - top) * down - 0.5],
+            ]
+        )
         size, inverse = (x1 - x0, y1 - y0), cv2.WARP_INVERSE_MAP
         edge = cv2.BORDER_REPLICATE
         labels = cv2.warpAffine(ids, matrix, size, flags=inverse | cv2.INTER_NEAREST, borderMode=edge)
@@ -60,10 +62,17 @@ class Sprite:
     def shade(self, mask: NDArray[np.uint8], view: View, light: Light, d_m: float, s_m: float, scale: float) -> None:
         half, reach = self.width_m * scale * 0.4, self.height_m * scale
         away = (light.sun_d * reach, light.sun_s * reach)
-        points = np.array([
-            (-0.1, 0, 0), (0.1, 0, 0), (away[0] + half, 0, away[1]), (away[0] - half, 0, away[1]),
-            (away[0] * 0.5 - half, 0, away[1] * 0.5 + half), (away[0] * 0.5 + half, 0, away[1] * 0.5 - half),
-        ], np.float32)  # fmt: skip
+        points = np.array(
+            [
+                (-0.1, 0, 0),
+                (0.1, 0, 0),
+                (away[0] + half, 0, away[1]),
+                (away[0] - half, 0, away[1]),
+                (away[0] * 0.5 - half, 0, away[1] * 0.5 + half),
+                (away[0] * 0.5 + half, 0, away[1] * 0.5 - half),
+            ],
+            np.float32,
+        )
         darken(mask, view, view.see(points, d_m, s_m), 255)
 
 

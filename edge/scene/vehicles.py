@@ -11,9 +11,19 @@ from edge.scene.trainids import BUS, CAR, TRAIN, TRUCK
 GLASS = (46.0, 56.0, 66.0)
 TYRE = (26.0, 26.0, 28.0)
 PAINTS = (
-    (225, 226, 228), (190, 194, 198), (128, 132, 137), (70, 72, 76), (28, 29, 32), (150, 24, 28), (32, 60, 128),
-    (20, 84, 70), (196, 160, 96), (94, 60, 44), (240, 240, 236), (60, 92, 130),
-)  # fmt: skip
+    (225, 226, 228),
+    (190, 194, 198),
+    (128, 132, 137),
+    (70, 72, 76),
+    (28, 29, 32),
+    (150, 24, 28),
+    (32, 60, 128),
+    (20, 84, 70),
+    (196, 160, 96),
+    (94, 60, 44),
+    (240, 240, 236),
+    (60, 92, 130),
+)
 
 
 def _paint(random: np.random.Generator) -> Colour:
@@ -45,39 +55,52 @@ def _wheels(build: Builder, half: float, axles: list[float], radius: float, labe
 
 
 def _cabin(
-    build: Builder, half: float, heights: tuple[float, float], lengths: tuple[float, float, float, float],
-    paint: Colour, label: int,
-) -> None:  # fmt: skip
+    build: Builder,
+    half: float,
+    heights: tuple[float, float],
+    lengths: tuple[float, float, float, float],
+    paint: Colour,
+    label: int,
+) -> None:
     """The glasshouse: `lengths` are s of its foot and roof, rear and front."""
     (low, high), (s0, s1, s2, s3) = heights, lengths
     foot, roof = half - 0.04, half - 0.2
     for side, sign in ((LEFT, -1), (RIGHT, 1)):
         corners: list[Corner] = [
-            (sign * foot, low, s0), (sign * foot, low, s3), (sign * roof, high, s2), (sign * roof, high, s1),
-        ]  # fmt: skip
+            (sign * foot, low, s0),
+            (sign * foot, low, s3),
+            (sign * roof, high, s2),
+            (sign * roof, high, s1),
+        ]
         build.polygons(side, [corners], paint, label)
         sill, upper = sign * (foot + 0.01), low + 0.86 * (high - low)
         glass: list[Corner] = [
-            (sill, low + 0.05, s0 + 0.15), (sill, low + 0.05, s3 - 0.15),
-            (sign * (roof + 0.03), upper, s2 + 0.12), (sign * (roof + 0.03), upper, s1 - 0.12),
-        ]  # fmt: skip
+            (sill, low + 0.05, s0 + 0.15),
+            (sill, low + 0.05, s3 - 0.15),
+            (sign * (roof + 0.03), upper, s2 + 0.12),
+            (sign * (roof + 0.03), upper, s1 - 0.12),
+        ]
         build.polygons(side, [glass], GLASS, label)
     build.polygons(TOP, [[(-roof, high, s1), (roof, high, s1), (roof, high, s2), (-roof, high, s2)]], paint, label)
     build.polygons(NEAR, [[(-foot, low, s0), (foot, low, s0), (roof, high, s1), (-roof, high, s1)]], paint, label)
     inner, top = foot - 0.12, low + 0.88 * (high - low)
     window: list[Corner] = [
-        (-inner, low + 0.05, s0 - 0.01), (inner, low + 0.05, s0 - 0.01), (roof - 0.08, top, s1 - 0.04),
+        (-inner, low + 0.05, s0 - 0.01),
+        (inner, low + 0.05, s0 - 0.01),
+        (roof - 0.08, top, s1 - 0.04),
         (-roof + 0.08, top, s1 - 0.04),
-    ]  # fmt: skip
+    ]
     build.polygons(NEAR, [window], (GLASS[0] + 22, GLASS[1] + 26, GLASS[2] + 30), label)
 
 
 def car(random: np.random.Generator, oncoming: bool) -> Mesh:
     kind = random.choice(["saloon", "estate", "suv", "van"], p=[0.4, 0.25, 0.22, 0.13])
     length, half, waist, roof = {
-        "saloon": (4.5, 0.9, 0.9, 1.43), "estate": (4.4, 0.9, 0.9, 1.48), "suv": (4.5, 0.95, 1.05, 1.7),
+        "saloon": (4.5, 0.9, 0.9, 1.43),
+        "estate": (4.4, 0.9, 0.9, 1.48),
+        "suv": (4.5, 0.95, 1.05, 1.7),
         "van": (4.9, 0.98, 1.15, 2.0),
-    }[str(kind)]  # fmt: skip
+    }[str(kind)]
     boot = {"saloon": 0.75, "estate": 0.1, "suv": 0.1, "van": 0.05}[str(kind)]
     if oncoming:
         boot = 1.1

@@ -12,9 +12,9 @@ from typing import get_args
 
 import cv2
 
+from edge.controls import Controls, View
 from edge.data import Pixels, Result
 from edge.errors import SinkError
-from edge.live import Controls, View
 from edge.sinks.pictures import save
 
 TITLE = "roadlite"

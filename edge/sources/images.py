@@ -104,8 +104,10 @@ def _check_header(path: Path, data: bytes) -> None:
     except (av.error.FFmpegError, IndexError) as exc:
         raise SourceError(f"{path}: expected a picture, found something else or an empty file") from exc
     if not known:
-        raise SourceError(f"{path}: expected a picture of at most {MAX_PIXELS // 1_000_000} megapixels, found a larger "
-                          "or a damaged one")  # fmt: skip
+        raise SourceError(
+            f"{path}: expected a picture of at most {MAX_PIXELS // 1_000_000} megapixels, found a larger "
+            "or a damaged one"
+        )
     for start, end in _ENDS.items():  # libpng would complain on stderr, libjpeg fill up with grey
         if data.startswith(start) and end not in data[len(data) // 2 :]:
             raise SourceError(f"{path}: the picture is cut off")

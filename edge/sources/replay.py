@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from edge.data import Frame
 
 if TYPE_CHECKING:
-    from edge.sources import Source
+    from edge.sources.base import Source
 
 
 class Replay:
@@ -22,9 +22,7 @@ class Replay:
     than their rate, they come later.
     """
 
-    def __init__(
-        self, source: Source, *, loop: bool = False, realtime: bool = False, limit: int | None = None
-    ) -> None:  # fmt: skip
+    def __init__(self, source: Source, *, loop: bool = False, realtime: bool = False, limit: int | None = None) -> None:
         self._source, self._loop, self._realtime, self._limit = source, loop, realtime, limit
         self._closed = threading.Event()
         endless = loop or source.info.live

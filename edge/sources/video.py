@@ -14,8 +14,8 @@ from av.container import InputContainer
 
 from edge.data import Frame, SourceInfo
 from edge.errors import SourceError
-from edge.sources.decode import packets, rate_of, rgb, video_stream
-from edge.sources.wanted import Health
+from edge.sources.ffmpeg import packets, rate_of, rgb, video_stream
+from edge.sources.options import SourceHealth
 
 DECODERS = 2  # threads: each more takes memory for its frames and time from the network
 
@@ -32,20 +32,20 @@ class Video:
     """
 
     def __init__(
-        self, path: Path, limit: int | None = None, start_s: float = 0.0, health: Health | None = None
-    ) -> None:  # fmt: skip
+        self, path: Path, limit: int | None = None, start_s: float = 0.0, health: SourceHealth | None = None
+    ) -> None:
         self._path, self._limit, self._start_s = path, limit, start_s
         with _opened(path) as (container, stream):
             _check_whole(path, container, stream)
             rate, count, length_s = rate_of(stream), _frame_count(container, stream), _length_s(container)
-        with closing(_decoded(path, start_s, Health(), ahead=False)) as frames:
+        with closing(_decoded(path, start_s, SourceHealth(), ahead=False)) as frames:
             first = next(frames, None)
             if first is None and start_s:
                 raise SourceError(f"{path}: has no frame after {start_s:g} s{length_s}")
             if first is None:
                 raise SourceError(f"{path}: the video has no frame that can be decoded")
             height, width = rgb(str(path), first[1]).shape[:2]
-        self._health = health or Health()
+        self._health = health or SourceHealth()
         if count is not None and rate is not None:
             count = max(1, count - round(start_s * rate))
         if limit is not None:
@@ -82,7 +82,7 @@ def _check_whole(path: Path, container: InputContainer, stream: av.VideoStream) 
 Decoded = Generator[tuple[int, av.VideoFrame, float | None], None, None]
 
 
-def _decoded(path: Path, start_s: float, health: Health, seek: bool = True, ahead: bool = True) -> Decoded:
+def _decoded(path: Path, start_s: float, health: SourceHealth, seek: bool = True, ahead: bool = True) -> Decoded:
     """Decoded frames with their position in the video, which time stamps tell where frames before were lost.
 
     Without `ahead` no frames are decoded at the same time, which each thread would need memory for.

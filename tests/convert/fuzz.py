@@ -14,9 +14,9 @@ from collections.abc import Callable
 import nets
 import numpy as np
 
-from convert.anatomy import KNOWN_OPS, discover
-from convert.graph import GraphDef, NodeDef, evaluate, parse
-from convert.surgery import retarget
+from convert.graph.anatomy import KNOWN_OPS, discover
+from convert.graph.graphdef import GraphDef, NodeDef, evaluate, parse
+from convert.graph.retarget import retarget
 from convert.tensorflow import tf
 from edge.errors import RoadliteError
 
@@ -84,9 +84,19 @@ def _rename(graph: GraphDef, node: NodeDef, chance: random.Random) -> None:
 
 
 MUTATIONS: list[Callable[[GraphDef, NodeDef, random.Random], None]] = [
-    _change_number, _change_number, _change_shape, _change_list, _drop_input, _change_input, _add_input,
-    _change_operator, _change_attribute, _drop_attribute, _drop_node, _rename,
-]  # fmt: skip
+    _change_number,
+    _change_number,
+    _change_shape,
+    _change_list,
+    _drop_input,
+    _change_input,
+    _add_input,
+    _change_operator,
+    _change_attribute,
+    _drop_attribute,
+    _drop_node,
+    _rename,
+]
 
 
 def _mutated(seed: int) -> bytes:

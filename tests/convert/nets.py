@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.anatomy import Anatomy, discover
-from convert.calibration import normalised
-from convert.demo.architecture import Architecture, BatchNorm, Weights
-from convert.demo.builder import build, random_weights
-from convert.graph import GraphDef, NodeDef, evaluate, parse
-from convert.quantize import Range, measure_ranges
-from convert.recipes import RECIPES
-from convert.surgery import Body, retarget
+from convert.frames import normalised
+from convert.graph.anatomy import Anatomy, discover
+from convert.graph.graphdef import GraphDef, NodeDef, evaluate, parse
+from convert.graph.retarget import Body, retarget
+from convert.networks.architecture import Architecture, BatchNorm, Weights
+from convert.networks.mobilenet import build, random_weights
 from convert.tensorflow import tf
-from convert.tflite import Network, as_function, convert, integers
+from convert.tflite.export import Network, as_function, convert, integers
+from convert.tflite.quantize import Range, measure_ranges
+from convert.tflite.recipes import RECIPES
 
 FEATURES = "MobilenetV2/expanded_conv_16/output"  # what the head reads
 LAST = "logits/semantic/Conv2D"
@@ -31,9 +31,13 @@ def weights(width: float, classes: int) -> Weights:
 
 
 def net(
-    crop_hw: tuple[int, int] = (33, 49), stride: int = 8, *, width: float = 0.25, classes: int = 5,
+    crop_hw: tuple[int, int] = (33, 49),
+    stride: int = 8,
+    *,
+    width: float = 0.25,
+    classes: int = 5,
     batch_norm: BatchNorm = "fused",
-) -> GraphDef:  # fmt: skip
+) -> GraphDef:
     """A DeepLab graph; the weights are the same for every size, stride and BatchNorm form."""
     return parse(_built(Architecture(width, classes, crop_hw, stride, batch_norm)), "net.pb")
 

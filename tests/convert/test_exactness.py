@@ -9,19 +9,19 @@ import nets
 import numpy as np
 import pytest
 
-from convert.anatomy import discover
 from convert.demo.publish import DEMO
-from convert.demo.xception import Xception, build, random_weights
-from convert.graph import GraphDef, parse, running
-from convert.recipes import RECIPES
-from convert.surgery import retarget
-from convert.tflite import as_function, convert, save
+from convert.graph.anatomy import discover
+from convert.graph.graphdef import GraphDef, parse, running
+from convert.graph.retarget import retarget
+from convert.networks.xception import Xception, build, random_weights
+from convert.tflite.export import as_function, convert, save
+from convert.tflite.recipes import RECIPES
 from edge.classes import guess
 from edge.data import Pixels
-from edge.evaluate import agreement
+from edge.evaluation.metrics import agreement
 from edge.preprocess import DEEPLAB, resize
 from edge.segmenter import Segmenter
-from edge.sources import open_source
+from edge.sources.open import open_source
 
 pytestmark = pytest.mark.tensorflow
 

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from convert.cli import main
+from convert.cli.convert_model import main
 from convert.job import Outcome, asked
-from convert.recipes import RECIPES
+from convert.tflite.recipes import RECIPES
 from convert.verify import Verdict
 from edge.scene import Scene
 

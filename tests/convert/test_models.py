@@ -20,8 +20,9 @@ from pathlib import Path
 
 import pytest
 
-from convert import models
-from convert.models import FrozenGraph, official, tarball
+from convert.models import load as models
+from convert.models import official, tarball
+from convert.models.load import FrozenGraph
 from edge.errors import DownloadError, GraphError, UsageError
 from edge.progress import T, silent
 
@@ -117,8 +118,11 @@ def sparse_graph() -> bytes:
     info = tarfile.TarInfo("x")
     info.size = 512
     info.pax_headers = {
-        "GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": PB, "GNU.sparse.realsize": str(1 << 40),
-    }  # fmt: skip
+        "GNU.sparse.major": "1",
+        "GNU.sparse.minor": "0",
+        "GNU.sparse.name": PB,
+        "GNU.sparse.realsize": str(1 << 40),
+    }
     return info.tobuf(tarfile.PAX_FORMAT) + b"1\n0\n0\n".ljust(512, b"\0")
 
 

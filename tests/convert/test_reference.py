@@ -6,8 +6,8 @@ import nets
 import numpy as np
 import pytest
 
-from convert import graph as graphs
-from convert.anatomy import discover
+from convert.graph import graphdef as graphs
+from convert.graph.anatomy import discover
 from convert.reference import FrozenReference
 from edge.errors import GraphError, UsageError
 from edge.postprocess import Upsample

@@ -10,18 +10,20 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from convert.anatomy import Anatomy, discover
-from convert.calibration import Sample
-from convert.graph import GraphDef
-from convert.recipes import RECIPES
-from convert.surgery import Body, retarget
+from convert.frames import Sample
+from convert.graph.anatomy import Anatomy, discover
+from convert.graph.graphdef import GraphDef
+from convert.graph.retarget import Body, retarget
 from convert.tensorflow import tf
-from convert.tflite import convert, export
+from convert.tflite.export import convert, export
+from convert.tflite.recipes import RECIPES
 from convert.verify import Reference, Verdict, refer, verify
 from edge.classes import guess
-from edge.engine import Engine, InterpreterEngine, open_engine
+from edge.engine.base import Engine
+from edge.engine.litert import InterpreterEngine
+from edge.engine.open import open_engine
 from edge.errors import GraphError
-from edge.evaluate import Confusion, agreement
+from edge.evaluation.metrics import Confusion, agreement
 from edge.postprocess import Upsample, nearest
 from edge.preprocess import resize
 
@@ -133,9 +135,13 @@ def test_mean_iou_is_left_out_where_no_truth_is_known(
 
 
 def test_shrinking_is_measured_against_the_stock_graph_at_its_own_size(
-    graph: GraphDef, engine: Engine, anatomy: Anatomy, samples: list[Sample], references: list[Reference],
+    graph: GraphDef,
+    engine: Engine,
+    anatomy: Anatomy,
+    samples: list[Sample],
+    references: list[Reference],
     verdict: Verdict,
-) -> None:  # fmt: skip
+) -> None:
     shares = []
     for sample, reference in zip(samples, references, strict=True):
         assert reference.retargeted.shape == HW

@@ -48,10 +48,13 @@ def build(
 
     graph = schema.SubGraphT()
     graph.tensors = [
-        tensor("picture", (1, 1, 1, 3) if free_input else (1, 9, 17, 3), dtype), tensor("size", (2,), "int32", 1),
-        tensor("scores", (1, 5, 9, 3), dtype), tensor("axis", (1,), "int32", 2), tensor("labels", (1, 5, 9), "int64"),
+        tensor("picture", (1, 1, 1, 3) if free_input else (1, 9, 17, 3), dtype),
+        tensor("size", (2,), "int32", 1),
+        tensor("scores", (1, 5, 9, 3), dtype),
+        tensor("axis", (1,), "int32", 2),
+        tensor("labels", (1, 5, 9), "int64"),
         tensor("made size", (2,), "int32"),
-    ]  # fmt: skip
+    ]
     if free_input:
         graph.tensors[0].shapeSignature = [1, -1, -1, 3]
     if output == "free":

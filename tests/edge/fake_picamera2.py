@@ -64,9 +64,20 @@ class Picamera2:
         board.open.append(self)
 
     def create_video_configuration(
-        self, main={}, lores=None, raw={}, transform=None, colour_space=None, buffer_count=6, controls={},  # noqa: B006
-        display="main", encode="main", queue=True, sensor={}, use_case="video",  # noqa: B006 - as in the real one
-    ) -> dict[str, Any]:  # fmt: skip
+        self,
+        main={},  # noqa: B006 - as in the real one
+        lores=None,
+        raw={},  # noqa: B006
+        transform=None,
+        colour_space=None,
+        buffer_count=6,
+        controls={},  # noqa: B006
+        display="main",
+        encode="main",
+        queue=True,
+        sensor={},  # noqa: B006 - as in the real one
+        use_case="video",
+    ) -> dict[str, Any]:
         main = {"format": "XBGR8888", "size": (1280, 720), "preserve_ar": True} | main
         self.align_stream(main, optimal=False)
         if lores is not None:

@@ -8,15 +8,27 @@ from typing import Any
 import numpy as np
 
 from edge.compare.comparison import Comparison, Settings
+from edge.compare.layer_times import from_prefixes
 from edge.compare.monitor import Monitor, Sample
 from edge.compare.rows import STAGES, Accuracy, Candidate, Row, Turn
-from edge.profile import from_prefixes
 
 ABOUT: dict[str, Any] = {
-    "size_bytes": 961833, "input_hw": [513, 1025], "output_stride": 16, "recipe": "int8", "classes": ["road", "car"],
-    "runtime": "litert", "runtime_version": "2.3.0", "threads": 2, "partitions": 1, "ops_outside": 1,
-    "macs": 1_784_528_336, "reduced_layers": 0, "load_ms": 53.8, "first_invoke_ms": 47.7, "warm_up_ms": [46.9, 22.1],
-}  # fmt: skip
+    "size_bytes": 961833,
+    "input_hw": [513, 1025],
+    "output_stride": 16,
+    "recipe": "int8",
+    "classes": ["road", "car"],
+    "runtime": "litert",
+    "runtime_version": "2.3.0",
+    "threads": 2,
+    "partitions": 1,
+    "ops_outside": 1,
+    "macs": 1_784_528_336,
+    "reduced_layers": 0,
+    "load_ms": 53.8,
+    "first_invoke_ms": 47.7,
+    "warm_up_ms": [46.9, 22.1],
+}
 
 
 def measured(name: str, ms: float, *, miou: float | None = None, rounds: int = 6, seed: int = 0, **about: Any) -> Row:

@@ -23,9 +23,15 @@ from edge.preprocess import DEEPLAB, Normalisation
 
 MODEL = random.Random(0).randbytes(3000)
 WRITTEN = Card(
-    "mobilenetv2", "int8", (513, 1025), 16, DEEPLAB, "logits", CITYSCAPES,
+    "mobilenetv2",
+    "int8",
+    (513, 1025),
+    16,
+    DEEPLAB,
+    "logits",
+    CITYSCAPES,
     {"source": {"sha256": "00"}, "verification": {"fidelity": 0.97, "frames": 8}, "calibration": None},
-)  # fmt: skip
+)
 
 
 def carded(change: Callable[[dict[str, Any]], object] = lambda _: None, text: str | bytes | None = None) -> bytes:

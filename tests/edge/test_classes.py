@@ -9,8 +9,11 @@ from edge.errors import CardError, UsageError
 def test_the_label_sets_are_the_published_ones() -> None:
     assert (len(CITYSCAPES), len(VOC)) == (19, 21)
     assert {name: CITYSCAPES.names.index(name) for name in ("road", "sky", "car", "bicycle")} == {
-        "road": 0, "sky": 10, "car": 13, "bicycle": 18,
-    }  # fmt: skip
+        "road": 0,
+        "sky": 10,
+        "car": 13,
+        "bicycle": 18,
+    }
     assert CITYSCAPES.colours[13] == (0, 0, 142)
     # The first colours of the PASCAL VOC devkit's VOCcolormap, and its void.
     assert VOC.colours[:4] == ((0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0))

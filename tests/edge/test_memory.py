@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edge import memory
-from edge.engine.load import import_runtime
+from edge.engine.runtimes import import_runtime
 from edge.errors import ModelError, RoadliteError, RuntimeMissing
 
 
@@ -67,9 +67,7 @@ def test_an_error_while_another_was_handled_is_not_blamed_on_what_it_hides() -> 
     assert memory.cause(hidden) is None
 
 
-def test_a_runtime_that_does_not_fit_is_not_answered_with_pip(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:  # fmt: skip
+def test_a_runtime_that_does_not_fit_is_not_answered_with_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "grows.py").write_text("raise ImportError('big.so: failed to map segment from shared object')")
     (tmp_path / "absent.py").write_text("import nothing_of_that_name")
     monkeypatch.syspath_prepend(tmp_path)

@@ -11,13 +11,13 @@ import pytest
 from waiting import PATIENCE_S, wait_for
 
 from edge import pipeline
+from edge.controls import Controls
 from edge.data import Frame, Result
 from edge.errors import ModelError, SinkError, SourceError
-from edge.live import Controls
-from edge.outputs import Outputs
 from edge.preprocess import DEEPLAB
 from edge.render import Renderer
 from edge.segmenter import Segmenter
+from edge.sinks.fan_out import FanOut
 from edge.timing import STAGES, Timing
 
 
@@ -119,7 +119,7 @@ def test_reading_inference_and_writing_overlap(segmenter: Segmenter, monkeypatch
 def test_the_last_working_sink_that_fails_ends_the_run(segmenter: Segmenter) -> None:
     source, first, second, said = Reel(20), Kept(full_after=2), Kept(full_after=4), list[str]()
     with pytest.raises(SinkError, match="disk is full"):
-        run(source, segmenter, Outputs({"a.mp4": first, "b.mp4": second}, said.append))
+        run(source, segmenter, FanOut({"a.mp4": first, "b.mp4": second}, said.append))
     assert (len(first.results), len(second.results), first.closed) == (2, 4, 1)
     assert said == ["disk is full; going on without this output"]
     assert source.closed.is_set()
@@ -158,7 +158,7 @@ def test_the_end_can_be_wanted_while_no_frame_comes_and_sinks_stay_awake(segment
 
     source, sink = Reel(2), Awake()
     source._then = source.closed.wait  # type: ignore[assignment]
-    run(source, segmenter, Outputs({"window": sink}, print), live=True, until=until)
+    run(source, segmenter, FanOut({"window": sink}, print), live=True, until=until)
     assert len(sink.results) == 2
     assert sink.idles >= 4
 

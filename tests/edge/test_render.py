@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.classes import CITYSCAPES, VOC, ClassSet
+from edge.controls import Controls
 from edge.errors import UsageError
-from edge.live import Controls
 from edge.render import Renderer, printable
 
 ROAD, SKY, CAR = 0, 10, 13

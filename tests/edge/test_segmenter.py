@@ -12,7 +12,7 @@ import pytest
 from edge.card import Card, attach
 from edge.classes import CITYSCAPES, ClassSet
 from edge.data import TensorSpec
-from edge.engine import open_engine
+from edge.engine.open import open_engine
 from edge.errors import CardError, ModelError, UsageError
 from edge.postprocess import Upsample
 from edge.preprocess import DEEPLAB, Normalisation, resize
@@ -39,9 +39,14 @@ def saved(tmp_path: Path, tiny_model: Tiny) -> Callable[..., Path]:
 
 def card(**changes: Any) -> Card:
     fields = {
-        "name": "tiny", "recipe": "float32", "input_hw": (9, 17), "output_stride": 2, "norm": DEEPLAB,
-        "output": "logits", "classes": RGB,
-    }  # fmt: skip
+        "name": "tiny",
+        "recipe": "float32",
+        "input_hw": (9, 17),
+        "output_stride": 2,
+        "norm": DEEPLAB,
+        "output": "logits",
+        "classes": RGB,
+    }
     return Card(**(fields | changes))
 
 
@@ -150,9 +155,11 @@ def test_a_quantized_model_without_a_card_says_itself_how_pixels_are_normalised(
 @pytest.mark.parametrize(
     ("scale", "zero_point", "norm"),
     [
-        (1 / 255, -128, Normalisation(0.0, 255.0)), (1.0, -128, Normalisation(0.0, 1.0)), (1 / 128, 0, DEEPLAB),
+        (1 / 255, -128, Normalisation(0.0, 255.0)),
+        (1.0, -128, Normalisation(0.0, 1.0)),
+        (1 / 128, 0, DEEPLAB),
     ],
-)  # fmt: skip
+)
 def test_normalisation_is_read_off_the_inputs_scale(
     saved: Callable[..., Path], scale: float, zero_point: int, norm: Normalisation
 ) -> None:
@@ -211,12 +218,20 @@ def spec(shape: tuple[int, ...], dtype: str = "float32", scale: float = 0.0) -> 
 @pytest.mark.parametrize(
     ("shape", "dtype", "scale"),
     [
-        ((1, 224, 224, 1), "float32", 0), ((2, 224, 224, 3), "float32", 0), ((1, 3, 224, 224), "float32", 0),
-        ((1, 224, 3), "float32", 0), ((), "float32", 0), ((1, 0, 224, 3), "float32", 0),
-        ((1, 99999, 224, 3), "float32", 0), ((1, 9, 17, 3), "float64", 0), ((1, 9, 17, 3), "int32", 1),
-        ((1, 9, 17, 3), "int8", 0), ((1, 9, 17, 3), "uint8", -1), ((1, 9, 17, 3), "int8", float("nan")),
+        ((1, 224, 224, 1), "float32", 0),
+        ((2, 224, 224, 3), "float32", 0),
+        ((1, 3, 224, 224), "float32", 0),
+        ((1, 224, 3), "float32", 0),
+        ((), "float32", 0),
+        ((1, 0, 224, 3), "float32", 0),
+        ((1, 99999, 224, 3), "float32", 0),
+        ((1, 9, 17, 3), "float64", 0),
+        ((1, 9, 17, 3), "int32", 1),
+        ((1, 9, 17, 3), "int8", 0),
+        ((1, 9, 17, 3), "uint8", -1),
+        ((1, 9, 17, 3), "int8", float("nan")),
     ],
-)  # fmt: skip
+)
 def test_inputs_that_are_no_picture_are_refused(shape: tuple[int, ...], dtype: str, scale: float) -> None:
     with pytest.raises(ModelError, match=r"x\.tflite: .*input"):
         describe(spec(shape, dtype, scale), spec((1, 5, 9, 3)), None, "x.tflite", DEEPLAB)
@@ -225,11 +240,18 @@ def test_inputs_that_are_no_picture_are_refused(shape: tuple[int, ...], dtype: s
 @pytest.mark.parametrize(
     ("shape", "dtype"),
     [
-        ((1, 1001), "float32"), ((1, 5, 9), "float32"), ((1, 5, 9, 1), "float32"), ((1, 5, 9, 256), "float32"),
-        ((4, 5, 9, 3), "float32"), ((1, 5, 9, 3), "int64"), ((1, 0, 9, 3), "float32"), ((), "float32"),
-        ((1, 2, 5, 9, 3), "float32"), ((1, 5, 9, 3), "bool"),
+        ((1, 1001), "float32"),
+        ((1, 5, 9), "float32"),
+        ((1, 5, 9, 1), "float32"),
+        ((1, 5, 9, 256), "float32"),
+        ((4, 5, 9, 3), "float32"),
+        ((1, 5, 9, 3), "int64"),
+        ((1, 0, 9, 3), "float32"),
+        ((), "float32"),
+        ((1, 2, 5, 9, 3), "float32"),
+        ((1, 5, 9, 3), "bool"),
     ],
-)  # fmt: skip
+)
 def test_models_that_do_not_segment_are_refused(shape: tuple[int, ...], dtype: str) -> None:
     with pytest.raises(ModelError, match=r"x\.tflite: not a segmentation model"):
         describe(spec((1, 9, 17, 3)), spec(shape, dtype), None, "x.tflite", DEEPLAB)

@@ -17,10 +17,10 @@ import cv2
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from conftest import make_models
 
-from convert.cli import main as convert_model
+from convert.cli.convert_model import main as convert_model
 from edge.cli.evaluate_model import main as evaluate_model
 from edge.cli.run_model import main as run_model
-from edge.examples import demo
+from edge.evaluation.samples import demo
 
 COUNT, APART = 4, 60  # pictures, frames
 

@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 import pytest
 
-from edge import cameras
 from edge.cli.check_device import main as check_device
 from edge.cli.run_model import main as run_model
-from edge.engine import open_engine
+from edge.device import cameras
+from edge.engine.open import open_engine
 
 BOARD = os.environ.get("ROADLITE_BOARD", "")
 MATERIAL = Path(os.environ.get("ROADLITE_MATERIAL", ""))  # of make_material.py

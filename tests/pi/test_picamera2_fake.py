@@ -17,17 +17,23 @@ picamera2 = pytest.importorskip("picamera2", reason="needs picamera2 and libcame
 CALLS = [
     ("Picamera2", name)
     for name in (
-        "__init__", "global_camera_info", "create_video_configuration", "align_stream", "configure", "start",
-        "stream_configuration", "capture_request", "cancel_all_and_flush", "close",
+        "__init__",
+        "global_camera_info",
+        "create_video_configuration",
+        "align_stream",
+        "configure",
+        "start",
+        "stream_configuration",
+        "capture_request",
+        "cancel_all_and_flush",
+        "close",
     )
-] + [("CompletedRequest", "make_array"), ("CompletedRequest", "release")]  # fmt: skip
+] + [("CompletedRequest", "make_array"), ("CompletedRequest", "release")]
 
 
 @pytest.mark.parametrize(("owner", "name"), CALLS)
 def test_signatures_are_the_real_ones(owner: str, name: str) -> None:
-    real, ours = (
-        inspect.signature(getattr(getattr(module, owner), name)).parameters for module in (picamera2, fake)
-    )  # fmt: skip
+    real, ours = (inspect.signature(getattr(getattr(module, owner), name)).parameters for module in (picamera2, fake))
     for parameter in ours.values():
         assert parameter.name in real, f"{owner}.{name} has no {parameter.name}"
         assert real[parameter.name].kind is parameter.kind

@@ -11,31 +11,56 @@ from pathlib import Path
 
 import pytest
 
-from edge.board import Memory, Throttle
-from edge.cameras import Camera, Search
 from edge.cli.check_device import main
-from edge.device import Device, Package
+from edge.device.board import Memory, Throttle
+from edge.device.cameras import Camera, Search
+from edge.device.survey import Device, Package
 
 PI = Device(
-    board="Raspberry Pi 5 Model B Rev 1.0", is_pi=True, os="Debian GNU/Linux 13 (trixie)", kernel="Linux 6.12.25+rpt",
-    machine="aarch64", python="3.13.5", python_bits=64, venv="/home/pi/.venv", sees_system_packages=True,
-    cpu="Cortex-A76", cores=4, features=("dotprod", "fp16"), int8_note=None, governor="ondemand",
-    clock_driver="cpufreq-dt", clock_mhz=1500.0, max_clock_mhz=2400.0, temperature_c=61.3, throttle=Throttle((), ()),
+    board="Raspberry Pi 5 Model B Rev 1.0",
+    is_pi=True,
+    os="Debian GNU/Linux 13 (trixie)",
+    kernel="Linux 6.12.25+rpt",
+    machine="aarch64",
+    python="3.13.5",
+    python_bits=64,
+    venv="/home/pi/.venv",
+    sees_system_packages=True,
+    cpu="Cortex-A76",
+    cores=4,
+    features=("dotprod", "fp16"),
+    int8_note=None,
+    governor="ondemand",
+    clock_driver="cpufreq-dt",
+    clock_mhz=1500.0,
+    max_clock_mhz=2400.0,
+    temperature_c=61.3,
+    throttle=Throttle((), ()),
     memory=Memory(8455, 6144),
     runtimes={"litert": Package("2.3.0", ""), "tflite-runtime": None, "openvino": None, "tensorflow": None},
     libraries={
-        "numpy": Package("2.4.6", ""), "opencv": Package("5.0.0.93", ""), "av": Package("18.1.0", ""),
+        "numpy": Package("2.4.6", ""),
+        "opencv": Package("5.0.0.93", ""),
+        "av": Package("18.1.0", ""),
         "picamera2": Package("0.3.38", ""),
     },
-    opencv_wheels=("opencv-python-headless",), qt_twice=False, apt_picamera2=True,
+    opencv_wheels=("opencv-python-headless",),
+    qt_twice=False,
+    apt_picamera2=True,
     cameras=Search((Camera("picamera2:0", "imx708"), Camera("/dev/video8", "C920")), ("picamera2: imx708", "")),
-    video_nodes=(), display=None,
-)  # fmt: skip
+    video_nodes=(),
+    display=None,
+)
 BARE = replace(
-    PI, throttle=Throttle(("undervoltage",), ("undervoltage", "throttled")), board=None, clock_mhz=None, memory=None,
-    temperature_c=None, cameras=Search((), ("picamera2: no camera", "/dev/video*: none")),
+    PI,
+    throttle=Throttle(("undervoltage",), ("undervoltage", "throttled")),
+    board=None,
+    clock_mhz=None,
+    memory=None,
+    temperature_c=None,
+    cameras=Search((), ("picamera2: no camera", "/dev/video*: none")),
     runtimes=dict.fromkeys(PI.runtimes),
-)  # fmt: skip
+)
 
 
 @pytest.fixture
@@ -49,11 +74,23 @@ def test_sound_device(device: Device, capsys: pytest.CaptureFixture[str]) -> Non
     assert main([]) == 0
     out = capsys.readouterr().out
     for said in (
-        "Raspberry Pi 5 Model B Rev 1.0", "Debian GNU/Linux 13 (trixie)", "3.13.5, 64-bit", "with system packages",
-        "4 x Cortex-A76 at 1500 of 2400 MHz", "dotprod, fp16", "ondemand", "61.3 °C", "now: no; since boot: no",
-        "8.5 GB, 6.1 GB of it free", "litert 2.3.0, which run-model uses", "tflite-runtime: not installed",
-        "picamera2:0 imx708", "/dev/video8 C920", "web page", "run-model can run here, on litert.",
-    ):  # fmt: skip
+        "Raspberry Pi 5 Model B Rev 1.0",
+        "Debian GNU/Linux 13 (trixie)",
+        "3.13.5, 64-bit",
+        "with system packages",
+        "4 x Cortex-A76 at 1500 of 2400 MHz",
+        "dotprod, fp16",
+        "ondemand",
+        "61.3 °C",
+        "now: no; since boot: no",
+        "8.5 GB, 6.1 GB of it free",
+        "litert 2.3.0, which run-model uses",
+        "tflite-runtime: not installed",
+        "picamera2:0 imx708",
+        "/dev/video8 C920",
+        "web page",
+        "run-model can run here, on litert.",
+    ):
         assert said in out
 
 
@@ -101,9 +138,12 @@ def test_it_starts_where_opencv_cannot_be_imported(tmp_path: Path) -> None:
     (tmp_path / "cv2.py").write_text("raise ImportError('libGL.so.1: cannot open shared object file')")
     code = "import sys; from edge.cli.check_device import main; sys.exit(main([]))"
     done = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[3]}"},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[3]}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 1, done.stderr
     assert "STOPS        opencv: ImportError: libGL.so.1" in done.stdout
     assert "sudo apt install -y libgl1" in done.stdout

@@ -75,7 +75,7 @@ def test_tables_fit_80_columns(models: list[str], quick: list[str], capsys: pyte
 def test_a_long_list_of_real_names_fits_too(capsys: pytest.CaptureFixture[str]) -> None:
     from reports import comparison, measured
 
-    from edge.report.document import document
+    from edge.compare.report.document import document
 
     big = {"recipe": "float32", "input_hw": [1025, 2049], "runtime": "openvino-bf16", "macs": 10**11, "threads": 16}
     rows = [measured("xception65-1025x2049-os8-float32", 23456.0 + i, miou=0.5, **big) for i in range(12)]
@@ -156,8 +156,11 @@ def test_ctrl_c_shows_what_was_measured(models: list[str], quick: list[str], tmp
     arguments = [*models, *quick, "--seconds", "20", "--report", str(tmp_path / "r")]
     started = subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     assert started.stderr is not None
     for line in started.stderr:
         if line.startswith("measuring"):
@@ -174,7 +177,7 @@ def test_ctrl_c_shows_what_was_measured(models: list[str], quick: list[str], tmp
 def test_a_graph_needs_the_converter(
     quick: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "convert.grid", None)
+    monkeypatch.setitem(sys.modules, "convert.model_grid", None)
     assert main(["demo", *quick]) == 1
     assert re.search(r"pip install .*tensorflow>=", capsys.readouterr().err)
 
@@ -182,13 +185,26 @@ def test_a_graph_needs_the_converter(
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["--seconds", "0"], ["--seconds", "nan"], ["--threads", "two"], ["--threads", "0"], ["--runtime", "x"],
-        ["--min-runs", "0"], ["--cool-down", "-1"], ["--budget-ms", "0"], ["--budget-ms", "nan"], ["--fail-above", "2"],
-        ["--budget-ms", "1", "--budget-fps", "1"], ["--baseline", "none.json"], ["--profile", "-1"],
-        ["--profile", "nan"], ["--budget-fps", "1e-320"], ["--python", "litert"],
-        ["--normalise", "x"], ["--source", "demo", "--labels-dir", "."],
+        ["--seconds", "0"],
+        ["--seconds", "nan"],
+        ["--threads", "two"],
+        ["--threads", "0"],
+        ["--runtime", "x"],
+        ["--min-runs", "0"],
+        ["--cool-down", "-1"],
+        ["--budget-ms", "0"],
+        ["--budget-ms", "nan"],
+        ["--fail-above", "2"],
+        ["--budget-ms", "1", "--budget-fps", "1"],
+        ["--baseline", "none.json"],
+        ["--profile", "-1"],
+        ["--profile", "nan"],
+        ["--budget-fps", "1e-320"],
+        ["--python", "litert"],
+        ["--normalise", "x"],
+        ["--source", "demo", "--labels-dir", "."],
     ],
-)  # fmt: skip
+)
 def test_bad_options(arguments: list[str], models: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([models[0], *arguments]) == 2
     error = capsys.readouterr().err.splitlines()[-1]

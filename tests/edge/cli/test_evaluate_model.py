@@ -24,7 +24,7 @@ from edge.classes import CITYSCAPES, VOC
 from edge.cli import evaluate_model
 from edge.cli.evaluate_model import main
 from edge.errors import RuntimeMissing
-from edge.mappings import KINDS, parse
+from edge.evaluation.datasets import KINDS, parse
 from edge.segmenter import Segmenter
 
 DOCS = (Path(__file__).parents[3] / "docs" / "evaluating.md").read_text()
@@ -56,9 +56,13 @@ def figures(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str,
 
 
 def test_two_models_on_a_folder(
-    float_model: Path, int8_model: Path, pictures: Path, labelled: Path, tmp_path: Path,
+    float_model: Path,
+    int8_model: Path,
+    pictures: Path,
+    labelled: Path,
+    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     out = tmp_path / "new" / "scores"
     found = figures(
         capsys, int8_model, float_model, "--images", pictures, "--labels", labelled, "--output", out, "--worst", 2
@@ -185,9 +189,15 @@ def test_bad_files_are_left_out_and_none_left_is_an_error(
     ],
 )
 def test_bad_input_is_one_line(
-    arguments: list[str], code: int, words: str, int8_model: Path, pictures: Path, labelled: Path, tmp_path: Path,
+    arguments: list[str],
+    code: int,
+    words: str,
+    int8_model: Path,
+    pictures: Path,
+    labelled: Path,
+    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     (tmp_path / "text.pb").write_text("no graph\n" * 50)
     names = {"model": int8_model, "pictures": pictures, "truth": labelled, "tmp": tmp_path}
     assert main([a.format(**names) for a in arguments]) == code
@@ -198,9 +208,14 @@ def test_bad_input_is_one_line(
 
 @pytest.mark.parametrize("after", [0, 7])
 def test_ctrl_c_reports_what_was_scored(
-    after: int, int8_model: Path, pictures: Path, labelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    after: int,
+    int8_model: Path,
+    pictures: Path,
+    labelled: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     def interrupted(items: Iterable[Any], what: str, total: int | None = None) -> Iterator[Any]:
         for index, item in enumerate(items):
             if index == after:
@@ -224,8 +239,10 @@ def test_ctrl_c_reports_what_was_scored(
 def test_real_models_on_a_real_picture(shared: Callable[[str], Path], capsys: pytest.CaptureFixture[str]) -> None:
     """The third-party models; what the labels leave out is road in them, which no model says of poles and rails."""
     images = shared("images/cityscapes_segmentation.bmp").parent
-    models = [shared("models/coral_deeplab_slim_cityscapes_uint8.tflite"),
-              shared("models/tfhub_deeplab_mnv3large_cityscapes_1025x2049.tflite")]  # fmt: skip
+    models = [
+        shared("models/coral_deeplab_slim_cityscapes_uint8.tflite"),
+        shared("models/tfhub_deeplab_mnv3large_cityscapes_1025x2049.tflite"),
+    ]
     found = figures(capsys, *models, "--normalise", "deeplab", "--images", images, "--labels", images)
     assert (found["pictures"], found["models"][0]["pixels"]) == (1, 513 * 513)
     coral, hub = found["models"]

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from edge.cli import Parser, parser, run
+from edge.cli.main import Parser, parser, run
 from edge.errors import CardError, GateFailed, RoadliteError, UsageError
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 
 COMMAND = """
 import argparse, os, signal, sys, time
-from edge.cli import parser, run
+from edge.cli.main import parser, run
 from edge.errors import *
 
 def build():
@@ -110,10 +110,11 @@ def test_help_and_version_are_no_errors(argument: str, shown: str, capsys: pytes
 @pytest.mark.parametrize(
     ("failure", "code", "last"),
     [
-        (UsageError("no"), 2, "toy: no"), (GateFailed("low"), 3, "toy: low"),
+        (UsageError("no"), 2, "toy: no"),
+        (GateFailed("low"), 3, "toy: low"),
         (KeyError("key"), 1, "toy: unexpected KeyError: 'key' (run with --debug to see where)"),
     ],
-)  # fmt: skip
+)
 def test_debug_shows_the_traceback_and_keeps_the_code(
     failure: Exception, code: int, last: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

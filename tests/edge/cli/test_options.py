@@ -13,10 +13,13 @@ from edge.preprocess import DEEPLAB, Normalisation
 @pytest.mark.parametrize(
     ("text", "norm"),
     [
-        (None, None), ("deeplab", DEEPLAB), ("unit", Normalisation(0.0, 255.0)),
-        ("110.5,60", Normalisation(110.5, 60.0)), (" -1 , 2", Normalisation(-1.0, 2.0)),
+        (None, None),
+        ("deeplab", DEEPLAB),
+        ("unit", Normalisation(0.0, 255.0)),
+        ("110.5,60", Normalisation(110.5, 60.0)),
+        (" -1 , 2", Normalisation(-1.0, 2.0)),
     ],
-)  # fmt: skip
+)
 def test_normalisation_is_a_name_or_mean_and_deviation(text: str | None, norm: Normalisation | None) -> None:
     assert parse_norm(text) == norm
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from edge.cameras import Search
 from edge.cli import run_model
-from edge.cli.options import parse_rate, parse_size, wanted_from
+from edge.cli.options import parse_rate, parse_size, source_options
 from edge.cli.run_model import build_parser, default_output, main, open_shown
 from edge.data import SourceInfo
+from edge.device.cameras import Search
 from edge.errors import SinkError, UsageError
-from edge.sources import Wanted
+from edge.sources.options import SourceOptions
 
 CAMERA = SourceInfo("/dev/video0", (1280, 720), Fraction(30), None, live=True)
 
@@ -65,10 +65,14 @@ def test_a_display_without_a_window_library_leads_to_the_page(
 
 
 def test_without_a_camera_it_is_said_where_one_was_looked_for(
-    tiny_model: Callable[..., bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    tiny_model: Callable[..., bytes],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    monkeypatch.setattr("edge.cameras.cameras", lambda: Search((), ("picamera2: not installed", "/dev/video*: none")))
+) -> None:
+    monkeypatch.setattr(
+        "edge.device.cameras.cameras", lambda: Search((), ("picamera2: not installed", "/dev/video*: none"))
+    )
     (tmp_path / "m.tflite").write_bytes(tiny_model())
     assert main([str(tmp_path / "m.tflite"), "--normalise", "deeplab"]) == 1
     assert "looked for: picamera2: not installed; /dev/video*: none. Attach one" in capsys.readouterr().err
@@ -76,14 +80,36 @@ def test_without_a_camera_it_is_said_where_one_was_looked_for(
 
 def test_options_of_the_source_reach_it() -> None:
     said = options(
-        "--size", "640x480", "--fps", "29.97", "--fourcc", "MJPG", "--limit", "9", "--start", "1.5", "--loop",
-        "--realtime", "--timeout", "3", "--max-reconnects", "4",
-    )  # fmt: skip
-    assert wanted_from(said, (257, 513)) == Wanted(
-        size_wh=(640, 480), rate=Fraction(2997, 100), fourcc="MJPG", small_wh=(513, 257), limit=9, start_s=1.5,
-        loop=True, realtime=True, timeout_s=3.0, max_reconnects=4,
-    )  # fmt: skip
-    assert wanted_from(options()) == Wanted()
+        "--size",
+        "640x480",
+        "--fps",
+        "29.97",
+        "--fourcc",
+        "MJPG",
+        "--limit",
+        "9",
+        "--start",
+        "1.5",
+        "--loop",
+        "--realtime",
+        "--timeout",
+        "3",
+        "--max-reconnects",
+        "4",
+    )
+    assert source_options(said, (257, 513)) == SourceOptions(
+        size_wh=(640, 480),
+        rate=Fraction(2997, 100),
+        fourcc="MJPG",
+        small_wh=(513, 257),
+        limit=9,
+        start_s=1.5,
+        loop=True,
+        realtime=True,
+        timeout_s=3.0,
+        max_reconnects=4,
+    )
+    assert source_options(options()) == SourceOptions()
 
 
 @pytest.mark.parametrize("text", ["640", "640x", "ax4", "-1x5", "640x480x3", ""])
@@ -103,12 +129,16 @@ def test_a_rate_is_a_number(text: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--max-temp", "200"], "--max-temp: expected 30 to 120"), (["--timeout", "0"], "--timeout"),
-        (["--max-reconnects", "-1"], "--max-reconnects"), (["--start", "-3"], "--start"),
+        (["--max-temp", "200"], "--max-temp: expected 30 to 120"),
+        (["--timeout", "0"], "--timeout"),
+        (["--max-reconnects", "-1"], "--max-reconnects"),
+        (["--start", "-3"], "--start"),
         (["--smooth", "7"], "--smooth"),
-        (["--fourcc", "MJPEG"], "--fourcc"), (["--size", "0x5"], "--size"), (["--fps", "0"], "--fps"),
+        (["--fourcc", "MJPEG"], "--fourcc"),
+        (["--size", "0x5"], "--size"),
+        (["--fps", "0"], "--fps"),
     ],
-)  # fmt: skip
+)
 def test_what_makes_no_sense_is_said_before_anything_is_loaded(
     arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -160,7 +160,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     disk.mkdir()
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True, text=True, check=False
-    )  # fmt: skip
+    )
     if mounted.returncode:
         pytest.skip(f"a small file system needs the right to mount one: {mounted.stderr.strip()}")
     yield disk
@@ -245,7 +245,7 @@ class Cut(threading.Thread):
 def test_a_lost_stream_is_counted_said_and_given_up(
     model: list[str], noise: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge.sources.newest.FIRST_WAIT_S", 0.1)
+    monkeypatch.setattr("edge.sources.reconnect.FIRST_WAIT_S", 0.1)
     path = tmp_path / "live.ts"
     with av.open(str(noise)) as whole, av.open(str(path), "w", format="mpegts") as live:
         out = live.add_stream_from_template(whole.streams.video[0])

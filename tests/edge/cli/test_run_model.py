@@ -99,15 +99,23 @@ def test_picture_and_folder(int8_model: Path, pictures: Path, tmp_path: Path, mo
     ],
 )
 def test_bad_input_is_one_line(
-    arguments: list[str], code: int, words: str, int8_model: Path, clip: Path, tmp_path: Path,
+    arguments: list[str],
+    code: int,
+    words: str,
+    int8_model: Path,
+    clip: Path,
+    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     (tmp_path / "text.mp4").write_text("not a video\n" * 50)
     (tmp_path / "cut.tflite").write_bytes(int8_model.read_bytes()[:5000])
     names = {
-        "model": int8_model, "tmp": tmp_path, "clip": clip, "text": tmp_path / "text.mp4",
+        "model": int8_model,
+        "tmp": tmp_path,
+        "clip": clip,
+        "text": tmp_path / "text.mp4",
         "cut": tmp_path / "cut.tflite",
-    }  # fmt: skip
+    }
     before = set(tmp_path.rglob("*"))
     assert main([a.format(**names) for a in arguments]) == code
     assert words in only_line(capsys.readouterr().err)
@@ -119,7 +127,7 @@ def test_interrupted_run_keeps_what_is_done(sign: signal.Signals, int8_model: Pa
     out = tmp_path / "o.mp4"
     process = subprocess.Popen(
         [*RUN, str(int8_model), "--source", "demo", "--output", str(out)], stderr=subprocess.PIPE, text=True
-    )  # fmt: skip
+    )
     wait_for(lambda: any(part.stat().st_size > 20_000 for part in tmp_path.glob("*.part")))
     start = time.monotonic()
     process.send_signal(sign)
@@ -135,7 +143,7 @@ def test_interrupted_run_keeps_what_is_done(sign: signal.Signals, int8_model: Pa
 def test_native_noise_does_not_reach_the_user(int8_model: Path, clip: Path) -> None:
     done = subprocess.run(
         [*RUN, str(int8_model), "--source", str(clip), "--output", "null"], capture_output=True, text=True, check=True
-    )  # fmt: skip
+    )
     assert "XNNPACK" not in done.stderr
     assert "labelling" in done.stderr
 

@@ -26,9 +26,7 @@ def begin(code: str, *arguments: str, limit: int | None, shell: str = "", **opti
     limited = f"ulimit -v {limit // 1024}; " if limit else ""
     command = ["sh", "-c", f'{shell}{limited}exec "$@"', "sh", sys.executable, "-c", code, *arguments]
     options = {"stdin": subprocess.DEVNULL} | options
-    return subprocess.Popen(
-        command, text=True, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
-    )  # fmt: skip
+    return subprocess.Popen(command, text=True, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
 
 
 def program(function: str, *arguments: str, limit: int | None) -> tuple[int, str, str]:
@@ -100,7 +98,7 @@ def test_check_device_mends_a_shortage_with_memory() -> None:
 TOY = """
 import os, signal, sys, threading, time
 sys.modules["toy"] = sys.modules["__main__"]
-from edge.cli import parser, run
+from edge.cli.main import parser, run
 from edge.cli.start import start
 
 def work(options):

@@ -1,0 +1,238 @@
+"""`convert-model`: a frozen DeepLab graph becomes verified TensorFlow Lite files."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from convert.cli.options import STRIDES, parse_size
+from convert.tflite.recipes import RECIPES, parse_recipes
+from edge.cli.main import Parser, parser, run, say
+from edge.cli.options import parse_labels
+from edge.errors import GateFailed, UsageError
+from edge.files import writable_folder
+from edge.progress import bars
+
+if TYPE_CHECKING:
+    from convert.job import Outcome
+    from convert.tflite.build import Rescued
+
+
+def build_parser() -> Parser:
+    made = parser("convert-model", "Turn a frozen DeepLab graph into small, verified .tflite files.")
+    made.add_argument(
+        "--model",
+        default="auto",
+        metavar="NAME|PATH",
+        help="mobilenetv2 or xception65 (official, downloaded once), demo (embedded), a .pb or .tar.gz, "
+        "or auto: mobilenetv2 if it can be had, else demo",
+    )
+    made.add_argument("--quantize", default="int8", metavar="RECIPE,...", help=f"any of {','.join(RECIPES)}")
+    made.add_argument("--input-size", default="513x1025", metavar="HxW", help="height and width of the model's input")
+    made.add_argument(
+        "--output-stride",
+        default="auto",
+        choices=STRIDES,
+        help="auto: 16, which published accuracies are measured at and which costs a third of 8, or the graph's "
+        "where that is coarser; keep: the graph's",
+    )
+    made.add_argument(
+        "--calibrate",
+        action="append",
+        metavar="PATH",
+        help="image, folder or video to calibrate and verify with, repeatable (default: the demo's frames)",
+    )
+    made.add_argument(
+        "--labels-dir",
+        type=Path,
+        metavar="DIR",
+        help="label files of the --calibrate pictures, named like them: gives the mean IoU of the held-out ones",
+    )
+    made.add_argument("--calibration-frames", type=int, default=32, metavar="N", help="frames to calibrate int8 with")
+    made.add_argument("--verification-frames", type=int, default=8, metavar="N", help="other frames to verify with")
+    made.add_argument("--labels", metavar="NAME|FILE", help="cityscapes, voc or a file with one class name a line")
+    made.add_argument(
+        "--min-agreement",
+        type=float,
+        metavar="F",
+        help="share of pixels that must be as in the re-targeted graph, 0..1 "
+        "(default: 0.99 for float32 and float16, 0.95 for int8 and dynamic)",
+    )
+    made.add_argument(
+        "--max-miou-drop",
+        type=float,
+        metavar="F",
+        help="how much lower the mean IoU may be than the re-targeted graph's, 0..1; needs frames with labels",
+    )
+    made.add_argument(
+        "--no-rescue",
+        action="store_true",
+        help="int8 stays int8 throughout, instead of keeping the layers that hurt in float where it falls short",
+    )
+    made.add_argument("--output-dir", type=Path, default=Path(), metavar="DIR", help="where the files go")
+    made.add_argument("--json", action="store_true", help="print the verdicts as JSON")
+    return made
+
+
+def main(argv: list[str] | None = None) -> int:
+    return run("convert-model", argv, build_parser, convert)
+
+
+def convert(options: argparse.Namespace) -> int:
+    recipes = parse_recipes(options.quantize)
+    input_hw = parse_size(options.input_size)
+    classes = parse_labels(options.labels)
+    if options.min_agreement is not None and not 0 <= options.min_agreement <= 1:
+        raise UsageError(f"--min-agreement: expected 0 to 1, got {options.min_agreement}")
+    if options.max_miou_drop is not None and not 0 <= options.max_miou_drop <= 1:
+        raise UsageError(f"--max-miou-drop: expected 0 to 1, got {options.max_miou_drop}")
+    if not 1 <= options.calibration_frames <= 10000 or not 1 <= options.verification_frames <= 1000:
+        raise UsageError("expected 1 to 10000 calibration frames and 1 to 1000 verification frames")
+    writable_folder(options.output_dir)
+
+    from convert.models.load import load_frozen_graph
+
+    frozen = load_frozen_graph(options.model, track=bars, notice=say)
+
+    from convert import job as jobs  # brings TensorFlow
+
+    job = jobs.Job(
+        recipes,
+        input_hw,
+        options.output_stride,
+        options.output_dir,
+        options.calibrate or ["demo"],
+        options.calibration_frames,
+        options.verification_frames,
+        options.min_agreement,
+        classes,
+        options.labels_dir,
+        options.max_miou_drop,
+        not options.no_rescue,
+    )
+    outcomes = jobs.run(frozen, job, bars, say)
+    report(outcomes, as_json=options.json)
+    failed = [o for o in outcomes if not o.passed]
+    if failed:
+        raise GateFailed(
+            f"not written, not good enough: {', '.join(text for o in failed for text in o.shortcomings)}"
+            f"{''.join(_hurting(o) for o in failed)}; try other --calibrate frames or a lower --min-agreement"
+        )
+    return 0
+
+
+def _hurting(outcome: Outcome) -> str:
+    """Which layers cost the most, for the message of a failed gate."""
+    if outcome.rescued is None or not outcome.rescued.costs:
+        return ""
+    from convert.tflite.build import first
+
+    worst = (f"{first(cost.operator)} ({cost.lost:.3f})" for cost in outcome.rescued.costs[:4])
+    return f"; the layers that cost {outcome.recipe.name} most, each quantized alone: {', '.join(worst)}"
+
+
+def report(outcomes: list[Outcome], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps([as_row(o) for o in outcomes], indent=1))  # noqa: T201
+        return
+    from rich.console import Console
+
+    console = Console()
+    console.print(table(outcomes))
+    console.print("IoU with what the frozen graph sees at this size and stride", style="italic")
+    console.print(class_table(outcomes))
+    for o in outcomes:
+        if o.rescued and o.plain:
+            before, after = o.plain.fidelity, o.verdict.fidelity
+            say(f"{o.recipe.name}: {before:.4f} as it was, {after:.4f} with {_in_float(o.rescued)}")
+        if o.passed:
+            console.print(f"{o.recipe.name}: {o.path}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _in_float(rescued: Rescued) -> str:
+    from convert.tflite.build import first
+
+    names = ", ".join(map(first, rescued.in_float))
+    return f"{len(rescued.in_float)} layers left in float: {names}" if names else "no layer found that would help"
+
+
+def as_row(outcome: Outcome) -> dict[str, Any]:
+    o = outcome
+    row = {
+        "recipe": o.recipe.name,
+        "file": str(o.path) if o.passed else None,
+        "passed": o.passed,
+        "limit": o.limit,
+        "size_bytes": o.size_bytes,
+        "convert_s": round(o.seconds, 2),
+        **o.verdict.as_dict(),
+    }
+    if o.rescued and o.plain:
+        row["rescue"] = {
+            "in_float": o.rescued.in_float,
+            "lost_alone": {c.operator: round(c.lost, 5) for c in o.rescued.costs},
+            "fidelity_before": round(o.plain.fidelity, 5),
+        }
+    return row
+
+
+def table(outcomes: list[Outcome]) -> object:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    first = outcomes[0].verdict
+    made = Table(
+        title=f"Share of equal pixels, on {first.frames} frames not used for calibration",
+        title_justify="left",
+        caption="fidelity, worst frame, objects (where either sees one): against the frozen graph at this size and "
+        "stride. stock: against the frozen graph as it was, at its own size and stride." + _graphs_truth(outcomes),
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        padding=0,
+        show_edge=False,
+        pad_edge=False,
+    )
+    made.add_column("recipe", no_wrap=True)
+    for name in ("MB", "fidelity", "worst", "objects", "stock", "mIoU", "invoke", "made in", "gate"):
+        made.add_column(name, justify="right", no_wrap=True)
+    for o in outcomes:
+        v = o.verdict
+        made.add_row(
+            o.recipe.name,
+            f"{o.size_bytes / 1e6:.2f}",
+            _share(v.fidelity),
+            _share(v.worst_frame),
+            _share(v.objects),
+            _share(v.shrinking),
+            _share(v.mean_iou),
+            f"{v.invoke_ms:.1f} ms",
+            f"{o.seconds:.1f} s",
+            f"[green]>= {o.limit:g}" if o.passed else "[red]failed",
+        )
+    return made
+
+
+def class_table(outcomes: list[Outcome]) -> object:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    made = Table(box=SIMPLE_HEAD, padding=0, show_edge=False, pad_edge=False)
+    made.add_column("class", no_wrap=True)
+    for o in outcomes:
+        made.add_column(o.recipe.name, justify="right", no_wrap=True)
+    for name in dict.fromkeys(name for o in outcomes for name in o.verdict.per_class):
+        made.add_row(name, *(_share(o.verdict.per_class.get(name)) for o in outcomes))
+    return made
+
+
+def _graphs_truth(outcomes: list[Outcome]) -> str:
+    v = outcomes[0].verdict
+    if v.stock_mean_iou is None:
+        return ""
+    return f" The frozen graph's own mIoU: {v.stock_mean_iou:.4f}, at this size and stride {v.retargeted_mean_iou:.4f}."
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

@@ -1,0 +1,1 @@
+"""Frozen graphs: read, understood, moved to another size and stride."""

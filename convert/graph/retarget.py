@@ -1,0 +1,232 @@
+"""Re-targeting a frozen graph: another input size, another output stride, same weights.
+
+The result is the network alone, from the normalised picture to the logits, in forms that TensorFlow Lite
+maps one to one onto its operators.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from convert.graph.anatomy import Anatomy
+from convert.graph.graphdef import (
+    CONVOLUTIONS,
+    GraphDef,
+    NodeDef,
+    Nodes,
+    by_name,
+    constant,
+    consumers,
+    cut_at,
+    inputs,
+    producer,
+    shapes,
+)
+from convert.graph.stride import change_stride, kernel_hw
+from convert.tensorflow import tf
+from edge.errors import GraphError, UsageError
+
+HW = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A network ready for conversion."""
+
+    graph: GraphDef
+    image: str  # float32 placeholder (1, H, W, 3), normalised
+    logits: str  # float32 (1, h, w, classes)
+    input_hw: HW
+    output_stride: int
+
+
+def retarget(graph: GraphDef, anatomy: Anatomy, input_hw: HW, output_stride: int | None = None) -> Body:
+    """The network of `graph` at another input size and output stride (None keeps the graph's own).
+
+    Raises UsageError for a size or stride that does not fit, GraphError for a node that cannot be moved.
+    """
+    stride = output_stride or anatomy.output_stride
+    if stride < anatomy.output_stride:
+        raise UsageError(
+            f"output stride {stride} is finer than the graph's {anatomy.output_stride}: its weights do not allow that"
+        )
+    check_size(input_hw, stride)
+    body = cut_at(graph, anatomy.normalised, (1, *anatomy.crop_hw, 3), [anatomy.logits])
+    nodes = by_name(body)
+    _check_only_input(nodes, anatomy)
+    _drop_identities(nodes)
+    _fuse_atrous(nodes)
+    baked = shapes(_pack(nodes, body), anatomy.normalised, (1, *anatomy.crop_hw, 3))
+    _retarget_pools(nodes, baked, anatomy, input_hw, stride)
+    _retarget_resizes(nodes, anatomy, input_hw, stride)
+    change_stride(nodes, anatomy, stride)
+    _plain_adds(nodes)
+    packed = cut_at(_pack(nodes, body), anatomy.normalised, (1, *input_hw, 3), [anatomy.logits])
+    logits_hw = _moved(baked[anatomy.logits][1:3], anatomy.logits, anatomy, input_hw, stride)
+    _check_result(packed, anatomy, input_hw, logits_hw)
+    return Body(packed, anatomy.normalised, anatomy.logits, input_hw, stride)
+
+
+def check_size(input_hw: HW, stride: int) -> None:
+    """DeepLab sizes are multiples of the stride plus one: only then do align_corners resizes hit whole cells."""
+    if any(n < stride + 1 or n > 8193 or (n - 1) % stride for n in input_hw):
+        near = [min(max(round((n - 1) / stride), 1), 8192 // stride) * stride + 1 for n in input_hw]
+        raise UsageError(
+            f"input size {input_hw[0]}x{input_hw[1]} does not fit output stride {stride}: height and width must be "
+            f"a multiple of {stride} plus 1; the nearest is {near[0]}x{near[1]}"
+        )
+
+
+def _pack(nodes: Nodes, like: GraphDef) -> GraphDef:
+    packed = tf.compat.v1.GraphDef(versions=like.versions)
+    packed.node.extend(nodes.values())
+    return packed
+
+
+def _check_only_input(nodes: Nodes, anatomy: Anatomy) -> None:
+    others = [n for n, node in nodes.items() if node.op.startswith("Placeholder") and n != anatomy.normalised]
+    if others:
+        raise GraphError(f"{anatomy.logits}: depends on {others[0]} by another way than {anatomy.normalised}")
+
+
+def _drop_identities(nodes: Nodes) -> None:
+    """Reads every tensor from the node that made it; control edges guard nothing that is left here."""
+    idle = frozenset({"Identity", "StopGradient"})
+
+    def source(tensor: str) -> str:
+        while nodes[producer(tensor)].op in idle:
+            tensor = nodes[producer(tensor)].input[0]
+        return tensor
+
+    for node in nodes.values():
+        sources = [source(tensor) for tensor in node.input if not tensor.startswith("^")]
+        del node.input[:]
+        node.input.extend(sources)
+    for name in [n for n, node in nodes.items() if node.op in idle]:
+        del nodes[name]
+
+
+def _set_constant(nodes: Nodes, name: str, value: Any) -> str:
+    """A Const node; returns its name."""
+    node = tf.compat.v1.NodeDef(name=name, op="Const")
+    array = np.asarray(value)
+    node.attr["dtype"].type = tf.as_dtype(array.dtype).as_datatype_enum
+    node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(array))
+    nodes[name] = node
+    return name
+
+
+def _fuse_atrous(nodes: Nodes) -> None:
+    """SpaceToBatchND -> convolution VALID -> BatchToSpaceND becomes one convolution with dilations, SAME.
+
+    The triple's paddings and crops are baked for one size. What they amount to, padding minus crop, is
+    rate * (kernel - 1) in all, half of it in front, if and only if the triple is a SAME convolution.
+    """
+    readers = consumers(nodes)
+    for join in [n for n in nodes.values() if n.op == "BatchToSpaceND"]:
+        conv = nodes[inputs(join)[0]]
+        split = nodes[inputs(conv)[0]] if conv.op in CONVOLUTIONS else join
+        if split.op != "SpaceToBatchND" or conv.attr["padding"].s != b"VALID" or len(readers[conv.name]) != 1:
+            raise GraphError(f"{join.name}: expected SpaceToBatchND -> convolution VALID -> BatchToSpaceND here")
+        rate, padding = (constant(nodes, name, split.name) for name in inputs(split)[1:3])
+        block, crops = (constant(nodes, name, join.name) for name in inputs(join)[1:3])
+        if rate.shape != (2,) or block.tolist() != [rate[0]] * 2 or rate.tolist() != block.tolist():
+            raise GraphError(f"{split.name}: expected one rate for height and width, got {rate.tolist()}")
+        net = padding - crops
+        reach = rate * (np.array(kernel_hw(nodes, conv)) - 1)
+        if (net[:, 0] != reach // 2).any() or (net.sum(axis=1) != reach).any():
+            raise GraphError(f"{split.name}: its paddings {padding.tolist()} and crops {crops.tolist()} are not SAME")
+        if list(conv.attr["strides"].list.i) != [1, 1, 1, 1]:
+            raise GraphError(f"{conv.name}: a convolution with a stride cannot be atrous as well")
+        fused = tf.compat.v1.NodeDef()
+        fused.CopyFrom(conv)
+        fused.name = join.name
+        fused.input[0] = split.input[0]
+        fused.attr["padding"].s = b"SAME"
+        fused.attr["dilations"].list.i[:] = [1, int(rate[0]), int(rate[1]), 1]
+        nodes[join.name] = fused
+
+
+def _retarget_pools(
+    nodes: Nodes, baked: dict[str, tuple[int | None, ...]], anatomy: Anatomy, input_hw: HW, stride: int
+) -> None:
+    """An average pool over the whole feature map becomes a mean, which has no size.
+
+    One over large windows, as MobileNetV3's head has, was built for a region of the picture: its windows keep
+    that region and its steps stay as they are, which is what the exporter does at another size and stride.
+    """
+    for node in [n for n in nodes.values() if n.op == "AvgPool"]:
+        kernel, size = tuple(node.attr["ksize"].list.i[1:3]), baked[inputs(node)[0]][1:3]
+        if kernel == size and baked[node.name][1:3] == (1, 1):
+            _to_mean(nodes, node)
+        else:
+            _move_windows(node, size, anatomy, input_hw, stride)
+
+
+def _to_mean(nodes: Nodes, pool: NodeDef) -> None:
+    axes = _set_constant(nodes, f"{pool.name}/axes", np.array([1, 2], np.int32))
+    mean = tf.compat.v1.NodeDef(name=pool.name, op="Mean", input=[pool.input[0], axes])
+    mean.attr["T"].type = tf.float32.as_datatype_enum
+    mean.attr["Tidx"].type = tf.int32.as_datatype_enum
+    mean.attr["keep_dims"].b = True
+    nodes[pool.name] = mean
+
+
+def _move_windows(pool: NodeDef, size: tuple[int | None, ...], anatomy: Anatomy, input_hw: HW, stride: int) -> None:
+    region = [(k - 1) * anatomy.output_stride + 1 for k in pool.attr["ksize"].list.i[1:3]]
+    whole_steps = all((n - 1) % stride == 0 for n in region)
+    deepest = tuple((n - 1) // anatomy.output_stride + 1 for n in anatomy.crop_hw)
+    if size != deepest or not whole_steps or pool.attr["padding"].s != b"VALID":
+        raise GraphError(
+            f"{pool.name}: cannot be re-targeted: expected an average over the whole map of {size[0]}x{size[1]} or "
+            f"over regions of the picture, got {pool.attr['padding'].s.decode()} windows of "
+            f"{'x'.join(map(str, pool.attr['ksize'].list.i[1:3]))}"
+        )
+    if any(n < r for n, r in zip(input_hw, region, strict=True)):
+        raise GraphError(
+            f"{pool.name}: cannot be re-targeted: it averages over regions of {region[0]}x{region[1]}; "
+            f"the input must be at least that large, {input_hw[0]}x{input_hw[1]} is not"
+        )
+    pool.attr["ksize"].list.i[1:3] = [(n - 1) // stride + 1 for n in region]
+
+
+def _retarget_resizes(nodes: Nodes, anatomy: Anatomy, input_hw: HW, stride: int) -> None:
+    """A resize to a baked size goes to where that size moves."""
+    for node in [n for n in nodes.values() if n.op == "ResizeBilinear"]:
+        if not node.attr["align_corners"].b:
+            raise GraphError(f"{node.name}: a resize without align_corners is not DeepLab's and cannot be re-targeted")
+        size = tuple(constant(nodes, inputs(node)[1], node.name).tolist())
+        target = np.array(_moved(size, node.name, anatomy, input_hw, stride), np.int32)
+        node.input[1] = _set_constant(nodes, f"{node.name}/new_size", target)
+
+
+def _moved(size: tuple[int | None, ...], name: str, anatomy: Anatomy, input_hw: HW, stride: int) -> HW:
+    """The size, at the new input, of a map of `size` at the baked one: the same stride of it; where that is
+    the output stride, the new one.
+    """
+    steps = {(n - 1) / max((s or 0) - 1, 1) for n, s in zip(anatomy.crop_hw, size, strict=True)}
+    step = steps.pop()
+    if steps or not step.is_integer():
+        raise GraphError(f"{name}: cannot be re-targeted: its size {size} is no whole stride of {anatomy.crop_hw}")
+    new = stride if step == anatomy.output_stride else int(step)
+    return (input_hw[0] - 1) // new + 1, (input_hw[1] - 1) // new + 1
+
+
+def _plain_adds(nodes: Nodes) -> None:
+    """AddN of two is an Add; left as it is, TensorFlow Lite's quantizer keeps it in float."""
+    for node in nodes.values():
+        if node.op == "AddN" and len(node.input) == 2:
+            node.op = "AddV2"
+            node.attr.pop("N", None)
+
+
+def _check_result(graph: GraphDef, anatomy: Anatomy, input_hw: HW, logits_hw: HW) -> None:
+    shape = shapes(graph, anatomy.normalised, (1, *input_hw, 3), [anatomy.logits])[anatomy.logits]
+    if shape != (1, *logits_hw, anatomy.classes):
+        raise GraphError(
+            f"{anatomy.logits}: cannot be re-targeted: expected scores {(1, *logits_hw, anatomy.classes)} "
+            f"at the new size, got {shape}"
+        )

@@ -1,0 +1,150 @@
+"""Models of one graph in several sizes, strides and recipes, converted once and kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+from convert.cli.options import STRIDES, parse_size
+from convert.models.load import FrozenGraph, load_frozen_graph
+from convert.tflite.recipes import Recipe, parse_recipes
+from edge.errors import ConversionError, GraphError, RuntimeMissing, SinkError, UsageError
+from edge.files import writable_folder
+from edge.progress import Track, silent
+from edge.requirements import install_extra
+
+Made = tuple[Path, str]
+"""The model's file, and why it could not be made; empty where it is there."""
+
+
+def convert_missing(
+    model: str,
+    *,
+    sizes: str,
+    strides: str,
+    recipes: str,
+    track: Track = silent,
+    notice: Callable[[str], None] = lambda _: None,
+) -> list[Made]:
+    """Every combination, in order; `sizes`, `strides` and `recipes` are lists as the command line takes them.
+
+    A model is converted and verified as convert-model does it with its defaults, and kept in the user's cache folder
+    under the hash of all that it comes from: graph, options and converter.
+
+    Raises UsageError for the lists, GraphError and DownloadError for the graph, RuntimeMissing without TensorFlow.
+    """
+    wanted = parse_recipes(recipes)
+    grid = [(parse_size(size.strip()), stride) for size in sizes.split(",") for stride in parse_strides(strides)]
+    frozen = load_frozen_graph(model, track=track, notice=notice)
+    folder = writable_folder(cache_folder())
+    return [
+        made
+        for input_hw, stride in track(grid, f"models of {frozen.name}", len(grid))
+        for made in _convert(frozen, input_hw, stride, wanted, folder, notice)
+    ]
+
+
+def parse_strides(text: str) -> list[str]:
+    strides = [stride.strip() for stride in text.split(",")]
+    for stride in strides:
+        if stride not in STRIDES:
+            raise UsageError(f"--strides: expected some of {', '.join(STRIDES)}, got {stride!r}")
+    return list(dict.fromkeys(strides))
+
+
+def cache_folder() -> Path:
+    """`$ROADLITE_CACHE`, or `roadlite` in the user's cache folder. Raises RuntimeMissing without the convert extra."""
+    try:
+        import pooch
+    except ImportError as exc:
+        raise RuntimeMissing(f"{exc.name} is missing: {install_extra('convert')}") from exc
+    return Path(os.environ.get("ROADLITE_CACHE") or pooch.os_cache("roadlite")) / "converted"
+
+
+def _convert(
+    frozen: FrozenGraph,
+    input_hw: tuple[int, int],
+    stride: str,
+    recipes: list[Recipe],
+    folder: Path,
+    notice: Callable[[str], None],
+) -> list[Made]:
+    kept = {recipe.name: folder / _key(frozen, input_hw, stride, recipe) for recipe in recipes}
+    missing = [recipe for recipe in recipes if not _model_in(kept[recipe.name])]
+    failed: dict[str, str] = {}
+    if missing:
+        notice(f"converting {frozen.name} {input_hw[0]}x{input_hw[1]}, {', '.join(recipe.name for recipe in missing)}")
+        failed = _make(frozen, input_hw, stride, missing, kept)
+    made = []
+    for recipe in recipes:
+        path = _model_in(kept[recipe.name])
+        name = f"{frozen.name}-{input_hw[0]}x{input_hw[1]}-os{stride}-{recipe.name}.tflite"
+        made.append((path, "") if path else (Path(name), failed[recipe.name]))
+    return made
+
+
+def _make(
+    frozen: FrozenGraph, input_hw: tuple[int, int], stride: str, recipes: list[Recipe], kept: dict[str, Path]
+) -> dict[str, str]:
+    """Converts into the folders `kept`; returns recipe -> reason of those that did not come out right."""
+    from convert.job import Job, run
+
+    folder = next(iter(kept.values())).parent
+    with tempfile.TemporaryDirectory(prefix=".making-", dir=folder) as scratch:
+        job = Job(
+            recipes=recipes,
+            input_hw=input_hw,
+            output_stride=stride,
+            output_dir=Path(scratch),
+            calibrate=["demo"],
+            calibration_frames=32,
+            verification_frames=8,
+            min_agreement=None,
+            classes=None,
+        )
+        try:
+            outcomes = run(frozen, job)
+        except (ConversionError, GraphError) as exc:
+            return {recipe.name: str(exc) for recipe in recipes}
+        failed = {}
+        for outcome in outcomes:
+            if not outcome.passed:
+                failed[outcome.recipe.name] = f"not good enough: {', '.join(outcome.shortcomings)}"
+                continue
+            try:
+                kept[outcome.recipe.name].mkdir(exist_ok=True)
+                os.replace(outcome.path, kept[outcome.recipe.name] / outcome.path.name)
+            except OSError as exc:
+                raise SinkError(f"{folder}: cannot be written to ({exc.strerror}); set ROADLITE_CACHE") from exc
+    return failed
+
+
+def _model_in(folder: Path) -> Path | None:
+    return next(iter(sorted(folder.glob("*.tflite"))), None)
+
+
+def _key(frozen: FrozenGraph, input_hw: tuple[int, int], stride: str, recipe: Recipe) -> str:
+    versions = {name: metadata.version(name) for name in ("tensorflow", "litert-quantizer") if _installed(name)}
+    text = json.dumps([frozen.sha256, frozen.name, input_hw, stride, recipe.name, converter_hash(), versions])
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def converter_hash() -> str:
+    """A hash of the converter's own code: versions stay the same while someone works on it."""
+    found = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        found.update(path.read_bytes())
+    return found.hexdigest()
+
+
+def _installed(package: str) -> bool:
+    try:
+        metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return False
+    return True

@@ -1,0 +1,93 @@
+"""Where a frozen graph comes from: an official model, a file, or the demo graph that comes with the kit."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from stat import S_ISREG
+
+from convert.models.official import TARBALLS, official_graph
+from convert.models.tarball import read_graph
+from edge.errors import DownloadError, GraphError, UsageError
+from edge.progress import Track, silent
+
+__all__ = ["FrozenGraph", "load_frozen_graph"]
+
+PROTOBUF_BYTES = 2 << 30  # no protobuf message can be longer
+ARCHIVES = (".tar.gz", ".tgz", ".tar")
+EXPECTED = "auto, demo, " + ", ".join(TARBALLS) + ", or the path of a .pb, " + ", ".join(ARCHIVES) + " file"
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenGraph:
+    """A serialized GraphDef, not looked into yet."""
+
+    name: str  # what the files made from it are called
+    graph_bytes: bytes
+    sha256: str  # of graph_bytes, in hexadecimal
+    origin: str  # an address or a file name, for people
+
+
+def load_frozen_graph(model: str, *, track: Track = silent, notice: Callable[[str], None]) -> FrozenGraph:
+    """The graph that `--model` names: an official model, `demo`, a path, or `auto`.
+
+    `auto` is the official MobileNetV2 or, where that cannot be had, the demo graph: then `notice` gets one line that
+    says so. Nothing else falls back.
+
+    Raises:
+        DownloadError: an official model cannot be fetched.
+        GraphError: a file holds no frozen graph that could be read.
+        UsageError: `model` is none of these.
+    """
+    if model == "demo":
+        return _demo()
+    if model in TARBALLS:
+        return _frozen(model, *official_graph(model, track))
+    if model == "auto":
+        try:
+            return _frozen("mobilenetv2", *official_graph("mobilenetv2", track))
+        except DownloadError as exc:
+            notice(f"using the embedded demo graph, which is not the official model, because: {exc}")
+            return _demo()
+    return _from_file(Path(model))
+
+
+def _frozen(name: str, graph_bytes: bytes, origin: str) -> FrozenGraph:
+    return FrozenGraph(name, graph_bytes, hashlib.sha256(graph_bytes).hexdigest(), origin)
+
+
+def _demo() -> FrozenGraph:
+    try:
+        graph_bytes = resources.files("convert").joinpath("demo", "demo.pb").read_bytes()
+    except OSError as exc:
+        raise GraphError(f"demo: the embedded graph is missing ({exc.strerror}); reinstall roadlite") from exc
+    return _frozen("demo", graph_bytes, "embedded demo graph")
+
+
+def _from_file(path: Path) -> FrozenGraph:
+    suffix = next((s for s in (".pb", *ARCHIVES) if path.name.lower().endswith(s) and len(path.name) > len(s)), None)
+    try:
+        regular = S_ISREG(path.stat().st_mode)
+    except OSError as exc:
+        if suffix is None:
+            raise UsageError(f"unknown model {str(path)!r}: expected {EXPECTED}") from exc
+        raise GraphError(f"{path}: {exc.strerror}; expected {EXPECTED}") from exc
+    if not regular:
+        raise GraphError(f"{path}: a folder or a device; expected {EXPECTED}")
+    if suffix is None:
+        raise GraphError(f"{path}: not a kind of file a graph is kept in; expected {EXPECTED}")
+    graph_bytes = _read_pb(path) if suffix == ".pb" else read_graph(path, str(path))
+    return _frozen(path.name[: -len(suffix)], graph_bytes, path.name)
+
+
+def _read_pb(path: Path) -> bytes:
+    try:
+        size = path.stat().st_size
+        if not 0 < size <= PROTOBUF_BYTES:
+            raise GraphError(f"{path}: {size:,} bytes; expected a frozen graph of 1 to {PROTOBUF_BYTES:,} bytes")
+        return path.read_bytes()
+    except OSError as exc:
+        raise GraphError(f"{path}: cannot be read: {exc.strerror}; expected a frozen graph") from exc

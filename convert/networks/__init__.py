@@ -1,0 +1,1 @@
+"""DeepLab networks, built as frozen graphs in the official layouts."""

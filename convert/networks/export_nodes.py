@@ -1,0 +1,76 @@
+"""What every official DeepLab export has around its network: the padded, normalised picture and the label map."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from convert.networks.layers import Tensor, const, resize
+
+
+class Crop(Protocol):
+    """An architecture, as far as this module cares."""
+
+    @property
+    def crop_hw(self) -> tuple[int, int]: ...
+
+
+def _size(x: Tensor, shape: str, first: int) -> tuple[Tensor, Tensor]:
+    """Height and width of `x` [H, W, ...], as nodes `strided_slice_<first>` and the next."""
+    whole = tf.raw_ops.Shape(input=x, name=shape)
+    height = _slice(whole, [0], [1], f"strided_slice_{first}", shrink=True)
+    return height, _slice(whole, [1], [2], f"strided_slice_{first + 1}", shrink=True)
+
+
+def _slice(x: Tensor, begin: list[int], end: list[int], name: str, shrink: bool = False) -> Tensor:
+    stack, stack_1 = const(f"{name}/stack", begin), const(f"{name}/stack_1", end)
+    return tf.raw_ops.StridedSlice(
+        input=x,
+        begin=stack,
+        end=stack_1,
+        strides=const(f"{name}/stack_2", [1]),
+        shrink_axis_mask=int(shrink),
+        name=name,
+    )
+
+
+def preprocess(arch: Crop) -> tuple[Tensor, Tensor]:
+    """The padded, normalised picture (x / 127.5 - 1) and the height and width it had."""
+    ops = tf.raw_ops
+    image = tf.compat.v1.placeholder(tf.uint8, [1, None, None, 3], "ImageTensor")
+    size = _slice(ops.Shape(input=image, name="Shape"), [1], [3], "strided_slice")
+    pixels = ops.Cast(x=ops.Squeeze(input=image, axis=[0], name="Squeeze"), DstT=tf.float32, name="Cast")
+    height, width = _size(pixels, "Shape_1", 1)
+    missing = ops.Sub(x=const("sub/x", arch.crop_hw[0]), y=height, name="sub")
+    high = ops.Add(x=height, y=ops.Maximum(x=missing, y=const("Maximum/y", 0), name="Maximum"), name="add")
+    missing = ops.Sub(x=const("sub_1/x", arch.crop_hw[1]), y=width, name="sub_1")
+    wide = ops.Add(x=width, y=ops.Maximum(x=missing, y=const("Maximum_1/y", 0), name="Maximum_1"), name="add_1")
+    mean = const("Reshape/tensor", [127.5] * 3, np.float32)
+    mean = ops.Reshape(tensor=mean, shape=const("Reshape/shape", [1, 1, 3]), name="Reshape")
+    centred = ops.Sub(x=pixels, y=mean, name="sub_2")
+    height, width = _size(centred, "Shape_2", 3)
+    rows = ops.Sub(x=ops.Sub(x=high, y=const("sub_3/y", 0), name="sub_3"), y=height, name="sub_4")
+    columns = ops.Sub(x=ops.Sub(x=wide, y=const("sub_5/y", 0), name="sub_5"), y=width, name="sub_6")
+    below = ops.Pack(values=[const("stack/0", 0), rows], name="stack")
+    right = ops.Pack(values=[const("stack_1/0", 0), columns], name="stack_1")
+    paddings = ops.Pack(values=[below, right, const("stack_2", [0, 0])], name="stack_3")
+    padded = ops.Add(x=ops.Pad(input=centred, paddings=paddings, name="Pad"), y=mean, name="add_2")
+    padded.set_shape([*arch.crop_hw, 3])  # the exporter did the same, which is what baked the crop size into the graph
+    batch = ops.ExpandDims(input=padded, axis=const("ExpandDims/dim", 0), name="ExpandDims")
+    scaled = ops.Mul(x=const("mul/x", 2 / 255, np.float32), y=batch, name="mul")
+    return ops.Sub(x=scaled, y=const("sub_7/y", 1, np.float32), name="sub_7"), size
+
+
+def predict(arch: Crop, logits: Tensor, size: Tensor) -> None:
+    ops = tf.raw_ops
+    logits = resize(logits, const("ResizeBilinear_2/size", logits.shape[1:3]), "ResizeBilinear_2")
+    crop = _slice(const("Shape_3", [1, *arch.crop_hw, 3]), [1], [3], "strided_slice_7")
+    logits = resize(logits, crop, "ResizeBilinear_3")
+    labels = ops.ArgMax(input=logits, dimension=const("ArgMax/dimension", 3), output_type=tf.int64, name="ArgMax")
+    height = _slice(size, [0], [1], "strided_slice_8", shrink=True)
+    width = _slice(size, [1], [2], "strided_slice_9", shrink=True)
+    extent = ops.Pack(values=[const("SemanticPredictions/size/0", 1), height, width], name="SemanticPredictions/size")
+    begin = const("SemanticPredictions/begin", [0, 0, 0])
+    ops.Slice(input=labels, begin=begin, size=extent, name="SemanticPredictions")

@@ -1,0 +1,131 @@
+"""Graph nodes as the official DeepLab exporter of early 2018 wrote them; used inside a `tf.Graph().as_default()`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import ArrayLike, NDArray
+
+from convert.networks.architecture import BatchNorm, Weights
+
+Tensor = Any
+"""A `tf.Tensor` of the graph being built; TensorFlow ships no types for it."""
+
+ACTIVATIONS = {"Relu": tf.raw_ops.Relu, "Relu6": tf.raw_ops.Relu6}
+
+
+def const(name: str, value: ArrayLike, dtype: Any = np.int32) -> Tensor:
+    return tf.constant(np.asarray(value, dtype), name=name)
+
+
+def same_paddings(size: int, kernel: int, rate: int) -> tuple[list[int], list[int]]:
+    """What `tf.nn.convolution` bakes for one axis of an atrous SAME convolution: SpaceToBatchND's paddings and
+    BatchToSpaceND's crops. The effective kernel is padded on both sides, then the end up to a multiple of the rate.
+    """
+    around = (kernel - 1) * rate
+    start, end = around // 2, around - around // 2
+    extra = -(size + around) % rate
+    return [start, end + extra], [0, extra]
+
+
+@dataclass(frozen=True)
+class Layers:
+    """Writes one layer after another, weights included."""
+
+    weights: Weights
+    batch_norm: BatchNorm
+
+    def read(self, name: str) -> Tensor:
+        """A weight as freezing leaves a variable: a constant and the Identity that read it."""
+        return tf.identity(const(name, self.weights[name], np.float32), name=f"{name}/read")
+
+    def conv(
+        self,
+        x: Tensor,
+        scope: str,
+        activation: str | None,
+        *,
+        epsilon: float,
+        stride: int = 1,
+        rate: int = 1,
+        padding: str = "SAME",
+    ) -> Tensor:
+        """Convolution, BatchNorm and activation; depthwise where `scope` ends so. `rate` > 1 is atrous."""
+        depthwise = scope.endswith("depthwise")
+        folded = self.batch_norm == "folded"
+        scale, offset = self._affine(scope, epsilon)
+        if depthwise:
+            kernel_name, name = f"{scope}/depthwise_weights", f"{scope}/depthwise"
+            kernel = const(kernel_name, self.weights[kernel_name], np.float32) if folded else self.read(kernel_name)
+        elif folded:
+            name = f"{scope}/BatchNorm/FusedBatchNorm/Mul"
+            kernel = const(f"{scope}/Conv2D/merged_input", self.weights[f"{scope}/weights"] * scale, np.float32)
+        else:
+            kernel, name = self.read(f"{scope}/weights"), f"{scope}/Conv2D"
+        x = convolve(x, kernel, name, depthwise=depthwise, stride=stride, rate=rate, padding=padding)
+        norm = f"{scope}/BatchNorm/FusedBatchNorm"
+        if folded:
+            if depthwise:
+                x = tf.raw_ops.Mul(x=x, y=const(f"{norm}/Scaled", scale, np.float32), name=f"{norm}/Mul")
+            x = tf.raw_ops.Add(x=x, y=const(f"{norm}/Offset", offset, np.float32), name=norm)
+        else:
+            x = self._fused_norm(x, scope, epsilon)
+        return ACTIVATIONS[activation](features=x, name=f"{scope}/{activation}") if activation else x
+
+    def _fused_norm(self, x: Tensor, scope: str, epsilon: float) -> Tensor:
+        gamma, beta, mean, variance = (
+            self.read(f"{scope}/BatchNorm/{part}") for part in ("gamma", "beta", "moving_mean", "moving_variance")
+        )
+        return tf.raw_ops.FusedBatchNorm(
+            x=x,
+            scale=gamma,
+            offset=beta,
+            mean=mean,
+            variance=variance,
+            epsilon=epsilon,
+            is_training=False,
+            name=f"{scope}/BatchNorm/FusedBatchNorm",
+        ).y
+
+    def _affine(self, scope: str, epsilon: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        gamma, beta, mean, variance = (
+            self.weights[f"{scope}/BatchNorm/{part}"] for part in ("gamma", "beta", "moving_mean", "moving_variance")
+        )
+        scale = (gamma / np.sqrt(variance + epsilon)).astype(np.float32)
+        return scale, (beta - mean * scale).astype(np.float32)
+
+
+def convolve(
+    x: Tensor, kernel: Tensor, name: str, *, depthwise: bool, stride: int = 1, rate: int = 1, padding: str = "SAME"
+) -> Tensor:
+    """Convolution; an atrous one, always SAME, as SpaceToBatchND, VALID one, BatchToSpaceND with baked numbers."""
+    if rate == 1:
+        return _plain(x, kernel, name, padding, depthwise=depthwise, stride=stride)
+    sides = [same_paddings(int(size), int(kernel.shape[0]), rate) for size in x.shape[1:3]]
+    split, join = f"{name}/SpaceToBatchND", f"{name}/BatchToSpaceND"
+    x = tf.raw_ops.SpaceToBatchND(
+        input=x,
+        block_shape=const(f"{split}/block_shape", [rate, rate]),
+        paddings=const(f"{split}/paddings", [paddings for paddings, _ in sides]),
+        name=split,
+    )
+    x = _plain(x, kernel, name, "VALID", depthwise=depthwise, stride=stride)
+    return tf.raw_ops.BatchToSpaceND(
+        input=x,
+        block_shape=const(f"{join}/block_shape", [rate, rate]),
+        crops=const(f"{join}/crops", [crops for _, crops in sides]),
+        name=join,
+    )
+
+
+def _plain(x: Tensor, kernel: Tensor, name: str, padding: str, *, depthwise: bool, stride: int) -> Tensor:
+    operation = tf.raw_ops.DepthwiseConv2dNative if depthwise else tf.raw_ops.Conv2D
+    return operation(input=x, filter=kernel, strides=[1, stride, stride, 1], padding=padding, name=name)
+
+
+def resize(x: Tensor, size: Tensor, name: str) -> Tensor:
+    """Bilinear with corners aligned, as everywhere in DeepLab."""
+    return tf.raw_ops.ResizeBilinear(images=x, size=size, align_corners=True, name=name)

@@ -1,0 +1,98 @@
+"""Work in a process of its own, so that the memory it took is the system's again when it is done.
+
+A large graph passes through a dozen copies of itself on its way, and TensorFlow keeps most of them.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from multiprocessing.connection import Connection
+from typing import Any, Protocol, TypeVar
+
+from edge.errors import ConversionError, RoadliteError
+from edge.progress import Track, silent
+
+T = TypeVar("T")
+LARGE = 50_000_000  # bytes of a graph; below it, starting TensorFlow once more costs more than it saves
+
+
+class Place(Protocol):
+    """Calls `work(*arguments, track=track)` somewhere and returns what it returns or raises."""
+
+    def __call__(self, work: Callable[..., T], *arguments: Any, track: Track = silent) -> T: ...
+
+
+def place_for(size_bytes: int) -> Place:
+    """Where to work with a graph of a size."""
+    return apart if size_bytes > LARGE else here
+
+
+def here(work: Callable[..., T], *arguments: Any, track: Track = silent) -> T:
+    return work(*arguments, track=track)
+
+
+def apart(work: Callable[..., T], *arguments: Any, track: Track = silent) -> T:
+    """`work` is a function of a module; arguments and result are such as pickle takes.
+
+    Raises ConversionError when the process ends without an answer.
+    """
+    context = multiprocessing.get_context("spawn")
+    pipe, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs,), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        with closing(pipe):
+            pipe.send((work, arguments))
+            answer = _listen(pipe, track)
+    except (EOFError, OSError) as exc:
+        process.join(5)
+        raise ConversionError(
+            f"{work.__name__}: its process ended early (exit code {process.exitcode}); a large graph may need more "
+            "memory than there is"
+        ) from exc
+    finally:
+        process.kill()
+        process.join()
+    if isinstance(answer, RoadliteError):
+        raise answer
+    result: T = answer
+    return result
+
+
+def _listen(pipe: Connection, track: Track) -> Any:
+    while True:
+        kind, value = pipe.recv()
+        if kind == "answer":
+            return value
+        for _ in track(_ticks(pipe), *value):  # value: what, total
+            pass
+
+
+def _ticks(pipe: Connection) -> Iterator[None]:
+    while pipe.recv() == "tick":
+        yield
+
+
+def _serve(pipe: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever waits for the answer hears it, and ends this process
+    work, arguments = pipe.recv()
+
+    def track(items: Iterable[Any], what: str, total: int | None = None) -> Iterator[Any]:
+        pipe.send(("track", (what, total)))
+        for item in items:
+            yield item
+            pipe.send("tick")
+        pipe.send("end")
+
+    from edge.native_output import quiet_native
+
+    with quiet_native():
+        try:
+            answer = work(*arguments, track=track)
+        except RoadliteError as exc:
+            answer = type(exc)(str(exc))  # without the traceback and its cause, which pickle may not take
+        pipe.send(("answer", answer))

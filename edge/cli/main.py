@@ -1,0 +1,154 @@
+"""What all commands share: exit codes, one-line errors, a quiet stderr."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from typing import NoReturn
+
+from edge import memory
+from edge.errors import RoadliteError, UsageError
+from edge.native_output import quiet_native
+from edge.text import one_line
+
+INTERRUPTED = 130
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises UsageError instead of exiting, so that `main` stays a function."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+
+def parser(prog: str, description: str) -> Parser:
+    made = Parser(prog=prog, description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    made.add_argument("--version", action="version", version=f"roadlite {version()}")
+    made.add_argument("--debug", action="store_true", help="show the traceback and native messages of an error")
+    return made
+
+
+def version() -> str:
+    try:
+        return metadata.version("roadlite")
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def run(
+    prog: str, argv: list[str] | None, build: Callable[[], Parser], work: Callable[[argparse.Namespace], int]
+) -> int:
+    """Parses and works; whatever goes wrong becomes one line on stderr and an exit code.
+
+    Without `argv` it is the process's own command, and may end the process itself.
+    """
+    arguments = sys.argv[1:] if argv is None else argv
+    debug = "--debug" in arguments
+    with contextlib.nullcontext() if debug else quiet_native(), ending_like_interrupt():
+        try:
+            code = _parse_and_work(arguments, build, work)
+            if sys.stdout is not None:  # as it is when the shell has closed it
+                sys.stdout.flush()  # here, and not at exit, it is noticed that the reader is gone
+        except (Exception, KeyboardInterrupt) as exc:  # noqa: BLE001 - the last line of defence
+            code = fail(prog, exc, debug=debug)
+    if argv is None and any(thread.daemon for thread in threading.enumerate()):
+        leave(code)
+    return code
+
+
+def fail(prog: str, exc: BaseException, *, debug: bool) -> int:
+    """Says what went wrong; returns the exit code."""
+    message, code = explain(exc)
+    if debug:
+        traceback.print_exception(exc)
+    _give_up_stdout()
+    say(f"{prog}: {message}")
+    if told is not None:
+        leave(code)
+    return code
+
+
+told: int | None = None
+"""Where a process that watches this one waits for its exit code: a descriptor, or None where nobody does."""
+
+
+def leave(code: int) -> NoReturn:
+    """Ends the process at once.
+
+    A thread that comes back from C++ while Python shuts down would abort it, and libraries that were refused memory may
+    wait for ever for what they did not get.
+    """
+    _give_up_stdout()
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
+    if told is not None:
+        os.write(told, bytes([code]))
+    os._exit(code)
+
+
+def say(message: str) -> None:
+    """A line on stderr."""
+    print(one_line(message), file=sys.stderr)  # noqa: T201
+
+
+def _parse_and_work(
+    arguments: list[str], build: Callable[[], Parser], work: Callable[[argparse.Namespace], int]
+) -> int:
+    try:
+        options = build().parse_args(arguments)
+    except SystemExit as exc:  # --help and --version
+        return int(exc.code or 0)
+    return work(options)
+
+
+def _give_up_stdout() -> None:
+    """Where nothing can be written any more, what is left in the buffer would fail again at exit."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+
+
+def explain(exc: BaseException) -> tuple[str, int]:
+    """One line for the user, and the exit code."""
+    starved = memory.cause(exc)
+    if starved:
+        return memory.shortage(starved), 1
+    match exc:
+        case RoadliteError():
+            return str(exc), exc.exit_code
+        case KeyboardInterrupt():
+            return "interrupted", INTERRUPTED
+        case BrokenPipeError():
+            return "nobody reads the output any more", 1
+        case OSError(filename=name, strerror=str(reason)):
+            return f"{name}: {reason}" if name else reason, 1
+        case _:
+            return f"unexpected {type(exc).__name__}: {exc} (run with --debug to see where)", 1
+
+
+@contextlib.contextmanager
+def ending_like_interrupt() -> Iterator[None]:
+    """SIGTERM ends like Ctrl-C: outputs are finished."""
+
+    def interrupt(signum: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not in the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,53 @@
+"""Finding a Python interpreter that has a runtime, where this one has not: tflite-runtime needs an old one."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+
+from edge.engine.runtimes import INTERPRETERS
+from edge.errors import UsageError
+
+OLDEST, NEWEST = 11, 14  # minor versions of Python 3 that are looked for on PATH
+CHECK_S = 60.0
+_NEEDED = "import sys, numpy, cv2, {module}; assert sys.version_info >= (3, 11)"
+
+
+def parse(entries: list[str]) -> dict[str, str]:
+    """`tflite-runtime=/path/to/python` -> {runtime: path}. Raises UsageError."""
+    found = {}
+    for entry in entries:
+        runtime, _, path = entry.partition("=")
+        if runtime not in INTERPRETERS or shutil.which(path) is None:
+            raise UsageError(
+                f"--python: expected RUNTIME=PATH with one of {', '.join(INTERPRETERS)} and a Python interpreter, "
+                f"got {entry!r}"
+            )
+        found[runtime] = path
+    return found
+
+
+def interpreter_for(runtime: str, asked: dict[str, str]) -> str:
+    """The interpreter to run a runtime in: the one asked for; this one, "", where it has it or nobody on PATH does."""
+    if runtime in asked:
+        return asked[runtime]
+    if runtime not in INTERPRETERS or importlib.util.find_spec(INTERPRETERS[runtime].module.partition(".")[0]):
+        return ""
+    names = ["python3", *(f"python3.{minor}" for minor in range(OLDEST, NEWEST + 1))]
+    here = os.path.realpath(sys.executable)
+    for path in dict.fromkeys(filter(None, map(shutil.which, names))):
+        if os.path.realpath(path) != here and has(path, runtime):
+            return path
+    return ""
+
+
+def has(python: str, runtime: str) -> bool:
+    """Whether an interpreter can run the kit with this runtime."""
+    code = _NEEDED.format(module=INTERPRETERS[runtime].module)
+    try:
+        return not subprocess.run([python, "-c", code], capture_output=True, timeout=CHECK_S, check=False).returncode
+    except (OSError, subprocess.TimeoutExpired):
+        return False

@@ -1,0 +1,1 @@
+"""What a comparison measured, as files."""

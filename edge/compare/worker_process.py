@@ -1,0 +1,226 @@
+"""The inside of a candidate's process: loads a model, times it, answers questions in lines of JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib import metadata
+from itertools import pairwise
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+import numpy as np
+
+from edge import memory
+from edge.cli.options import parse_labels, parse_norm
+from edge.compare.layer_times import RUNS, RUNS_S
+from edge.compare.rows import STAGES
+from edge.controls import Controls
+from edge.data import Pixels
+from edge.engine.runtimes import RUNTIMES
+from edge.errors import RoadliteError
+from edge.render import Renderer
+from edge.segmenter import Segmenter, read_model
+
+T = TypeVar("T")
+
+WARM_UP = 3, 10  # invokes after the first that are not counted, at least and at most: caches, clocks and page faults
+WARM_UP_S = 1.0  # after the fewest, no longer than this
+
+
+def main() -> None:
+    """Questions on stdin, answers on stdout; what libraries print goes to stderr."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    _first_to_die()
+    serve(sys.stdin, answers)
+
+
+def serve(questions: IO[str], answers: IO[str]) -> None:
+    """Each question is `[method of Bench, argument, ...]`, each answer `{"answer": ...}` or `{"error": ...}`."""
+
+    def tell(**answer: Any) -> None:
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+    bench = Bench()
+    tell(answer="ready")
+    for line in questions:
+        question, *arguments = json.loads(line)
+        try:
+            tell(answer=getattr(bench, question)(*arguments))
+        except Exception as exc:
+            starved = memory.cause(exc)
+            if starved is None and not isinstance(exc, RoadliteError):
+                raise
+            tell(error=memory.shortage(starved) if starved else str(exc))
+
+
+def _first_to_die() -> None:
+    """Where memory runs out, the kernel is to end this process and not the one that compares."""
+    try:
+        Path("/proc/self/oom_score_adj").write_text("1000", "ascii")
+    except OSError:
+        return  # no Linux, or not allowed: the kernel decides
+
+
+class Bench:
+    """A model under measurement."""
+
+    def load(
+        self, model: str, runtime: str, threads: int | None, pictures: str, norm: str | None, labels: str | None
+    ) -> dict[str, Any]:
+        """Loads the model and warms it up; `pictures` is a folder of .npy files, uint8 (H, W, 3) each."""
+        start = time.perf_counter()
+        options: dict[str, Any] = {"norm": parse_norm(norm), "classes": parse_labels(labels)}
+        self._segmenter = Segmenter(model, runtime=runtime, threads=threads, **options)
+        load_s = time.perf_counter() - start
+        files = sorted(Path(pictures).glob("*.npy"))
+        self._files = files
+        self._pictures: list[Pixels] = [np.load(file) for file in files[:4]]
+        self._render = Renderer(self._segmenter.card.classes, Controls())
+        self._turn = 0
+        self._x = self._segmenter.preprocess(self._pictures[0])
+        first_s, *warm_up = self._warm_up()
+        return {
+            **self._about(),
+            "load_ms": round(load_s * 1e3, 1),
+            "first_invoke_ms": round(first_s * 1e3, 2),
+            "warm_up_ms": [round(seconds * 1e3, 2) for seconds in warm_up],
+        }
+
+    def invoke(self, seconds: float, min_runs: int) -> list[float]:
+        """Nothing but invokes, on the same input; seconds each. The first after a pause is not counted."""
+        return _repeated(self._invoke, seconds, min_runs)
+
+    def frames(self, seconds: float, min_runs: int) -> dict[str, list[float]]:
+        """Pictures in memory -> overlays; seconds of each by stage."""
+        runs = _repeated(self._frame, seconds, min_runs)
+        return {name: [run[place] for run in runs] for place, name in enumerate(STAGES)}
+
+    def label(self, folder: str) -> list[str]:
+        """Labels every picture at its own size into `folder`, under the picture's name."""
+        for file in self._files:
+            np.save(Path(folder, file.name), self._segmenter(np.load(file)).ids)
+        return [file.name for file in self._files]
+
+    def layers(self) -> list[dict[str, Any]]:
+        """Opens the timer of layers, and returns what it times."""
+        self._timer = self._segmenter.engine.layer_timer(read_model(self._segmenter.path), self._x)
+        return [asdict(operator) for operator in self._timer.operators]
+
+    def prefix_s(self, length: int) -> float:
+        """Returns the seconds of the first `length` operators."""
+        assert self._timer.prefix is not None
+        return _shortest(self._timer.prefix(length))
+
+    def whole_s(self) -> float:
+        """Returns the seconds of the model as it is, timed as prefixes are."""
+        return _shortest(lambda: self._segmenter.engine.invoke(self._x))
+
+    def counted_s(self) -> list[float]:
+        """Returns what the runtime's counters say of each operator, over one invoke."""
+        assert self._timer.count is not None
+        return self._timer.count()
+
+    def memory(self) -> dict[str, float]:
+        """Resident memory of this process, at most and now."""
+        return {"peak_rss_mb": round(peak_rss_mb(), 1), "rss_mb": round(_status_mb("VmRSS") or peak_rss_mb(), 1)}
+
+    def _about(self) -> dict[str, Any]:
+        engine, card = self._segmenter.engine, self._segmenter.card
+        partitions = engine.partitions()
+        return {
+            "size_bytes": self._segmenter.path.stat().st_size,
+            "input_hw": card.input_hw,
+            "output_stride": card.output_stride,
+            "recipe": card.recipe,
+            "classes": card.classes.names,
+            "runtime": engine.runtime,
+            "runtime_version": runtime_version(engine.runtime),
+            "threads": engine.threads,
+            "partitions": partitions.delegated,
+            "ops_outside": partitions.outside,
+            "macs": engine.macs(),
+            "reduced_layers": engine.reduced_layers,
+        }
+
+    def _warm_up(self) -> list[float]:
+        """Seconds of every invoke until the model is warm."""
+        end = time.perf_counter() + WARM_UP_S
+        fewest, most = WARM_UP
+        times = [self._invoke()]
+        while len(times) <= fewest or (len(times) <= most and time.perf_counter() < end):
+            times.append(self._invoke())
+        return times
+
+    def _invoke(self) -> float:
+        return _timed(lambda: self._segmenter.engine.invoke(self._x))
+
+    def _frame(self) -> tuple[float, ...]:
+        pixels = self._pictures[self._turn % len(self._pictures)]
+        self._turn += 1
+        marks = [time.perf_counter()]
+        x = self._segmenter.preprocess(pixels)
+        marks.append(time.perf_counter())
+        output = self._segmenter.engine.invoke(x)
+        marks.append(time.perf_counter())
+        labels = self._segmenter.postprocess(output, (pixels.shape[0], pixels.shape[1]))
+        marks.append(time.perf_counter())
+        self._render(pixels, labels.ids, "")
+        marks.append(time.perf_counter())
+        return tuple(after - before for before, after in pairwise(marks))
+
+
+def _timed(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def _shortest(run: Callable[[], object]) -> float:
+    """Of a few runs: whatever disturbs one makes it longer."""
+    run()  # the first one claims memory
+    end, (fewest, most) = time.perf_counter() + RUNS_S, RUNS
+    times: list[float] = []
+    while len(times) < fewest or (len(times) < most and time.perf_counter() < end):
+        times.append(_timed(run))
+    return min(times)
+
+
+def _repeated(run: Callable[[], T], seconds: float, min_runs: int) -> list[T]:
+    run()  # wakes up caches and clocks after the pause
+    end = time.perf_counter() + seconds
+    runs: list[T] = []
+    while time.perf_counter() < end or len(runs) < min_runs:
+        runs.append(run())
+    return runs
+
+
+def runtime_version(runtime: str) -> str:
+    """Of what is installed for a runtime; empty where nothing is."""
+    try:
+        return metadata.version(RUNTIMES[runtime].distribution)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def peak_rss_mb() -> float:
+    """Peak resident memory of this process in MB."""
+    return _status_mb("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
+        1e-6 if sys.platform == "darwin" else 1024e-6
+    )
+
+
+def _status_mb(name: str) -> float | None:
+    """A size from /proc/self/status, where Linux has it."""
+    try:
+        status = Path("/proc/self/status").read_text("ascii", "replace")
+        return int(status.split(f"{name}:")[1].split()[0]) * 1024 / 1e6
+    except (OSError, IndexError, ValueError):
+        return None

@@ -1,0 +1,1 @@
+"""What the kit knows about the machine that it runs on."""

@@ -1,0 +1,1 @@
+"""How well models label pictures whose labels are known."""

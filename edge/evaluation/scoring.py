@@ -1,0 +1,206 @@
+"""Scores models on pictures with truth: one goes through the models while others are decoded and counted."""
+
+from __future__ import annotations
+
+import heapq
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edge.classes import ClassSet
+from edge.data import IGNORE, Ids, Pixels
+from edge.errors import SourceError
+from edge.evaluation.labelling import Labelling, LabelPicture, translate
+from edge.evaluation.metrics import Boundaries, Confusion
+from edge.evaluation.samples import Example, Examples
+from edge.postprocess import nearest
+from edge.progress import Track, silent
+from edge.segmenter import Segmenter
+
+KEPT_PX = 960  # width at which the worst pictures are kept
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What takes the place of the truth: another model."""
+
+    name: str
+    classes: ClassSet
+    labels: Callable[[Pixels], Ids]  # at whatever size it answers in
+
+
+@dataclass(frozen=True, slots=True)
+class PictureScore:
+    """What a model made of one picture. Classes are merged as the labelling says."""
+
+    name: str
+    confusion: Confusion
+    boundaries: Boundaries
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Worst:
+    """A picture of low pixel accuracy, at most `KEPT_PX` wide."""
+
+    accuracy: float
+    name: str
+    pixels: Pixels = field(compare=False)
+    truth: Ids = field(compare=False)
+    predicted: Ids = field(compare=False)
+
+
+class Tally:
+    """The sums of one model."""
+
+    def __init__(self, segmenter: Segmenter, labelling: Labelling, keep_worst: int) -> None:
+        self.segmenter, self.classes = segmenter, segmenter.card.classes
+        self.ignored = labelling.check(self.classes)  # classes of the truth that the model lacks
+        self.merged = labelling.merged(self.classes)
+        self.counted = labelling.counted(self.classes)  # ids that means are taken over
+        self.confusion, self.boundaries = Confusion(len(self.classes)), Boundaries(len(self.classes))
+        self.pictures: list[PictureScore] = []
+        self._alone = bool(labelling.only)
+        self._keep, self._worst = keep_worst, list[tuple[float, int, Worst]]()
+
+    def judge(self, name: str, truth: Ids, predicted: Ids) -> PictureScore:
+        """Any thread may call it. Label maps of the same shape, before merging the prediction."""
+        score = PictureScore(name, Confusion(len(self.classes)), Boundaries(len(self.classes)))
+        predicted = np.asarray(cv2.LUT(predicted, self.merged), np.uint8)
+        score.confusion.add(truth, predicted)
+        score.boundaries.add(truth, predicted)
+        return score
+
+    def add(self, score: PictureScore, pixels: Pixels, truth: Ids, predicted: Ids) -> None:
+        self.confusion.counts += score.confusion.counts
+        self.boundaries.counts += score.boundaries.counts
+        self.pictures.append(score)
+        if not self._keep or not score.confusion.counts.any():
+            return
+        accuracy, order = score.confusion.pixel_accuracy(), len(self.pictures)
+        if len(self._worst) < self._keep or -accuracy > self._worst[0][0]:
+            small = Worst(accuracy, score.name, *_shrunk(pixels, truth, self.merged[predicted]))
+            heapq.heappush(self._worst, (-accuracy, -order, small))
+            if len(self._worst) > self._keep:
+                heapq.heappop(self._worst)
+
+    def counted_part(self, confusion: Confusion) -> Confusion:
+        """Of the classes that means are taken over, what IoU is computed from."""
+        return confusion.part(self.counted, alone=self._alone)
+
+    def worst(self) -> list[Worst]:
+        """The lowest accuracy first."""
+        return sorted(kept for *_, kept in self._worst)
+
+
+@dataclass(slots=True)
+class Evaluation:
+    """What is known so far, model by model; complete when `run` has returned, true when it was interrupted."""
+
+    examples: Examples
+    labelling: Labelling
+    tallies: list[Tally]
+    reference: Reference | None = None
+    left_out: list[tuple[str, str]] = field(default_factory=list)  # pictures that cannot be read, and why
+
+    def run(self, track: Track = silent) -> None:
+        """Takes every picture through every model. Raises SourceError when none of them could be read."""
+        workers = max(2, os.cpu_count() or 1)
+        pool = ThreadPoolExecutor(workers, "roadlite-score")
+        reading: deque[tuple[Example, Future[Any]]] = deque()
+        judging: deque[tuple[Any, ...]] = deque()
+        try:
+            for example in track(self.examples.each(), f"scoring {self.examples.name}", self.examples.count):
+                reading.append((example, pool.submit(self._read, example)))
+                if len(reading) > workers:
+                    self._step(pool, reading, judging)
+            while reading:
+                self._step(pool, reading, judging)
+            while judging:
+                self._collect(judging)
+        finally:
+            pool.shutdown(cancel_futures=True)
+        if not self.pictures:
+            name, reason = self.left_out[0] if self.left_out else (self.examples.name, "has no pictures")
+            of = "the picture could not" if len(self.left_out) == 1 else f"none of {len(self.left_out)} pictures could"
+            raise SourceError(f"{of} be scored; {reason if name in reason else f'{name}: {reason}'}")
+
+    @property
+    def pictures(self) -> int:
+        return len(self.tallies[0].pictures)
+
+    def _read(self, example: Example) -> tuple[Pixels, dict[ClassSet, Ids]]:
+        """Picture and truth in the classes of each model."""
+        pixels, raw = example.read()
+        if self.reference is not None or raw is None:
+            return pixels, {}
+        return pixels, self._translated(raw, example.name)
+
+    def _translated(self, raw: LabelPicture, name: str) -> dict[ClassSet, Ids]:
+        sets = {tally.classes for tally in self.tallies}
+        return {classes: translate(raw, self.labelling, classes, name) for classes in sets}
+
+    def _step(self, pool: ThreadPoolExecutor, reading: deque[Any], judging: deque[Any]) -> None:
+        """The oldest picture goes through the models; its answers are counted elsewhere."""
+        example, future = reading.popleft()
+        try:
+            pixels, truths = future.result()
+        except SourceError as exc:
+            self.left_out.append((example.name, str(exc)))
+            return
+        if self.reference is not None:
+            truths = self._translated(LabelPicture(self.reference.labels(pixels), None), example.name)
+        answers = []
+        for tally in self.tallies:
+            truth = truths[tally.classes]
+            predicted = predict(tally.segmenter, pixels, (truth.shape[0], truth.shape[1]))
+            answers.append((truth, predicted, pool.submit(tally.judge, example.name, truth, predicted)))
+        judging.append((pixels, answers))
+        if len(judging) > 2:
+            self._collect(judging)
+
+    def _collect(self, judging: deque[Any]) -> None:
+        pixels, answers = judging.popleft()
+        scores = [future.result() for *_, future in answers]
+        for tally, score, (truth, predicted, _) in zip(self.tallies, scores, answers, strict=True):
+            tally.add(score, pixels, truth, predicted)
+
+
+def evaluate(
+    models: Sequence[Segmenter], examples: Examples, *, reference: Reference | None = None, keep_worst: int = 0
+) -> Evaluation:
+    """Prepares to score models on the same pictures; `run` does it.
+
+    With a `reference`, its labels are the truth. Its classes are the model's where there are as many, else those of
+    the same name.
+
+    Raises:
+        UsageError: the truth and a model have no class in common.
+    """
+    labelling = examples.labelling
+    if reference is not None:
+        same = all(len(model.card.classes) == len(reference.classes) for model in models)
+        names: dict[int, str | None] = {} if same else {IGNORE: None, **dict(enumerate(reference.classes.names))}
+        labelling = Labelling(f"labels of {reference.name}", values=names, other=True)
+    return Evaluation(examples, labelling, [Tally(model, labelling, keep_worst) for model in models], reference)
+
+
+def predict(segmenter: Segmenter, pixels: Pixels, size_hw: tuple[int, int]) -> Ids:
+    """Labels of a picture at another size than its own."""
+    if segmenter.preprocess.fit == "pad":  # how much of the output belongs to the picture depends on its own size
+        return nearest(segmenter(pixels).ids, size_hw)
+    return segmenter.postprocess(segmenter.engine.invoke(segmenter.preprocess(pixels)), size_hw).ids
+
+
+def _shrunk(pixels: Pixels, truth: Ids, predicted: Ids) -> tuple[Pixels, Ids, Ids]:
+    """All three at the same size."""
+    height, width = truth.shape
+    size = (min(width, KEPT_PX), max(1, round(height * min(width, KEPT_PX) / width)))
+    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    maps = [cv2.resize(ids, size, interpolation=cv2.INTER_NEAREST) for ids in (truth, predicted)]
+    return np.asarray(small, np.uint8), np.asarray(maps[0], np.uint8), np.asarray(maps[1], np.uint8)

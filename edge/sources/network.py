@@ -1,0 +1,109 @@
+"""Video from the network: RTSP cameras, and whatever comes over HTTP."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+import av
+from av.container import InputContainer
+
+from edge.data import Frame, SourceInfo
+from edge.errors import SourceError, UsageError
+from edge.sources.ffmpeg import packets, rate_of, rgb, video_stream
+from edge.sources.options import SourceHealth
+
+SCHEMES = ("rtsp", "rtsps", "http", "https")
+# A playlist from the network must not open files of this machine.
+_PROTOCOLS = "http,https,httpproxy,tcp,tls,udp,rtp,srtp,rtsp,rtsps,crypto,data"
+_OPTIONS = {"protocol_whitelist": _PROTOCOLS, "flags": "low_delay"}
+_RTSP = {"rtsp_transport": "tcp"}  # over UDP, a lost packet smears the picture
+_PROBE = {"probesize": "1000000", "analyzeduration": "1000000"}  # bytes, microseconds: enough to know the size
+
+
+class NetworkStream:
+    """Frames of the stream at `url`, each read as it comes; the thread that iterates must keep up.
+
+    A recording on a server, which knows its length, comes at its own pace and ends; anything else is live, and that
+    it ends is an error.
+
+    Raises:
+        SourceError: nobody answers within `timeout_s`, access is refused, or it is no video.
+    """
+
+    def __init__(self, url: str, timeout_s: float, health: SourceHealth | None = None) -> None:
+        self._name = redact(url)
+        self._health = health or SourceHealth()
+        self._container = _open(url, self._name, timeout_s)
+        try:
+            self._stream = video_stream(self._name, self._container)
+        except BaseException:
+            self._container.close()
+            raise
+        self._stream.thread_type = "SLICE"  # threads for whole frames hold as many frames back
+        self._recorded = self._container.duration is not None and not url.startswith("rtsp")
+        size_wh = self._stream.width, self._stream.height
+        turned = size_wh if size_wh[0] else None
+        self.info = SourceInfo(self._name, turned, rate_of(self._stream), None, live=True)
+
+    def __iter__(self) -> Iterator[Frame]:
+        try:
+            yield from self._frames()
+        except SourceError as exc:
+            raise SourceError(str(exc)) from None  # what it came from names the whole address
+
+    def _frames(self) -> Iterator[Frame]:
+        index, begin_s = 0, None
+        for frames in packets(self._name, self._container, self._stream, self._health):
+            for frame in frames or ():
+                now = time.perf_counter()
+                if self._recorded and frame.time is not None:
+                    begin_s = now - frame.time if begin_s is None else begin_s
+                    time.sleep(max(0.0, begin_s + frame.time - now))
+                yield Frame(rgb(self._name, frame), index, time.perf_counter())
+                index += 1
+        if not self._recorded:
+            raise SourceError(f"{self._name}: the stream broke off")
+
+    def close(self) -> None:
+        with suppress(av.error.FFmpegError):
+            self._container.close()
+
+
+def check_address(url: str) -> None:
+    """Raises UsageError for an address of a kind that is not read."""
+    scheme = url.partition("://")[0]
+    if scheme.lower() not in SCHEMES:
+        raise UsageError(f"{redact(url)}: expected an address with {', '.join(SCHEMES)}, got {scheme!r}")
+
+
+def redact(url: str) -> str:
+    """The address without what opens it: user, password and query."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url.partition("://")[0] + "://..."
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=host, query="..." if parts.query else "", fragment="").geturl()
+
+
+def _open(url: str, name: str, timeout_s: float) -> InputContainer:
+    options = _OPTIONS | _PROBE | (_RTSP if url.lower().startswith("rtsp") else {})
+    try:
+        return av.open(url, options=options, timeout=timeout_s)
+    except av.error.FFmpegError as exc:
+        raise SourceError(f"{name}: expected a stream ({_reason(exc)})") from None  # it names the whole address
+    except ValueError:
+        raise SourceError(f"{name}: expected an address of a stream, this is none") from None
+
+
+def _reason(exc: av.error.FFmpegError) -> str:
+    match exc:
+        case av.error.HTTPUnauthorizedError():
+            return "it wants a user and a password: http://USER:PASSWORD@HOST/..."
+        case av.error.ExitError():
+            return "no answer in time"
+        case _:
+            return str(exc.strerror)

@@ -1,0 +1,160 @@
+"""Opens what a `--source` names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from edge.errors import SourceError, UsageError
+from edge.sources.base import Source
+from edge.sources.demo import Demo
+from edge.sources.images import SUFFIXES, Images, in_folder, matching
+from edge.sources.options import SourceHealth, SourceOptions
+from edge.sources.reconnect import ReconnectingSource, quiet
+from edge.sources.replay import Replay
+
+
+def open_source(
+    spec: str,
+    options: SourceOptions | None = None,
+    *,
+    limit: int | None = None,
+    health: SourceHealth | None = None,
+    say: Callable[[str], None] = quiet,
+) -> Source:
+    """Opens what `spec` names.
+
+    `auto` (the Pi camera, else the first USB camera), `picamera2` or `picamera2:N`, `N` or `/dev/videoN`, an address
+    `rtsp://`, `http://` or `https://`, a video file, a picture, a folder of pictures, a pattern such as `drive/*.jpg`,
+    `demo`, or `-` for raw frames on standard input. `limit` is short for `SourceOptions(limit=limit)`. `health` counts
+    what goes wrong while the source is read, and `say` gets a line when a live one is lost or comes back.
+
+    Raises:
+        SourceError: there is no such thing, or it cannot be read.
+        UsageError: the options make no sense for it.
+    """
+    options = options or SourceOptions()
+    options = options if limit is None else replace(options, limit=limit)
+    health = health or SourceHealth()
+    opening = _live(spec, options, health)
+    if opening is not None:
+        newest = ReconnectingSource(
+            opening, timeout_s=options.timeout_s, max_reconnects=options.max_reconnects, health=health, say=say
+        )
+        return newest if options.limit is None else Replay(newest, limit=options.limit)
+    if spec == "-":
+        from edge.sources.stdin import StdinSource
+
+        _refuse(options, "raw frames come as they come", "start_s", "loop", "realtime", "fourcc")
+        return StdinSource(options.size_wh, options.rate, options.limit)
+    _refuse(options, f"{spec} has its own", "size_wh", "fourcc")
+    if not (options.loop or options.realtime):
+        return _file(spec, options, health)
+    file = _file(spec, replace(options, limit=None) if options.loop else options, health)
+    return Replay(file, loop=options.loop, realtime=options.realtime, limit=options.limit)
+
+
+def _live(spec: str, options: SourceOptions, health: SourceHealth) -> Callable[[], Source] | None:
+    """What opens a camera or a stream; None for anything else."""
+    is_stream = "://" in spec
+    if not is_stream and not (spec == "auto" or spec.isdecimal() or _is_pi_camera(spec) or _is_device(spec)):
+        return None
+    _refuse(options, "only a file has that", "start_s", "loop", "realtime")
+    if not is_stream:
+        return lambda: _camera(first_camera() if spec == "auto" else spec, options, health)
+    from edge.sources.network import NetworkStream, check_address
+
+    check_address(spec)
+    _refuse(options, "a stream has its own", "size_wh", "rate", "fourcc")
+    return lambda: NetworkStream(spec, options.timeout_s, health)
+
+
+def _camera(spec: str, options: SourceOptions, health: SourceHealth) -> Source:
+    if _is_pi_camera(spec):
+        from edge.sources.picamera import PiCamera
+
+        _refuse(options, "a Pi camera has none to choose", "fourcc")
+        return PiCamera(int(spec.partition(":")[2] or 0), options)
+    from edge.sources.v4l2 import Camera
+
+    return Camera(spec, options, health)
+
+
+def first_camera() -> str:
+    """The best camera that is attached, as a source. Raises SourceError, saying where it was looked for."""
+    from edge.device.cameras import cameras
+
+    found = cameras()
+    if not found.cameras:
+        raise SourceError(
+            f"no camera found; looked for: {'; '.join(found.looked)}. Attach one, or name a --source: a video, "
+            "pictures, rtsp://..., or demo"
+        )
+    return found.cameras[0].source
+
+
+def _file(spec: str, options: SourceOptions, health: SourceHealth) -> Source:
+    if spec == "demo":
+        _refuse(options, "the demo has its own", "rate")
+        return Demo(options.limit, options.start_s)
+    path = Path(spec)
+    try:
+        if path.is_dir():
+            return _pictures(spec, in_folder(path), options)
+        if path.is_file() and path.suffix.lower() in SUFFIXES:
+            return _pictures(spec, [path], options)
+        if path.is_file():
+            from edge.sources.video import Video
+
+            _refuse(options, "a video has its own", "rate")
+            return Video(path, options.limit, options.start_s, health)
+        if path.exists():
+            raise SourceError(f"{spec}: expected a file, a folder or a camera, found a device or a pipe")
+    except OSError as exc:
+        raise SourceError(f"{spec}: cannot be opened ({exc.strerror})") from exc
+    if any(char in spec for char in "*?["):
+        return _pictures(spec, matching(spec), options)
+    raise SourceError(
+        f"{spec}: not found; expected auto, picamera2, a camera's number or /dev/videoN, an address rtsp:// or "
+        "http://, a video, a picture, a folder, a pattern like 'd/*.jpg', - or demo"
+    )
+
+
+def _pictures(spec: str, paths: list[Path], options: SourceOptions) -> Source:
+    if options.rate is None:
+        _refuse(options, "pictures have no rate; give --fps", "start_s", "realtime")
+        return Images(spec, paths, options.limit)
+    first = round(options.start_s * options.rate)
+    if first >= len(paths):
+        raise SourceError(f"{spec}: has no picture after {options.start_s:g} s; {len(paths)} of them are there")
+    return Images(spec, paths[first:], options.limit, options.rate)
+
+
+def _is_pi_camera(spec: str) -> bool:
+    kind, colon, number = spec.partition(":")
+    return kind == "picamera2" and (number.isdecimal() or not colon)
+
+
+def _is_device(spec: str) -> bool:
+    try:
+        return spec.startswith("/dev/video") or Path(spec).is_char_device()
+    except OSError:  # no name of anything
+        return False
+
+
+_OPTIONS = {
+    "size_wh": "--size",
+    "rate": "--fps",
+    "fourcc": "--fourcc",
+    "start_s": "--start",
+    "loop": "--loop",
+    "realtime": "--realtime",
+}
+
+
+def _refuse(options: SourceOptions, why: str, *names: str) -> None:
+    """Raises UsageError for what this source cannot do."""
+    for name in names:
+        if getattr(options, name) not in (None, 0.0, False):
+            raise UsageError(f"{_OPTIONS[name]} makes no sense here: {why}")

@@ -1,0 +1,54 @@
+"""What is asked of a source, and what befell it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from edge.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """Options of a source; None leaves it to the source. A source refuses what it cannot do.
+
+    Raises:
+        UsageError: a value makes no sense.
+    """
+
+    size_wh: tuple[int, int] | None = None  # of cameras and raw frames
+    rate: Fraction | None = None  # frames per second: of cameras, raw frames, and pictures
+    fourcc: str | None = None  # of V4L2 cameras: YUYV, MJPG
+    small_wh: tuple[int, int] | None = None  # the model's input size, for cameras that scale by themselves
+    limit: int | None = None  # ends the source after so many frames
+    start_s: float = 0.0  # where a file begins
+    loop: bool = False  # a file begins again when it is at its end
+    realtime: bool = False  # a file is given out at its own rate
+    timeout_s: float = 5.0  # a camera or stream without a frame for so long is opened again
+    max_reconnects: int | None = None  # in a row, until it is given up; None: never
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise UsageError(f"--limit: expected 1 frame or more, got {self.limit}")
+        if self.size_wh is not None and not all(1 <= side <= 16384 for side in self.size_wh):
+            raise UsageError("--size: expected 1x1 to 16384x16384, got {}x{}".format(*self.size_wh))
+        if self.rate is not None and not 0 < self.rate <= 1000:
+            raise UsageError(f"--fps: expected a rate above 0 and up to 1000, got {float(self.rate):g}")
+        if self.fourcc is not None and not (len(self.fourcc) == 4 and self.fourcc.isascii()):
+            raise UsageError(f"--fourcc: expected a pixel format of four letters such as MJPG, got {self.fourcc!r}")
+        if not 0 <= self.start_s < 1e7:
+            raise UsageError(f"--start: expected 0 seconds or more, got {self.start_s:g}")
+        if not 0.1 <= self.timeout_s <= 3600:
+            raise UsageError(f"--timeout: expected 0.1 to 3600 seconds, got {self.timeout_s:g}")
+        if self.max_reconnects is not None and self.max_reconnects < 0:
+            raise UsageError(f"--max-reconnects: expected 0 or more, got {self.max_reconnects}")
+
+
+@dataclass(slots=True)
+class SourceHealth:
+    """What befell a source so far. The thread that reads the source writes it, any other may read it."""
+
+    drops: int = 0  # frames that came and were not taken in time
+    reconnects: int = 0  # times that a camera or stream was opened again
+    skipped: int = 0  # damaged frames left out
+    fault: str = ""  # what is wrong at the moment; empty while frames come

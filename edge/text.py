@@ -1,0 +1,27 @@
+"""Words for terminals and reports."""
+
+from __future__ import annotations
+
+
+def one_line(text: str) -> str:
+    """What names of files hold may neither break the line nor drive the screen."""
+    return "".join(char if char.isprintable() else "?" for char in " ".join(text.split()))
+
+
+def counted(count: int, what: str) -> str:
+    """`1 picture`, `2 pictures`."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def shortened(text: str, most: int) -> str:
+    """At most so many letters; beginning and end tell more than the middle."""
+    if len(text) <= most:
+        return text
+    end = (most - 1) // 2
+    return f"{text[: most - 1 - end]}…{text[-end:]}"
+
+
+def reason(exc: BaseException, most: int = 200) -> str:
+    """Returns what an exception says, the system's words where it has them, in one line of at most `most` letters."""
+    said = " ".join(str(getattr(exc, "strerror", None) or exc).split())
+    return shortened(said, most) if said else type(exc).__name__

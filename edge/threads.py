@@ -1,0 +1,123 @@
+"""One item between two threads, and an iterator that works in a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+POLL_S = 0.05  # how soon a wait notices that it is to end
+
+
+class Ended(Exception):
+    """No item is left, and none will come. Stays between the threads of a pipeline."""
+
+
+class NotYet(Exception):
+    """No item came within the time that was given. Stays between the threads of a pipeline."""
+
+
+class Slot(Generic[T]):
+    """Room for one item between a thread that puts and one that takes. Both are safe from any thread."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._items: list[T] = []
+        self._closed = False
+        self._error: BaseException | None = None
+        self.drops = 0  # items replaced before anybody took them
+
+    def put(self, item: T) -> bool:
+        """Puts an item in place of the one that is there. False, and nothing put, when the slot is closed."""
+        with self._changed:
+            if self._closed:
+                return False
+            self.drops += len(self._items)
+            self._items = [item]
+            self._changed.notify_all()
+            return True
+
+    def wait_empty(self) -> bool:
+        """Waits until the item was taken. False when the slot is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or not self._items)
+            return not self._closed
+
+    def take(self, timeout_s: float | None = None) -> T:
+        """The item, as soon as there is one.
+
+        Raises:
+            NotYet: none came in time.
+            Ended: none is left and the slot is closed.
+            BaseException: the error that the slot was closed with, once none is left.
+        """
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._closed or self._items, timeout_s):
+                raise NotYet
+            if self._items:
+                self._changed.notify_all()
+                return self._items.pop()
+            raise self._error or Ended
+
+    def close(self, error: BaseException | None = None) -> None:
+        """Lets nothing more in; `take` raises `error`, if any, after the last item. The first call counts."""
+        with self._changed:
+            if not self._closed:
+                self._closed, self._error = True, error
+                self._changed.notify_all()
+
+
+class ReadAhead(Iterator[T]):
+    """Works through `items` in a thread of its own, at most one item ahead of whoever iterates.
+
+    What is raised there is raised here, after the items before it. The next item is begun when the one before was
+    taken, so that nothing grows old in a queue. `until` ends the iteration early, `idle` is called all the while no
+    item comes. Whoever made it closes it, and joins it after everything that it may wait for is closed too.
+    """
+
+    def __init__(
+        self,
+        items: Iterable[T],
+        name: str,
+        until: threading.Event | None = None,
+        idle: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._slot: Slot[T] = Slot()
+        self._until, self._idle = until or threading.Event(), idle
+        self._thread = threading.Thread(target=self._work, args=(iter(items),), name=name, daemon=True)
+        self._thread.start()
+
+    def __next__(self) -> T:
+        while not self._until.is_set():
+            try:
+                return self._slot.take(POLL_S)
+            except NotYet:
+                self._idle()
+            except Ended:
+                break
+        raise StopIteration
+
+    def close(self) -> None:
+        self._slot.close()
+
+    def join(self, timeout_s: float) -> bool:
+        """Waits for the thread; False when it goes on working. It does not keep the process from ending."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _work(self, items: Iterator[T]) -> None:
+        error: BaseException | None = None
+        try:
+            while self._slot.wait_empty():
+                self._slot.put(next(items))
+        except StopIteration:
+            pass
+        except BaseException as exc:  # noqa: BLE001 - raised again where the items are wanted
+            error = exc
+        finally:
+            closing = getattr(items, "close", None)
+            if closing is not None:
+                closing()
+            self._slot.close(error)

@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import nets
+import pytest
+
+from convert.cli.convert_model import main
+from convert.cli.inspect_model import main as inspect_main
+from edge import card as cards
+from edge.segmenter import Segmenter, read_model
+
+pytestmark = pytest.mark.tensorflow
+
+CONVERT = [sys.executable, "-c", "import sys; from convert.cli.convert_model import main; sys.exit(main())"]
+SMALL = ["--input-size", "65x129", "--calibration-frames", "4", "--verification-frames", "2"]
+
+
+@pytest.fixture(scope="module")
+def graph(random_graph: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("graph") / "net.pb"
+    path.write_bytes(random_graph)
+    return path
+
+
+def only_line(text: str) -> str:
+    assert "Traceback" not in text
+    lines = [line for line in text.splitlines() if line.startswith("convert-model: ")]
+    assert len(lines) == 1
+    return lines[0]
+
+
+def test_every_recipe_in_one_run(
+    graph: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--model", str(graph), "--quantize", "float32,float16,dynamic,int8", "--min-agreement", "0", "--json"]
+    assert main([*arguments, *SMALL, "--calibrate", str(pictures), "--output-dir", str(tmp_path / "new")]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["recipe"] for row in rows] == ["float32", "float16", "dynamic", "int8"]
+    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == sorted(
+        f"net-65x129-os16-{recipe}.tflite" for recipe in ("float32", "float16", "dynamic", "int8")
+    )
+    assert rows[0]["fidelity"] > 0.999
+    for row in rows:
+        path = Path(row["file"])
+        assert row["size_bytes"] == path.stat().st_size
+        assert {"fidelity", "worst_frame", "shrinking", "invoke_ms"} <= set(row)
+        card = cards.read(read_model(path), path.name)
+        assert card is not None
+        assert (card.recipe, card.input_hw, card.output_stride) == (row["recipe"], (65, 129), 16)
+        assert card.provenance["verification"]["fidelity"] == row["fidelity"]
+    sizes = [row["size_bytes"] for row in rows]
+    assert sizes[0] > sizes[1] > sizes[3]
+    assert main([*arguments, *SMALL, "--calibrate", str(pictures), "--input-size", "64x128"]) == 2
+    assert "65x129" in only_line(capsys.readouterr().err)
+
+
+def test_card_names_the_frames_it_was_calibrated_on(int8_model: Path) -> None:
+    with zipfile.ZipFile(int8_model) as archive:
+        document = json.loads(archive.read("roadlite-card.json"))
+        assert archive.read("labels.txt").decode().split("\n")[0] == "road"
+    calibration = document["provenance"]["calibration"]["frames"]
+    held_out = document["provenance"]["verification"]["held_out"]
+    assert sum(map(len, calibration.values())) == 8
+    for source, indexes in held_out.items():
+        assert not set(indexes) & set(calibration.get(source, []))
+        assert os.sep not in source
+    assert len(document["provenance"]["source"]["sha256"]) == 64
+
+
+def test_below_the_gate_nothing_is_written(
+    graph: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A deep network with random weights does not survive int8: just the case the gate is for."""
+    arguments = ["--model", str(graph), "--quantize", "int8,float32", *SMALL, "--calibrate", str(pictures)]
+    assert main([*arguments, "--min-agreement", "0.999", "--output-dir", str(tmp_path)]) == 3
+    line = only_line(capsys.readouterr().err)
+    assert "int8 0." in line
+    assert "the layers that cost int8 most, each quantized alone: " in line
+    assert "(0." in line, "the share of pixels that each layer costs"
+    assert [p.name for p in tmp_path.iterdir()] == ["net-65x129-os16-float32.tflite"]
+
+
+def hostile(kind: str, folder: Path, graph: Path) -> Path:
+    path = folder / f"{kind}.pb"
+    if kind == "text":
+        path.write_text("this is no graph\n" * 100)
+    elif kind == "cut":
+        path.write_bytes(graph.read_bytes()[:-1000])
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "no-graph-inside":
+        path = folder / "no-graph.tar.gz"
+        with tarfile.open(path, "w:gz") as archive:
+            archive.add(graph, "../net.index")
+    return path
+
+
+@pytest.mark.parametrize("kind", ["missing", "text", "cut", "empty", "no-graph-inside"])
+def test_what_is_no_graph_is_one_line(
+    kind: str, graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = hostile(kind, tmp_path, graph), tmp_path / "out"
+    assert main(["--model", str(path), *SMALL, "--output-dir", str(out)]) == 1
+    assert path.name.split(".")[0] in only_line(capsys.readouterr().err)
+    assert list(out.iterdir()) == []
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_a_graph_of_a_training_run_that_diverged_is_one_line(
+    value: float, random_graph: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spoilt = nets.parse(random_graph, "net.pb")
+    nets.set_constant(spoilt, "logits/semantic/biases", [value] + [0.0] * 18)
+    path = tmp_path / "net.pb"
+    path.write_bytes(spoilt.SerializeToString())
+    assert main(["--model", str(path), *SMALL, "--output-dir", str(tmp_path / "out")]) == 1
+    said = only_line(capsys.readouterr().err).removeprefix("convert-model: ")
+    assert said.startswith("net: node logits/semantic/biases: 1 of 19 values is not finite")
+    assert "export an earlier checkpoint" in said
+    assert list((tmp_path / "out").iterdir()) == []
+    assert inspect_main([str(path)]) == 1
+    assert capsys.readouterr() == ("", f"inspect-model: {said}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--quantize", "int4"], 2, "int4"),
+        (["--input-size", "big"], 2, "HEIGHTxWIDTH"),
+        (["--min-agreement", "2"], 2, "0 to 1"),
+        (["--labels", "voc"], 2, "19 classes"),
+        (["--labels", "nobody"], 2, "nobody"),
+        (["--calibrate", "nowhere/"], 1, "nowhere"),
+        (["--calibration-frames", "0"], 2, "calibration"),
+        (["--output-stride", "4"], 2, "output-stride"),
+        (["--model", "inception"], 2, "inception"),
+        (["--output-dir", "/dev/null/x"], 1, "/dev/null"),
+    ],
+)
+def test_bad_options_are_one_line(
+    arguments: list[str],
+    code: int,
+    words: str,
+    graph: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["--model", str(graph), *SMALL, *arguments]) == code
+    assert words in only_line(capsys.readouterr().err)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_interrupt_leaves_nothing_behind(graph: Path, pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+    arguments = ["--model", str(graph), "--quantize", "float32,int8", "--input-size", "257x513", "--calibrate"]
+    process = subprocess.Popen(
+        [*CONVERT, *arguments, str(pictures), "--min-agreement", "0", "--output-dir", str(tmp_path / "out")],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
+    )
+    assert process.stderr is not None
+    seen: list[str] = []
+    for line in process.stderr:
+        seen.append(line)
+        if line.startswith("asking the frozen graph"):  # seconds before the end
+            break
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 130, rest
+    assert only_line(rest) == "convert-model: interrupted"
+    assert list((tmp_path / "out").iterdir()) == []
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_noise_does_not_reach_the_user(graph: Path, pictures: Path, tmp_path: Path) -> None:
+    arguments = ["--model", str(graph), "--quantize", "int8", *SMALL, "--calibrate", str(pictures)]
+    done = subprocess.run(
+        [*CONVERT, *arguments, "--min-agreement", "0", "--output-dir", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"TF_ENABLE_ONEDNN_OPTS": "0"},  # some have it off; without it nothing atrous would run
+    )
+    for noise in ("oneDNN", "WARNING", "Warning", "cuda", "fully_quantize", "XNNPACK", "I0000", "W0000"):
+        assert noise not in done.stderr + done.stdout
+    assert "fidelity" in done.stdout
+
+
+def test_real_voc_model(shared: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The official MobileNetV2 with its real weights, float32 and int8, calibrated on real frames."""
+    model = shared("models/deeplab_mnv2_voc21_513x513.pb")
+    arguments = ["--model", str(model), "--quantize", "float32,int8", "--input-size", "513x513", "--json"]
+    video = shared("video/solidWhiteRight.mp4")
+    frames = ["--calibrate", str(video), "--calibration-frames", "16", "--verification-frames", "6"]
+    assert main([*arguments, *frames, "--output-stride", "keep", "--output-dir", str(tmp_path)]) == 0
+    float32, int8 = json.loads(capsys.readouterr().out)
+    assert float32["fidelity"] >= 0.99
+    assert float32["shrinking"] >= 0.999, "at its own size and stride the stock graph is what is compared with"
+    assert int8["fidelity"] >= 0.98
+    segmenter = Segmenter(int8["file"])
+    assert segmenter.card.classes.names[15] == "person"
+
+    from edge.cli.run_model import main as run_model
+
+    stats = tmp_path / "stats.json"
+    assert run_model([int8["file"], "--source", str(video), "--output", "null", "--stats", str(stats)]) == 0
+    assert json.loads(stats.read_text())["frames"] == 221
+
+
+def test_with_nothing_but_int8_the_demo_steps_in_loudly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No network: the official model cannot be had, and what is made instead is named so."""
+    monkeypatch.setenv("ROADLITE_MODELS_URL", "https://127.0.0.1:9/")
+    monkeypatch.setenv("ROADLITE_CACHE", str(tmp_path / "cache"))
+    out = tmp_path / "out"
+    assert main(["--quantize", "int8", *SMALL, "--output-dir", str(out), "--json"]) == 0
+    captured = capsys.readouterr()
+    assert [p.name for p in out.iterdir()] == ["demo-65x129-os16-int8.tflite"]
+    assert "not the official model" in captured.err
+    assert 0 < json.loads(captured.out)[0]["mean_iou"] <= 1
+    assert main(["--model", "mobilenetv2", *SMALL, "--output-dir", str(out)]) == 1, "named, it never falls back"

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from convert.cli.inspect_model import main
+
+pytestmark = pytest.mark.tensorflow
+
+
+def inspect(path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, object]]:
+    assert main([str(path), "--json"]) == 0
+    found: dict[str, dict[str, object]] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_tflite(int8_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = inspect(int8_model, capsys)
+    assert found["model"]["recipe"] == "int8"
+    assert "int8 1x65x129x3" in str(found["tensors"]["input"])
+    assert found["operators"]["DEPTHWISE_CONV_2D"] == 17
+    assert found["delegate (litert)"] == {"partitions": 1, "operators outside": 0}
+    assert found["source"]["output_stride"] == 8
+    assert main([str(int8_model)]) == 0
+    text = capsys.readouterr().out
+    assert "road, sidewalk, building" in " ".join(text.split())
+    assert str(found["source"]["sha256"])[:20] in text
+
+
+def test_graph(random_graph: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "net.pb"
+    path.write_bytes(random_graph)
+    parts = inspect(path, capsys)["parts"]
+    assert parts["baked input"] == "129x257"
+    assert parts["output stride"] == 8
+    assert parts["classes"] == 19
+    assert parts["normalisation"] == "(pixel - 127.5) / 127.5"
+
+
+def test_stock_mobilenet_costs_what_is_known(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from convert.networks.architecture import Architecture, initial_weights
+    from convert.networks.mobilenet import build
+
+    arch = Architecture(crop_hw=(1025, 2049), output_stride=8)
+    path = tmp_path / "net.pb"
+    path.write_bytes(build(arch, initial_weights(arch, 0)).SerializeToString())
+    found = inspect(path, capsys)
+    assert found["stock network"] == {
+        "input": "1025x2049",
+        "output stride": "8",
+        "atrous rates": "2 (7 convolutions), 4 (3 convolutions)",
+        "multiply-accumulates": "69.3 G",
+    }
+    assert found["re-targeted network"]["output stride"] == "16"
+    assert found["re-targeted network"]["multiply-accumulates"] == "21.2 G"
+    assert found["parts"]["pools"] == ["AvgPool2D/AvgPool"]
+    assert main([str(path), "--json", "--input-size", "257x513", "--output-stride", "8"]) == 0
+    assert json.loads(capsys.readouterr().out)["re-targeted network"]["input"] == "257x513"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("mnv2_voc21_513x513", "2018-01"), ("mnv3small_road5_513x1025", "2019 or later")]
+)
+def test_exporter_generation(
+    name: str, words: str, shared: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert words in str(inspect(shared(f"models/deeplab_{name}.pb"), capsys)["graph"]["exporter"])
+
+
+def test_third_party_tflite(shared: Callable[[str], Path], capsys: pytest.CaptureFixture[str]) -> None:
+    found = inspect(shared("models/coral_deeplab_slim_cityscapes_uint8.tflite"), capsys)
+    assert found["model"]["output"] == "labels"
+    assert found["model"]["card"] is False
+
+
+def test_neither(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("none.tflite", "none.pb"):
+        assert main([str(tmp_path / name)]) == 1
+        assert name in capsys.readouterr().err

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import nets
+import numpy as np
+import pytest
+
+from convert.demo.publish import DEMO
+from convert.frames import Sample, Tensors, collect
+from convert.graph.anatomy import Anatomy, discover
+from convert.graph.graphdef import GraphDef, parse
+from convert.graph.retarget import retarget
+from convert.tensorflow import tf
+from convert.tflite.build import Maker, first, pixel_range
+from convert.tflite.export import as_function, convert, save
+from convert.tflite.mixed_precision import Cost, Trials, costly, keep_in_float
+from convert.tflite.quantize import measure_ranges
+from convert.tflite.recipes import RECIPES
+from edge.engine.open import open_engine
+from edge.preprocess import DEEPLAB
+
+pytestmark = pytest.mark.tensorflow
+HW = (129, 257)
+LIMIT = 0.95
+
+
+def far_away(x: object) -> object:
+    """Changes nothing in float; in int8, 255 steps over a range of 4000 leave little of x."""
+    there = tf.raw_ops.AddV2(x=x, y=tf.constant(4000.0), name="there")
+    return tf.raw_ops.Sub(x=there, y=tf.constant(4000.0), name="back")
+
+
+@pytest.fixture(scope="module")
+def graph() -> GraphDef:
+    made = parse(DEMO.read_bytes(), "demo")
+    nets.insert(made, "concat_projection/Conv2D", 0, far_away, "trip")
+    return made
+
+
+@pytest.fixture(scope="module")
+def anatomy(graph: GraphDef) -> Anatomy:
+    return discover(graph, "demo")
+
+
+@pytest.fixture(scope="module")
+def samples() -> list[Sample]:
+    return collect(["demo"], HW, calibrate=6, verify=1).calibration
+
+
+@pytest.fixture(scope="module")
+def trials(
+    graph: GraphDef, anatomy: Anatomy, samples: list[Sample], tmp_path_factory: pytest.TempPathFactory
+) -> Trials:
+    folder = tmp_path_factory.mktemp("float")
+    save(as_function(retarget(graph, anatomy, HW, 16)), HW, folder)
+    model = convert(folder, RECIPES["float32"])
+    return Trials(
+        model, measure_ranges(model, Tensors(samples, DEEPLAB), pixel_range(DEEPLAB)), [*Tensors(samples[:3], DEEPLAB)]
+    )
+
+
+@pytest.fixture(scope="module")
+def costs(trials: Trials) -> list[Cost]:
+    return costly(trials, LIMIT)
+
+
+def test_the_operators_around_the_spoilt_tensor_are_found(trials: Trials, costs: list[Cost]) -> None:
+    assert trials.agreement([]) < 0.8
+    assert trials.agreement(trials.operators) > 0.99, "only input and output are quantized"
+    assert {first(cost.operator) for cost in costs[:2]} == {"trip/there", "trip/back"}
+    assert all(cost.lost > 0.1 for cost in costs[:2])
+    assert all(cost.lost < 0.02 for cost in costs[2:])
+
+
+def test_most_of_a_network_is_cleared_by_few_trials(trials: Trials) -> None:
+    counted = []
+    list(costly(trials, LIMIT, lambda items, what, total=None: (counted.append(i) or i for i in items)))
+    assert len(counted) < len(trials.operators) / 2
+
+
+def test_as_few_as_needed_are_kept(trials: Trials, costs: list[Cost]) -> None:
+    harmless = [Cost(name, 1.0) for name in trials.operators[:2]]  # as if they had cost the most
+    kept = keep_in_float(trials, [*harmless, *costs], LIMIT)
+    assert {first(name) for name in kept} == {"trip/there", "trip/back"}
+    assert trials.agreement(kept) >= LIMIT
+
+
+def test_what_is_out_of_reach(trials: Trials, costs: list[Cost]) -> None:
+    assert keep_in_float(trials, costs, 1.1) == [cost.operator for cost in costs], "all that helps"
+    everything = [Cost(name, 1.0) for name in trials.operators]
+    assert keep_in_float(trials, everything, LIMIT) == []
+
+
+def test_rescued_model_keeps_its_promise_but_there(
+    graph: GraphDef, anatomy: Anatomy, samples: list[Sample], tmp_path: Path
+) -> None:
+    body = retarget(graph, anatomy, HW, 16)
+    maker = Maker(body, tmp_path, samples, DEEPLAB)
+    plain, rescued = maker.make(RECIPES["int8"]), maker.rescue(LIMIT)
+    assert {first(name) for name in rescued.in_float} == {"trip/there", "trip/back"}
+    spoilt, engine = open_engine(plain, "plain"), open_engine(rescued.model, "rescued")
+    assert engine.input.dtype == engine.output.dtype == np.int8
+    assert engine.partitions().outside == 0
+    assert len(rescued.model) < 1.1 * len(plain)
+    assert spoilt.operators()["DEQUANTIZE"] == 0 < engine.operators()["DEQUANTIZE"]

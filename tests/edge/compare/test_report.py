@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+import builtins
+import csv
+import io
+import json
+import re
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from reports import comparison, full, measured
+
+from edge.cli.compare_table import show
+from edge.compare.report.document import Document, document, names
+from edge.compare.report.files import read_report, write_report
+from edge.compare.report.tables import as_csv, as_markdown, flipped
+from edge.compare.rows import Candidate, Row
+from edge.errors import UsageError
+
+SCHEMA = (Path(__file__).parents[3] / "docs" / "report-schema.md").read_text()
+TYPES: dict[str, tuple[type, ...]] = {
+    "text": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "true/false": (bool,),
+    "null": (type(None),),
+    "object": (dict,),
+}
+ITEMS = {"list of text": (str,), "list of numbers": (int, float), "list of integers": (int,)}
+
+
+def documented() -> dict[str, str]:
+    """Path -> type, as the page says."""
+    return dict(re.findall(r"^\| `([\w.*\[\]]+)` \| ([^|]+?) \|", SCHEMA, re.MULTILINE))
+
+
+def walk(value: Any, path: str, known: dict[str, str]) -> dict[str, Any]:
+    """Every path of a document with its values, as far down as the page documents it."""
+    kind = known.get(path, "")
+    if kind in ("latency", "ratio"):
+        return {f"{kind}.{key}": found for key, found in value.items()} | {path: value}
+    if isinstance(value, dict):
+        found = {path: value} if kind else {}
+        for key, inner in value.items():
+            wild = f"{path}.*" if f"{path}.*" in known else f"{path}.{key}" if path else key
+            found |= walk(inner, wild, known)
+        return found
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        return {key: one for item in value for key, one in walk(item, f"{path}[]", known).items()}
+    return {path: value}
+
+
+def fits(value: Any, kind: str) -> bool:
+    if kind in ("latency", "ratio"):
+        return isinstance(value, dict)
+    if kind in ITEMS:
+        return isinstance(value, list) and all(isinstance(item, ITEMS[kind]) for item in value)
+    allowed = tuple(found for part in kind.split(" or ") for found in TYPES[part])
+    return isinstance(value, allowed) and (bool in allowed or not isinstance(value, bool))
+
+
+@pytest.fixture(scope="module")
+def whole() -> Document:
+    earlier = json.loads(json.dumps(document(full(), ["compare-models"])))
+    earlier["environment"]["cpu"] = "Another processor"
+    made = document(full(), ["compare-models", "a b"], budget_ms=30.0, earlier=earlier)
+    found: Document = json.loads(json.dumps(made, allow_nan=False))
+    return found
+
+
+def test_the_page_documents_every_field_with_its_type_and_no_other(whole: Document) -> None:
+    known = documented()
+    assert len(known) > 100
+    found = walk(whole, "", known)
+    assert set(found) - set(known) == set(), "not documented"
+    assert set(known) - set(found) == set(), "documented, but not there"
+    wrong = {path: value for path, value in found.items() if not fits(value, known[path])}
+    assert not wrong
+    for row in whole["rows"]:  # of a list, `walk` keeps the last item only
+        assert not {path for path, value in walk(row, "rows[]", known).items() if not fits(value, known[path])}
+
+
+def test_figures_of_a_row(whole: Document) -> None:
+    row = whole["rows"][1]
+    assert row["invoke_ms"]["median"] == pytest.approx(20, rel=0.02)
+    assert row["frame_ms"]["median"] == pytest.approx(25, rel=0.02)
+    assert row["gmacs_per_s"] == pytest.approx(1.7845 / 0.020, rel=0.02)
+    assert (row["invoke_j"], row["frame_j"]) == (0.05, 0.09)  # 0.5 and 0.9 J in each turn of ten
+    assert (row["valid"], whole["rows"][2]["valid"]) == (True, False)
+    assert whole["rows"][3]["error"].startswith("openvino cannot")
+
+
+def test_passwords_do_not_travel() -> None:
+    made = document(full(), ["compare-models", "--source", "rtsp://me:secret@camera/1"])
+    assert made["command"][2] == "rtsp://camera/1"
+
+
+def test_pairs_front_and_budget(whole: Document) -> None:
+    pair = whole["pairs"][0]
+    assert (pair["first"], pair["second"]) == ("float32 litert", "int8 litert")
+    assert pair["invoke"]["ratio"] == pytest.approx(1 / 3, rel=0.02)
+    assert pair["invoke"]["low"] <= pair["invoke"]["ratio"] <= pair["invoke"]["high"]
+    assert not pair["invoke"]["tie"]
+    assert whole["front"] == ["float32 litert", "int8 litert"]
+    assert whole["budget"]["best"] == "int8 litert"
+
+
+def test_baseline_says_what_changed_and_where_the_machine_did(whole: Document) -> None:
+    changes = whole["baseline"]["changes"]
+    assert [change["invoke"]["ratio"] for change in changes] == [1, 1, 1]
+    assert all(change["invoke"]["tie"] for change in changes)
+    assert any("Another processor then" in text for text in whole["baseline"]["differs"])
+
+
+def test_names_are_short_and_never_the_same() -> None:
+    assert names([measured("a", 1), measured("b", 1)]) == ["a", "b"]
+    assert names([measured("a", 1), measured("a", 1, threads=4)]) == ["a 2 threads", "a 4 threads"]
+    gone = Row(Candidate(Path("gone.tflite"), "auto", None), error="no such file")
+    assert names([measured("a", 1), gone]) == ["a", "gone"]
+    assert names([measured("a", 1), measured("a", 1)]) == ["a (1)", "a (2)"]
+
+
+def test_csv_reads_back(whole: Document) -> None:
+    rows = list(csv.DictReader(io.StringIO(as_csv(whole))))
+    assert [row["model"] for row in rows] == ["float32.tflite", "int8.tflite", "slow.tflite", "gone.tflite"]
+    assert float(rows[1]["invoke_p90_ms"]) == whole["rows"][1]["invoke_ms"]["p90"]
+    assert rows[1]["input_hw"] == "513x1025"
+    assert float(rows[1]["miou"]) == 0.48
+    assert rows[3]["invoke_p90_ms"] == ""
+    assert "cannot be imported" in rows[3]["error"]
+
+
+def test_markdown_is_a_table(whole: Document) -> None:
+    lines = [line for line in as_markdown(whole).splitlines() if line.startswith("|")]
+    assert len(lines) == 2 + len(whole["rows"])
+    assert len({line.count("|") for line in lines}) == 1
+    assert "mIoU 0.480" in lines[3]
+    assert "cannot be imported" in lines[5]
+
+
+def test_a_pair_the_other_way_round() -> None:
+    ratio = {"ratio": 2.0, "low": 1.6, "high": 2.5, "tie": False}
+    unsure = {"ratio": 2.0, "low": None, "high": None, "tie": True}
+    found = flipped({"first": "a", "second": "b", "invoke": ratio, "frame": unsure})
+    assert (found["first"], found["second"]) == ("b", "a")
+    assert found["invoke"] == {"ratio": 0.5, "low": 0.4, "high": 0.625, "tie": False}
+    assert found["frame"]["low"] is None
+
+
+class Page(HTMLParser):
+    """What a browser would fetch, and the text a reader sees."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.fetched: list[str] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.fetched += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href", "data")]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_page_needs_nothing_else_and_has_its_plots(whole: Document, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    write_report(whole, tmp_path)
+    html = (tmp_path / "report.html").read_text()
+    page = Page(html)
+    assert [name for name in page.fetched if not name.startswith("#")] == []
+    assert "url(http" not in html
+    drawn = re.findall(r"<svg.*?</svg>", html, re.DOTALL)
+    assert len(drawn) == 5
+    for svg in drawn:
+        ET.fromstring(svg)
+    for text in (
+        "Latency of a whole frame",
+        "Accuracy over latency",
+        "Temperature",
+        "CONV_2D",
+        "cannot be imported <&>",
+    ):
+        assert text in page.text
+    assert "<&>" not in html  # what came from outside is escaped
+
+
+def test_without_matplotlib_everything_else_is_written(
+    whole: Document, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *arguments: Any, **options: Any) -> Any:
+        if name.partition(".")[0] == "matplotlib":
+            raise ImportError("No module named 'matplotlib'")
+        return real(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    paths = write_report(whole, tmp_path / "new")
+    assert [path.name for path in paths] == ["report.json", "report.csv", "report.md", "report.html"]
+    html = (tmp_path / "new" / "report.html").read_text()
+    assert "<svg" not in html
+    assert re.search("matplotlib is missing: pip install .*matplotlib>=", Page(html).text)
+
+
+def test_a_report_reads_back_and_anything_else_is_refused_in_one_line(whole: Document, tmp_path: Path) -> None:
+    write_report(whole, tmp_path)
+    assert read_report(tmp_path / "report.json") == whole
+    damaged = json.loads(json.dumps(whole))
+    del damaged["rows"][0]["rounds"]
+    texts = ["", "[]", "{}", "nothing", '{"format": 2}', '{"format": 1, "rows": 3}', json.dumps(damaged), "[" * 5000]
+    for text in texts:
+        path = tmp_path / "bad.json"
+        path.write_text(text)
+        with pytest.raises(UsageError, match=r"bad\.json: expected a report\.json") as caught:
+            read_report(path)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(UsageError, match="no such file"):
+        read_report(tmp_path / "missing.json")
+    with pytest.raises(UsageError, match="no regular file"):
+        read_report(Path("/dev/zero"))
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("rows", 0, "rounds", 0, "invoke_ms"), 0.0),
+        (("rows", 0, "rounds", 0, "frame_ms"), float("nan")),
+        (("rows", 0, "rounds", 0, "frame_ms"), float("inf")),
+        (("rows", 0, "rounds", 0, "frame_ms"), "5"),
+        (("rows", 0, "rounds"), []),
+        (("rows", 0, "model"), ["a"]),
+        (("rows", 0, "threads"), {}),
+        (("created",), 5),
+        (("environment",), []),
+        (("rows", 0), None),
+    ],
+)
+def test_a_report_with_impossible_figures_is_no_baseline(
+    place: tuple[Any, ...], value: object, whole: Document, tmp_path: Path
+) -> None:
+    damaged = json.loads(json.dumps(whole))
+    inside = damaged
+    for key in place[:-1]:
+        inside = inside[key]
+    inside[place[-1]] = value
+    (tmp_path / "bad.json").write_text(json.dumps(damaged))
+    with pytest.raises(UsageError, match=r"bad\.json: expected a report\.json"):
+        read_report(tmp_path / "bad.json")
+
+
+def test_names_of_files_break_no_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = "a\x1b[31m\nb|<b>\udcff"  # the last is what Python makes of a byte that is no text
+    rows = [measured(name, 20.0, miou=0.5), measured("x" * 300, 30.0, miou=0.4)]
+    rows.append(Row(Candidate(Path("gone\x1b[2J.tflite"), "auto", None), error="gone\x1b[2J.tflite: no such\nfile"))
+    found = document(comparison(rows), ["compare-models"])
+    assert found["rows"][0]["name"] == "a?[31m b|<b>?"
+    write_report(found, tmp_path)
+    lines = (tmp_path / "report.md").read_text().splitlines()
+    table = [line for line in lines if line.startswith("| ")]
+    assert len(table) == 1 + len(rows)
+    assert r"a?\[31m b\|\<b\>?" in table[1]
+    assert len(list(csv.DictReader(io.StringIO((tmp_path / "report.csv").read_text())))) == len(rows)
+    assert "<b>" not in (tmp_path / "report.html").read_text().replace("<body>", "")
+    show(found)
+    captured = capsys.readouterr()
+    assert "\x1b" not in captured.out + captured.err
+    assert "gone?[2J: gone?[2J.tflite: no such file" in captured.err
+
+
+def test_rows_that_all_failed_make_a_report_too(tmp_path: Path) -> None:
+    made = full()
+    write_report(document(comparison(made.rows[3:]), ["compare-models"]), tmp_path)
+    assert "cannot be imported" in (tmp_path / "report.html").read_text()
