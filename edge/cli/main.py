@@ -9,14 +9,15 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
-from importlib import metadata
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from edge import memory
 from edge.errors import RoadliteError, UsageError
 from edge.native_output import quiet_native
 from edge.text import one_line
+from edge.versions import installed
 
 INTERRUPTED = 130
 
@@ -28,18 +29,28 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{message} (see {self.prog} --help)")
 
 
-def parser(prog: str, description: str) -> Parser:
-    made = Parser(prog=prog, description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Shows a default where there is one to show and the help does not say it itself."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        said, default = action.help or "", action.default
+        if "default" in said or default in (None, False, "", argparse.SUPPRESS, Path()) or default == []:
+            return said
+        return f"{said} (default: %(default)s)"
+
+
+def parser(prog: str, description: str, examples: Sequence[str] = ()) -> Parser:
+    """Makes the parser of a command; `examples` are lines to type, shown below its options."""
+    shown = "examples:\n" + "\n".join(f"  {line}" for line in examples) if examples else None
+    made = Parser(prog=prog, description=description, epilog=shown, formatter_class=_Formatter)
     made.add_argument("--version", action="version", version=f"roadlite {version()}")
     made.add_argument("--debug", action="store_true", help="show the traceback and native messages of an error")
     return made
 
 
 def version() -> str:
-    try:
-        return metadata.version("roadlite")
-    except metadata.PackageNotFoundError:
-        return "not installed"
+    """Returns the kit's own version."""
+    return installed("roadlite") or "not installed"
 
 
 def run(
