@@ -23,7 +23,13 @@ class RoadliteError(Exception):
 
 
 class UsageError(RoadliteError):
+    """`field` is the argument that makes no sense, where it is one; a command calls it by the flag that sets it."""
+
     exit_code = 2
+
+    def __init__(self, message: str, field: str = "") -> None:
+        super().__init__(f"{field}: {message}" if field else message)
+        self.message, self.field = message, field
 
 
 class ModelError(RoadliteError):

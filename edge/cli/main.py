@@ -1,4 +1,4 @@
-"""What all commands share: exit codes, one-line errors, a quiet stderr."""
+"""Holds what all commands share: exit codes, one-line errors, a quiet stderr."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NoReturn
 
 from edge import memory
@@ -23,10 +24,20 @@ INTERRUPTED = 130
 
 
 class Parser(argparse.ArgumentParser):
-    """Raises UsageError instead of exiting, so that `main` stays a function."""
+    """A parser that raises UsageError instead of exiting, so that `main` stays a function.
+
+    `fields` has the flags that set what the library calls by other names than the command does.
+    """
+
+    fields: Mapping[str, str] = {}
 
     def error(self, message: str) -> None:  # type: ignore[override]
         raise UsageError(f"{message} (see {self.prog} --help)")
+
+    def flag(self, field: str) -> str:
+        """Returns the flag that sets a field of the library, the field itself where none does."""
+        flags = {action.dest: action.option_strings[-1] for action in self._actions if action.option_strings}
+        return self.fields.get(field) or flags.get(field, field)
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
@@ -39,10 +50,13 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
         return f"{said} (default: %(default)s)"
 
 
-def parser(prog: str, description: str, examples: Sequence[str] = ()) -> Parser:
+def parser(
+    prog: str, description: str, examples: Sequence[str] = (), fields: Mapping[str, str] = MappingProxyType({})
+) -> Parser:
     """Makes the parser of a command; `examples` are lines to type, shown below its options."""
     shown = "examples:\n" + "\n".join(f"  {line}" for line in examples) if examples else None
     made = Parser(prog=prog, description=description, epilog=shown, formatter_class=_Formatter)
+    made.fields = fields
     made.add_argument("--version", action="version", version=f"roadlite {version()}")
     made.add_argument("--debug", action="store_true", help="show the traceback and native messages of an error")
     return made
@@ -56,7 +70,7 @@ def version() -> str:
 def run(
     prog: str, argv: list[str] | None, build: Callable[[], Parser], work: Callable[[argparse.Namespace], int]
 ) -> int:
-    """Parses and works; whatever goes wrong becomes one line on stderr and an exit code.
+    """Parses the arguments and works; whatever goes wrong becomes one line on stderr and an exit code.
 
     Without `argv` it is the process's own command, and may end the process itself.
     """
@@ -75,19 +89,19 @@ def run(
 
 
 def fail(prog: str, exc: BaseException, *, debug: bool) -> int:
-    """Says what went wrong; returns the exit code."""
+    """Says what went wrong, and returns the exit code."""
     message, code = explain(exc)
     if debug:
         traceback.print_exception(exc)
     _give_up_stdout()
     say(f"{prog}: {message}")
-    if told is not None:
+    if exit_code_pipe is not None:
         leave(code)
     return code
 
 
-told: int | None = None
-"""Where a process that watches this one waits for its exit code: a descriptor, or None where nobody does."""
+exit_code_pipe: int | None = None
+"""The descriptor on which a process that watches this one waits for its exit code; None where nobody does."""
 
 
 def leave(code: int) -> NoReturn:
@@ -100,24 +114,30 @@ def leave(code: int) -> NoReturn:
     if sys.stderr is not None:
         with contextlib.suppress(OSError, ValueError):
             sys.stderr.flush()
-    if told is not None:
-        os.write(told, bytes([code]))
+    if exit_code_pipe is not None:
+        os.write(exit_code_pipe, bytes([code]))
     os._exit(code)
 
 
 def say(message: str) -> None:
-    """A line on stderr."""
+    """Prints a line on stderr."""
     print(one_line(message), file=sys.stderr)  # noqa: T201
 
 
 def _parse_and_work(
     arguments: list[str], build: Callable[[], Parser], work: Callable[[argparse.Namespace], int]
 ) -> int:
+    parser = build()
     try:
-        options = build().parse_args(arguments)
+        options = parser.parse_args(arguments)
     except SystemExit as exc:  # --help and --version
         return int(exc.code or 0)
-    return work(options)
+    try:
+        return work(options)
+    except UsageError as exc:
+        if not exc.field:
+            raise
+        raise UsageError(exc.message, parser.flag(exc.field)) from exc
 
 
 def _give_up_stdout() -> None:
@@ -130,7 +150,7 @@ def _give_up_stdout() -> None:
 
 
 def explain(exc: BaseException) -> tuple[str, int]:
-    """One line for the user, and the exit code."""
+    """Returns one line for the user, and the exit code."""
     starved = memory.cause(exc)
     if starved:
         return memory.shortage(starved), 1
@@ -141,15 +161,15 @@ def explain(exc: BaseException) -> tuple[str, int]:
             return "interrupted", INTERRUPTED
         case BrokenPipeError():
             return "nobody reads the output any more", 1
-        case OSError(filename=name, strerror=str(reason)):
-            return f"{name}: {reason}" if name else reason, 1
+        case OSError(filename=name, strerror=str(why)):
+            return f"{name}: {why}" if name else why, 1
         case _:
             return f"unexpected {type(exc).__name__}: {exc} (run with --debug to see where)", 1
 
 
 @contextlib.contextmanager
 def ending_like_interrupt() -> Iterator[None]:
-    """SIGTERM ends like Ctrl-C: outputs are finished."""
+    """Makes SIGTERM end the block as Ctrl-C does, so that outputs are finished."""
 
     def interrupt(signum: int, frame: object) -> None:
         raise KeyboardInterrupt

@@ -50,7 +50,7 @@ def start(prog: str, module: str) -> int:
         os.close(spoken)
         return _watch(prog, child, heard)
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    cli.told = spoken
+    cli.exit_code_pipe = spoken
     _end_with_parent()
     try:
         code = _work(prog, module)

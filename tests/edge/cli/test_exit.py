@@ -172,3 +172,17 @@ def test_a_thread_that_is_still_at_work_does_not_change_the_code() -> None:
     )
     done = toy(body)
     assert (done.returncode, done.stdout, done.stderr) == (3, "done\n", "")
+
+
+def test_a_field_of_the_library_is_called_by_its_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    def build() -> Parser:
+        made = parser("x", "X.", fields={"rate": "--fps"})
+        made.add_argument("--labels-dir")
+        return made
+
+    def refuse(field: str) -> int:
+        raise UsageError("expected more", field=field)
+
+    for field, said in (("labels_dir", "--labels-dir"), ("rate", "--fps"), ("other", "other")):
+        assert run("x", [], build, lambda _, field=field: refuse(field)) == 2  # type: ignore[misc]
+        assert capsys.readouterr().err == f"x: {said}: expected more\n"
