@@ -79,8 +79,8 @@ def measure(
             for name, segmenter in kit.items():
                 seconds, timing = kits_way(segmenter, clip)
                 found[name].append(seconds * 1e3)
-                taken = timing.summary()["stages_ms"]
-                stages[name] = ", ".join(f"{stage} {times['median']:.1f}" for stage, times in taken.items())
+                taken = timing.summary().stages_ms
+                stages[name] = ", ".join(f"{stage} {times.median:.1f}" for stage, times in taken.items())
     return found, stages
 
 

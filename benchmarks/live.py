@@ -58,13 +58,13 @@ def measure(segmenter: Segmenter, pictures: Sequence[Pixels], rate: float, secon
     renderer = Renderer(segmenter.card.classes, Controls())
     threading.Timer(seconds, until.set).start()
     with closing(camera), closing(open_sink(output, camera.info)) as sink:
-        pipeline.run(camera, segmenter, renderer, [sink], timing, live=True, until=until)
+        pipeline.run(camera, segmenter, renderer, [sink], timing, until=until)
     found = timing.summary()
-    invoke_s = found["stages_ms"]["invoke"]["median"] / 1e3
+    invoke_s = found.stages_ms["invoke"].median / 1e3
     name = f"camera at {rate:g} frames/s, {segmenter.engine.threads} threads, into {output}"
-    stages = ", ".join(f"{stage} {times['median']:.1f}" for stage, times in found["stages_ms"].items())
-    shown = row(name, [found["fps"]], "frames/s", dropped=str(health.drops), stages_ms=stages)
-    age = row(f"{name}: age when shown, p90", [found["frame_age_ms"]["p90"]])
+    stages = ", ".join(f"{stage} {times.median:.1f}" for stage, times in found.stages_ms.items())
+    shown = row(name, [found.fps], "frames/s", dropped=str(health.drops), stages_ms=stages)
+    age = row(f"{name}: age when shown, p90", [found.frame_age_ms.p90])
     return [
         aimed(shown, at_least=round(0.9 * min(rate, 1 / invoke_s), 1)),
         aimed(age, at_most=round((2 * invoke_s + 1 / rate) * 1e3, 1)),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field
+from typing import Literal
 
 from edge.classes import ClassSet
+from edge.timing import TimingSummary
 
 View = Literal["overlay", "mask", "side-by-side"]
 
@@ -20,23 +21,51 @@ class Controls:
     alpha: float = 0.5  # opacity of the overlay, 0..1
     hidden: frozenset[int] = frozenset()  # class ids that are not painted
     boundaries: bool = False  # outline the areas
-    paused: bool = False  # no frame is taken; sinks that have an `idle` method get it called instead
+    paused: bool = False  # no frame is taken; the `idle` of sinks is called instead
     snapshot: bool = False  # keep the next picture as a file; whoever does resets it
     quit: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass(frozen=True, slots=True)
-class LivePipeline:
-    """A running pipeline, seen from a sink.
+class RunDescription:
+    """What never changes while a pipeline runs; names come without credentials."""
 
-    A sink that must stay awake while no frames come (paused, or the camera is away) has a third method, `idle()`: it
-    is called from the thread that calls `write`, the main one, about twenty times a second.
-    """
+    roadlite: str  # its version
+    model: str
+    runtime: str
+    threads: int
+    source: str
+
+
+State = Literal["starting", "running", "paused", "reconnecting"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatistics:
+    """How a pipeline is doing, or how it did."""
+
+    run: RunDescription
+    timing: TimingSummary
+    drops: int  # frames that a newer one replaced before they were taken
+    reconnects: int
+    skipped: int  # damaged frames
+    temperature_c: float | None  # None where the board does not tell
+    throttled: bool | None
+    state: State | None = None  # None when the run is over; while it is on, `timing.fps` is that of the last seconds
+
+    def as_json(self) -> dict[str, object]:
+        """Returns the statistics as a file or the web page has them, without what is not known."""
+        timing = {name: value for name, value in asdict(self.timing).items() if value is not None}
+        health = {
+            name: getattr(self, name) for name in ("drops", "reconnects", "skipped", "temperature_c", "throttled")
+        }
+        return {**asdict(self.run), **timing, **health, **({"state": self.state} if self.state else {})}
+
+
+@dataclass(frozen=True, slots=True)
+class LivePipeline:
+    """A running pipeline, seen from a sink."""
 
     classes: ClassSet
     controls: Controls
-    stats: Callable[[], dict[str, Any]]
-    """From any thread, at any time, as JSON can hold it: `model` and `source` (names, credentials taken out), `state`
-    (starting, running, paused, reconnecting), `frames`, `seconds`, `fps` (over the last seconds), `stages_ms` {stage:
-    {median, p90, p99, max}}, `frame_age_ms` {median, p90, p99, max} from capture to shown, `drops`, `reconnects`,
-    `skipped` (damaged frames), `temperature_c` and `throttled` (None where the board does not tell)."""
+    statistics: Callable[[], RunStatistics]  # from any thread, at any time

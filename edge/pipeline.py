@@ -11,6 +11,7 @@ from edge.preprocess import Preprocess
 from edge.render import Renderer
 from edge.segmenter import Segmenter
 from edge.sinks.base import Sink
+from edge.sources.base import Source
 from edge.threads import ReadAhead
 from edge.timing import Timing
 
@@ -19,13 +20,12 @@ STOPPING_S = 1.0  # what the threads get to end what they are at
 
 
 def run(
-    frames: Iterable[Frame],
+    source: Source,
     segmenter: Segmenter,
     renderer: Renderer,
     sinks: Sequence[Sink],
     timing: Timing,
     *,
-    live: bool = False,
     smooth: Smooth | None = None,
     hold: Callable[[], None] = lambda: None,
     status: Callable[[], str] | None = None,
@@ -34,12 +34,12 @@ def run(
     """Takes every frame through every stage, in order, until the frames end or `until` is set.
 
     Reading and inference have a thread each, so that they overlap with the rest, which stays in the caller's thread;
-    what is raised anywhere is raised here. A frame of a `live` source is taken only when the model is free for it.
-    `frames` may be a source, which is closed in the end, or a list. `smooth` filters the scores of successive frames,
-    `hold` is called before each frame and may wait, `status` gives the line on the picture.
+    what is raised anywhere is raised here. A frame of a live source is taken only when the model is free for it. The
+    source is closed in the end. `smooth` filters the scores of successive frames, `hold` is called before each frame
+    and may wait, `status` gives the line on the picture.
     """
-    read = None if live else ReadAhead(reading(frames, timing), "read")
-    scored = ReadAhead(scoring(read or frames, segmenter, timing, hold), "score", until, lambda: idle(sinks))
+    read = None if source.info.live else ReadAhead(reading(source, timing), "read")
+    scored = ReadAhead(scoring(read or source, segmenter, timing, hold), "score", until, lambda: idle(sinks))
     try:
         for frame, scores in scored:
             with timing.stage("postprocess"):
@@ -52,10 +52,11 @@ def run(
                     sink.write(Result(frame, labels, picture))
             timing.shown(frame.t_capture_s)
     finally:
-        stop(scored, read, frames)
+        stop(scored, read, source)
 
 
 def reading(frames: Iterable[Frame], timing: Timing) -> Iterator[Frame]:
+    """Yields the frames, and adds to `timing` how long each took to be read."""
     source = iter(frames)
     while True:
         start_s = time.perf_counter()
@@ -69,6 +70,7 @@ def reading(frames: Iterable[Frame], timing: Timing) -> Iterator[Frame]:
 def scoring(
     frames: Iterable[Frame], segmenter: Segmenter, timing: Timing, hold: Callable[[], None]
 ) -> Iterator[tuple[Frame, Logits]]:
+    """Yields each frame with the scores that the model gives it."""
     source = iter(frames)
     while True:
         hold()
@@ -89,19 +91,17 @@ def fitting(frame: Frame, preprocess: Preprocess) -> Pixels:
 
 
 def idle(sinks: Sequence[Sink]) -> None:
-    """Lets those sinks live that do so between frames too, such as a window."""
+    """Lets sinks that live between frames too, such as a window, do what they must."""
     for sink in sinks:
-        if hasattr(sink, "idle"):
-            sink.idle()
+        sink.idle()
 
 
-def stop(scored: ReadAhead[tuple[Frame, Logits]], read: ReadAhead[Frame] | None, frames: Iterable[Frame]) -> None:
+def stop(scored: ReadAhead[tuple[Frame, Logits]], read: ReadAhead[Frame] | None, source: Source) -> None:
     """Ends the threads; all are told to before one is waited for, since they wait for each other."""
     scored.close()
     if read is not None:
         read.close()
-    if hasattr(frames, "close"):
-        frames.close()
+    source.close()
     end_s = time.monotonic() + STOPPING_S
     scored.join(STOPPING_S)
     if read is not None:

@@ -1,12 +1,12 @@
-"""How a run is doing, in a line and in figures."""
+"""Tells how a run is doing, in a line and in figures."""
 
 from __future__ import annotations
 
 import threading
 import time
-from typing import Any
+from dataclasses import replace
 
-from edge.controls import Controls
+from edge.controls import Controls, RunDescription, RunStatistics, State
 from edge.device.cooling import Heat
 from edge.sources.options import SourceHealth
 from edge.timing import Timing
@@ -15,41 +15,41 @@ _FRESH_S = 0.5  # however many ask, the figures are worked out this seldom
 
 
 class Status:
-    """What the picture, the web page, `--stats` and systemd are told. Safe from any thread.
-
-    `about` are the figures that never change, `model` and `source` among them.
-    """
+    """What the picture, the web page, the statistics file and systemd are told. Safe from any thread."""
 
     def __init__(
-        self, about: dict[str, Any], timing: Timing, health: SourceHealth, controls: Controls, heat: Heat
+        self, run: RunDescription, timing: Timing, health: SourceHealth, controls: Controls, heat: Heat
     ) -> None:
-        self._about, self._timing, self._health = about, timing, health
+        self._run, self._timing, self._health = run, timing, health
         self._controls, self._heat = controls, heat
         self._lock = threading.Lock()
-        self._fresh_until_s, self._known = 0.0, dict[str, Any]()
+        self._fresh_until_s, self._known = 0.0, self.whole_run()
 
-    def stats(self) -> dict[str, Any]:
-        """As `edge.controls.LivePipeline.stats` says."""
+    def now(self) -> RunStatistics:
+        """Returns how the run is doing, with the rate of the last seconds."""
         with self._lock:
             if time.perf_counter() > self._fresh_until_s:
-                self._known = {**self.whole_run(), "fps": round(self._timing.fps_now(), 2), "state": self.state()}
+                whole = self.whole_run()
+                timing = replace(whole.timing, fps=round(self._timing.fps_now(), 2))
+                self._known = replace(whole, timing=timing, state=self.state())
                 self._fresh_until_s = time.perf_counter() + _FRESH_S
-            return dict(self._known)
+            return self._known
 
-    def whole_run(self) -> dict[str, Any]:
-        """For --stats: `fps` is over all of it."""
-        health = self._health
-        return {
-            **self._about,
-            **self._timing.summary(),
-            "drops": health.drops,
-            "reconnects": health.reconnects,
-            "skipped": health.skipped,
-            "temperature_c": self._heat.temperature_c,
-            "throttled": self._heat.throttled,
-        }
+    def whole_run(self) -> RunStatistics:
+        """Returns how the run did from its start."""
+        health, heat = self._health, self._heat
+        return RunStatistics(
+            self._run,
+            self._timing.summary(),
+            health.drops,
+            health.reconnects,
+            health.skipped,
+            heat.temperature_c,
+            heat.throttled,
+        )
 
-    def state(self) -> str:
+    def state(self) -> State:
+        """Returns what the pipeline is doing."""
         if self._health.fault:
             return "reconnecting"
         if self._controls.paused:
@@ -57,7 +57,7 @@ class Status:
         return "running" if self._timing.frames else "starting"
 
     def line(self) -> str:
-        """What the picture says along its upper edge."""
+        """Returns what the picture says along its upper edge."""
         health, heat = self._health, self._heat
         found = [
             self._timing.line(),
@@ -71,6 +71,6 @@ class Status:
         return "   ".join(part for part in found if part)
 
     def log(self) -> str:
-        """For a log and `systemctl status`."""
+        """Returns a line for a log and `systemctl status`."""
         trouble = f"   {self._health.fault}" if self._health.fault else ""
         return f"{self.state()}, {self._timing.frames} frames   {self.line()}{trouble}"

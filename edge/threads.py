@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -117,7 +117,6 @@ class ReadAhead(Iterator[T]):
         except BaseException as exc:  # noqa: BLE001 - raised again where the items are wanted
             error = exc
         finally:
-            closing = getattr(items, "close", None)
-            if closing is not None:
-                closing()
+            if isinstance(items, Generator):
+                items.close()
             self._slot.close(error)

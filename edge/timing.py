@@ -6,9 +6,9 @@ import threading
 import time
 from array import array
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -16,6 +16,27 @@ STAGES = ("decode", "preprocess", "invoke", "postprocess", "render", "encode")
 
 RECENT_S = 5.0  # what "now" means for the rate
 _RECENT = 15  # frames that the status line's medians are over
+
+
+@dataclass(frozen=True, slots=True)
+class Percentiles:
+    """Milliseconds that something takes."""
+
+    median: float
+    p90: float
+    p99: float
+    max: float
+
+
+@dataclass(frozen=True, slots=True)
+class TimingSummary:
+    """How long the frames of a run took."""
+
+    frames: int  # that were shown
+    seconds: float  # from the start to the last of them
+    fps: float  # over all of it
+    stages_ms: Mapping[str, Percentiles]  # of the stages that were run
+    frame_age_ms: Percentiles | None  # from capture until a frame was shown; None without frames
 
 
 class Samples:
@@ -112,24 +133,25 @@ class Timing:
         fps = self.fps_now()
         return f"{latency}   {fps:.1f} fps" if fps else latency
 
-    def summary(self) -> dict[str, Any]:
-        """Milliseconds, for --stats."""
+    def summary(self) -> TimingSummary:
+        """Returns what is known by now."""
         with self._lock:
             taken = {name: (samples.kept(), samples.max) for name, samples in self._stages.items() if samples.count}
             age = self._age.kept(), self._age.max
-        found: dict[str, Any] = {
-            "frames": self.frames,
-            "seconds": round(self.seconds, 3),
-            "fps": round(self.fps, 2),
-            "stages_ms": {name: percentiles_ms(kept, most) for name, (kept, most) in taken.items()},
-        }
-        if self.frames:
-            found["frame_age_ms"] = percentiles_ms(*age)
-        return found
+        return TimingSummary(
+            self.frames,
+            round(self.seconds, 3),
+            round(self.fps, 2),
+            {name: percentiles(kept, most) for name, (kept, most) in taken.items()},
+            percentiles(*age) if self.frames else None,
+        )
+
+
+def percentiles(seconds: Sequence[float], most: float | None = None) -> Percentiles:
+    """Returns median, p90, p99 and maximum; `most` is the maximum where `seconds` are only a part."""
+    median, p90, p99, largest = np.percentile(seconds, [50, 90, 99, 100])
+    return Percentiles(*(round(float(s) * 1e3, 3) for s in (median, p90, p99, largest if most is None else most)))
 
 
 def percentiles_ms(seconds: list[float], most: float | None = None) -> dict[str, float]:
-    """Median, p90, p99 and maximum in milliseconds; `most` is the maximum where `seconds` are only a part."""
-    at = dict(zip(("median", "p90", "p99", "max"), np.percentile(seconds, [50, 90, 99, 100]), strict=True))
-    at["max"] = at["max"] if most is None else most
-    return {name: round(float(value) * 1e3, 3) for name, value in at.items()}
+    return asdict(percentiles(seconds, most))

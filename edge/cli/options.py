@@ -1,4 +1,4 @@
-"""Options that more than one command has."""
+"""Holds the options that more than one command has."""
 
 from __future__ import annotations
 
@@ -17,21 +17,25 @@ from edge.progress import bars
 from edge.segmenter import Segmenter
 from edge.sources.options import SourceOptions
 
-FASTEST = "fastest"  # a runtime that is measured out
+FASTEST = "fastest"  # the runtime that is measured to be
+
+SOURCE_FIELDS = {"size_wh": "--width, --height", "rate": "--fps", "start_s": "--start", "timeout_s": "--timeout"}
+"""Fields of `SourceOptions` that flags of another name set."""
 
 
-def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """What a model without a card may need, and how it runs."""
+def add_model_options(parser: argparse.ArgumentParser, *, fastest: bool = False) -> None:
+    """Adds what a model without a card may need, and how it runs; `fastest` is offered where one model runs."""
     parser.add_argument(
         "--threads", type=int, metavar="N", help="threads of the runtime (default: all cores, 4 at most)"
     )
     parser.add_argument(
         "--runtime",
         default="auto",
-        choices=(*NAMES, FASTEST),
-        help="auto takes the first that is installed; fastest measures litert and openvino once for each model",
+        choices=(*NAMES, FASTEST) if fastest else NAMES,
+        help="auto takes the first that is installed"
+        + ("; fastest measures litert and openvino once for each model" if fastest else ""),
     )
-    parser.add_argument("--labels", metavar="NAME|FILE", help="cityscapes, voc or a file with one class name a line")
+    parser.add_argument("--classes", metavar="NAME|FILE", help="cityscapes, voc or a file with one class name a line")
     parser.add_argument(
         "--normalise",
         metavar="N",
@@ -46,26 +50,26 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 
 def segmenter_from(options: argparse.Namespace, say: Callable[[str], None]) -> Segmenter:
-    """`say` is told which runtime is fastest, when that is measured."""
+    """Opens the model; `say` is told which runtime is fastest, when that is measured."""
     runtime = options.runtime
     if runtime == FASTEST:
         from edge.compare.runtime_choice import fastest_runtime  # what times models is slow to import
 
         runtime = fastest_runtime(
-            options.model, options.threads, options.normalise, options.labels, say=say, track=bars
+            options.model, options.threads, options.normalise, options.classes, say=say, track=bars
         )
     return Segmenter(
         options.model,
         runtime=runtime,
         threads=options.threads,
         norm=parse_norm(options.normalise),
-        classes=parse_labels(options.labels),
+        classes=parse_labels(options.classes),
         fit=options.fit,
     )
 
 
 def add_source_options(parser: argparse.ArgumentParser) -> None:
-    """What is asked of a source of frames."""
+    """Adds what is asked of a source of frames."""
     parser.add_argument(
         "--source",
         default="auto",
@@ -73,8 +77,11 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
         help="auto (Pi camera, else USB camera), picamera2[:N], N or /dev/videoN, rtsp:// or http(s)://, video, "
         "picture, folder, glob, demo, or - (raw rgb24 on stdin)",
     )
-    parser.add_argument("--size", type=parse_size, metavar="WxH", help="of a camera or of raw frames")
-    parser.add_argument("--fps", type=parse_rate, metavar="F", help="of a camera, of raw frames or of pictures")
+    parser.add_argument("--width", type=int, metavar="PX", help="of the pictures of a camera, or of raw frames")
+    parser.add_argument("--height", type=int, metavar="PX", help="of the same, together with --width")
+    parser.add_argument(
+        "--fps", type=parse_rate, metavar="F", help="frames per second of a camera, of raw frames or of pictures"
+    )
     parser.add_argument("--fourcc", metavar="CODE", help="pixel format of a V4L2 camera, such as MJPG or YUYV")
     parser.add_argument("--limit", type=int, metavar="N", help="stop after N frames")
     parser.add_argument("--start", type=float, default=0.0, metavar="S", help="seconds into a file to begin at")
@@ -93,9 +100,9 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
 
 
 def source_options(options: argparse.Namespace, small_hw: tuple[int, int] | None = None) -> SourceOptions:
-    """Of the options above; `small_hw` is the size that a camera may scale to by itself. Raises UsageError."""
+    """Returns the options of a source; a camera may scale to `small_hw` by itself. Raises UsageError."""
     return SourceOptions(
-        size_wh=options.size,
+        size_wh=_size_wh(options),
         rate=options.fps,
         fourcc=options.fourcc,
         small_wh=small_hw and small_hw[::-1],
@@ -108,12 +115,10 @@ def source_options(options: argparse.Namespace, small_hw: tuple[int, int] | None
     )
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """`1280x720` -> (1280, 720). Raises UsageError."""
-    width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise UsageError(f"--size: expected WIDTHxHEIGHT such as 1280x720, got {text!r}")
-    return int(width), int(height)
+def _size_wh(options: argparse.Namespace) -> tuple[int, int] | None:
+    if (options.width is None) != (options.height is None):
+        raise UsageError("expected both or neither", "--width, --height")
+    return None if options.width is None else (options.width, options.height)
 
 
 def parse_rate(text: str) -> Fraction:
@@ -121,7 +126,7 @@ def parse_rate(text: str) -> Fraction:
     try:
         return Fraction(text).limit_denominator(1001)
     except (ValueError, ZeroDivisionError) as exc:
-        raise UsageError(f"--fps: expected a number such as 30, 29.97 or 30000/1001, got {text!r}") from exc
+        raise UsageError(f"expected a number such as 30, 29.97 or 30000/1001, got {text!r}", "--fps") from exc
 
 
 def parse_labels(text: str | None) -> ClassSet | None:

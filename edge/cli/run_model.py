@@ -1,4 +1,4 @@
-"""`run-model`: a model, a source of frames, and what to do with the results."""
+"""`run-model` labels the frames of a source with a model, and shows or keeps the results."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import json
 from contextlib import ExitStack, closing
 from itertools import repeat
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from edge import pipeline
 from edge.classes import ClassSet
 from edge.cli.main import Parser, parser, run, say, version
-from edge.cli.options import add_model_options, add_source_options, segmenter_from, source_options
+from edge.cli.options import SOURCE_FIELDS, add_model_options, add_source_options, segmenter_from, source_options
 from edge.cli.signals import ending_gently
-from edge.controls import Controls, LivePipeline, View
+from edge.controls import Controls, LivePipeline, RunDescription, RunStatistics, View
 from edge.data import Result, SourceInfo
 from edge.device.board import display, temperature_c
 from edge.device.cooling import Heat
@@ -34,12 +34,21 @@ from edge.status import Status
 from edge.text import counted
 from edge.timing import Timing
 
-BEFELL = {"drops": "frames dropped, newer ones were there", "reconnects": "reconnects", "skipped": "damaged frames"}
-SHOWN = ("null", "window", "web", "udp:")  # outputs that leave no file
+EXAMPLES = (
+    "run-model model.tflite                                    the camera, in a window or a web page",
+    "run-model model.tflite --source drive.mp4                 a film, into drive-overlay.mp4",
+    "run-model model.tflite --output web://0.0.0.0?token=WORD  the camera, for a browser elsewhere",
+)
+LEAVES_NO_FILE = ("null", "window", "web", "udp:")  # outputs
 
 
 def build_parser() -> Parser:
-    made = parser("run-model", "Label every frame of a camera, a video or of pictures and show the result.")
+    made = parser(
+        "run-model",
+        "Label every frame of a camera, a video or of pictures and show the result.",
+        EXAMPLES,
+        SOURCE_FIELDS,
+    )
     made.add_argument("model", type=Path, metavar="MODEL", help="a .tflite file")
     add_source_options(made)
     made.add_argument(
@@ -59,8 +68,8 @@ def build_parser() -> Parser:
     made.add_argument("--no-legend", action="store_true", help="leave the list of classes out")
     made.add_argument("--no-hud", action="store_true", help="leave the line with the latency out")
     made.add_argument("--max-temp", type=float, metavar="C", help="lower the rate above this temperature")
-    made.add_argument("--stats", type=Path, metavar="FILE", help="write the times as JSON")
-    add_model_options(made)
+    made.add_argument("--stats", metavar="FILE", help="write the times as JSON; - is standard output")
+    add_model_options(made, fastest=True)
     return made
 
 
@@ -71,22 +80,22 @@ def main(argv: list[str] | None = None) -> int:
 def run_model(options: argparse.Namespace) -> int:
     check(options)
     segmenter = segmenter_from(options, say)
-    wanted = source_options(options, segmenter.preprocess.size_hw)
+    asked = source_options(options, segmenter.preprocess.size_hw)
     classes = segmenter.card.classes
     hidden = hidden_classes(options.show, options.hide, classes)
     controls = Controls(options.view, options.alpha, hidden, options.boundaries)
     renderer = Renderer(classes, controls, legend=not options.no_legend, hud=not options.no_hud)
     timing, health = Timing(), SourceHealth()
     with ExitStack() as stack:
-        source = stack.enter_context(closing(open_source(options.source, wanted, health=health, say=say)))
+        source = stack.enter_context(closing(open_source(options.source, asked, health=health, say=say)))
         heat = stack.enter_context(closing(Heat(options.max_temp)))
-        status = Status(about(segmenter, source.info), timing, health, controls, heat)
+        status = Status(run_description(segmenter, source.info), timing, health, controls, heat)
         specs = options.output or [default_output(options.source, source.info)]
-        live = LivePipeline(classes, controls, status.stats)
+        live = LivePipeline(classes, controls, status.now)
         opening = open_sink if options.output else open_shown
         sinks = {spec: stack.enter_context(closing(opening(spec, source.info, live))) for spec in specs}
         service = stack.enter_context(closing(SystemdNotifier(status.log)))
-        for line in (describe(segmenter, source.info), *(s.notice for s in sinks.values() if hasattr(s, "notice"))):
+        for line in (describe(segmenter, source.info), *(sink.notice for sink in sinks.values() if sink.notice)):
             say(line)
         outputs, progress = FanOut(sinks, say), Progress(source.info.frame_count)
         try:
@@ -97,7 +106,6 @@ def run_model(options: argparse.Namespace) -> int:
                     renderer,
                     [outputs, service, progress],
                     timing,
-                    live=source.info.live,
                     smooth=Smoother(options.smooth) if options.smooth else None,
                     hold=lambda: rest(controls, heat),
                     status=status.line,
@@ -114,20 +122,20 @@ def run_model(options: argparse.Namespace) -> int:
 def check(options: argparse.Namespace) -> None:
     """Refuses what makes no sense before anything is loaded."""
     if not 0 <= options.alpha <= 1:
-        raise UsageError(f"--alpha: expected 0 to 1, got {options.alpha}")
+        raise UsageError(f"expected 0 to 1, got {options.alpha}", "--alpha")
     if options.max_temp is not None and not 30 <= options.max_temp <= 120:
-        raise UsageError(f"--max-temp: expected 30 to 120 degrees Celsius, got {options.max_temp:g}")
+        raise UsageError(f"expected 30 to 120 degrees Celsius, got {options.max_temp:g}", "--max-temp")
     if options.max_temp is not None and temperature_c() is None:
-        raise UsageError("--max-temp: this board does not tell its temperature")
+        raise UsageError("this board does not tell its temperature", "--max-temp")
     if options.smooth:
         parse_smooth(options.smooth)
     source_options(options)
-    if options.stats is not None:
-        writable_folder(options.stats.parent)
+    if options.stats not in (None, "-"):
+        writable_folder(Path(options.stats).parent)
 
 
 def hidden_classes(show: str | None, hide: str | None, classes: ClassSet) -> frozenset[int]:
-    """The ids that are not painted, from the options' lists of names. Raises UsageError."""
+    """Returns the ids that are not painted, from the options' lists of names. Raises UsageError."""
     everything = frozenset(range(len(classes)))
     shown = everything if show is None else _ids(show, classes)
     return (everything - shown) | (frozenset() if hide is None else _ids(hide, classes))
@@ -150,7 +158,7 @@ def rest(controls: Controls, heat: Heat) -> None:
         controls.quit.wait(heat.rest_s)
 
 
-class Progress:
+class Progress(Sink):
     """A sink that counts results on stderr."""
 
     def __init__(self, total: int | None) -> None:
@@ -164,7 +172,10 @@ class Progress:
 
 
 def default_output(spec: str, info: SourceInfo) -> str:
-    """What is live is shown; what is a file becomes one, so that a script gets the same with and without a display."""
+    """Returns the output of a source for which none is named.
+
+    What is live is shown; what is a file becomes one, so that a script gets the same with and without a display.
+    """
     if info.live:
         return "window" if display() else "web"
     stem = Path(spec).stem or "pictures"
@@ -174,7 +185,7 @@ def default_output(spec: str, info: SourceInfo) -> str:
 
 
 def open_shown(spec: str, info: SourceInfo, live: LivePipeline) -> Sink:
-    """The default output; the web page where there is a display but nothing to open a window with."""
+    """Opens the default output, the web page where there is a display but nothing to open a window with."""
     try:
         return open_sink(spec, info, live)
     except SinkError as exc:
@@ -184,14 +195,10 @@ def open_shown(spec: str, info: SourceInfo, live: LivePipeline) -> Sink:
         return open_sink("web", info, live)
 
 
-def about(segmenter: Segmenter, info: SourceInfo) -> dict[str, Any]:
-    return {
-        "roadlite": version(),
-        "model": segmenter.path.name,
-        "runtime": segmenter.engine.runtime,
-        "threads": segmenter.engine.threads,
-        "source": info.name,
-    }
+def run_description(segmenter: Segmenter, info: SourceInfo) -> RunDescription:
+    """Returns what never changes while the pipeline runs."""
+    engine = segmenter.engine
+    return RunDescription(version(), segmenter.path.name, engine.runtime, engine.threads, info.name)
 
 
 def describe(segmenter: Segmenter, info: SourceInfo) -> str:
@@ -204,27 +211,36 @@ def describe(segmenter: Segmenter, info: SourceInfo) -> str:
     )
 
 
-def report(stats: dict[str, Any], outputs: list[str], file: Path | None) -> None:
+def report(stats: RunStatistics, outputs: list[str], file: str | None) -> None:
+    """Prints the times, and writes them to a file; where that is standard output, it has nothing else."""
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
-    console.print(
-        f"{counted(stats['frames'], 'frame')} in {stats['seconds']:.1f} s: {stats['fps']:.1f} frames per second"
-    )
+    console, timing = Console(stderr=file == "-"), stats.timing
+    console.print(f"{counted(timing.frames, 'frame')} in {timing.seconds:.1f} s: {timing.fps:.1f} frames per second")
     table = Table(box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("ms per frame")
     for name in ("median", "p90"):
         table.add_column(name, justify="right")
-    for name, times in (*stats["stages_ms"].items(), ("age when shown", stats["frame_age_ms"])):
-        table.add_row(name, f"{times['median']:.2f}", f"{times['p90']:.2f}")
+    for name, times in (*timing.stages_ms.items(), ("age when shown", timing.frame_age_ms)):
+        if times is not None:
+            table.add_row(name, f"{times.median:.2f}", f"{times.p90:.2f}")
     console.print(table)
-    befell = [f"{stats[name]} {what}" for name, what in BEFELL.items() if stats[name]]
-    if befell:
-        say(", ".join(befell))
-    written = [spec.removeprefix("labels:").partition("?")[0] for spec in outputs if not spec.startswith(SHOWN)]
+    losses = {
+        "frames dropped, newer ones were there": stats.drops,
+        "reconnects": stats.reconnects,
+        "damaged frames": stats.skipped,
+    }
+    if any(losses.values()):
+        say(", ".join(f"{count} {what}" for what, count in losses.items() if count))
+    written = [
+        name.removeprefix("labels:").partition("?")[0] for name in outputs if not name.startswith(LEAVES_NO_FILE)
+    ]
     if written:
         say("wrote " + ", ".join(written))
-    if file is not None:
-        write_whole(file, (json.dumps(stats, indent=1) + "\n").encode())
+    text = json.dumps(stats.as_json(), indent=1) + "\n"
+    if file == "-":
+        print(text, end="")  # noqa: T201
+    elif file is not None:
+        write_whole(Path(file), text.encode())

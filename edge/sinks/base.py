@@ -8,15 +8,26 @@ from edge.data import Result
 
 
 class Sink(Protocol):
-    """Takes results in order.
+    """Something that takes results in order, such as a file, a window or a web page.
 
-    `write` raises `SinkError` when a result cannot be kept; the sink has then removed what was unfinished and takes
-    no more. `close` finishes the output and gives it its final name; it raises `SinkError` too, and may be called
-    twice. Whoever opened the sink closes it. Nothing unfinished ever bears a final name.
-
-    A sink may have a `notice: str`, which the user should be told when it is open: where to look, and who else can.
+    Whoever opened a sink closes it. Nothing unfinished ever bears a final name. Implementations name this class as
+    their base, and inherit `notice` and `idle` where they have nothing to say or to do.
     """
 
-    def write(self, result: Result) -> None: ...
+    notice: str = ""
+    """What the user should be told when the sink is open: where to look, and who else can."""
 
-    def close(self) -> None: ...
+    def write(self, result: Result) -> None:
+        """Takes a result.
+
+        Raises SinkError where it cannot be kept; the sink has then removed what was unfinished and takes no more.
+        """
+        ...
+
+    def idle(self) -> None:
+        """Is called about twenty times a second while no frames come, from the thread that calls `write`."""
+        return None
+
+    def close(self) -> None:
+        """Finishes the output and gives it its final name; it may be called twice. Raises SinkError."""
+        ...

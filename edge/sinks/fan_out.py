@@ -10,8 +10,8 @@ from edge.errors import SinkError
 from edge.sinks.base import Sink
 
 
-class FanOut:
-    """Gives every result to every sink. One that fails is closed and left out, and `say` told why.
+class FanOut(Sink):
+    """A sink that gives every result to every sink. One that fails is closed and left out, and `say` told why.
 
     The names are those that the user gave. The failure of the last one is raised.
     """
@@ -33,8 +33,7 @@ class FanOut:
 
     def idle(self) -> None:
         for sink in self._sinks.values():
-            if hasattr(sink, "idle"):
-                sink.idle()
+            sink.idle()
 
     def close(self) -> None:
         """Finishes every sink; raises the first failure after all of them."""

@@ -11,7 +11,7 @@ from edge.controls import LivePipeline
 from edge.data import Result, SourceInfo
 from edge.errors import UsageError
 from edge.sinks.base import Sink
-from edge.sinks.pictures import SUFFIXES, Labels, Pictures
+from edge.sinks.pictures import SUFFIXES, LabelPictures, Pictures
 
 _EXPECTED = (
     "expected window, web or web://HOST:PORT, a video (overlay.mp4), a stream (udp://HOST:PORT), a picture "
@@ -20,8 +20,8 @@ _EXPECTED = (
 )
 
 
-class NullSink:
-    """Keeps nothing."""
+class NullSink(Sink):
+    """A sink that keeps nothing."""
 
     def write(self, result: Result) -> None:
         pass
@@ -75,12 +75,12 @@ def _labels(rest: str, live: LivePipeline | None) -> Sink:
     if ids not in ("", "trainIds", "labelIds") or not folder:
         raise UsageError(f"output 'labels:{rest}': expected labels:FOLDER, or ?ids=trainIds or ?ids=labelIds after it")
     if ids != "labelIds":
-        return Labels(Path(folder))
+        return LabelPictures(Path(folder))
     if live is not None and live.classes.names != CITYSCAPES.names:
         raise UsageError(f"output 'labels:{rest}': labelIds are Cityscapes', and this model has other classes")
     stored = np.zeros(256, np.uint8)
     stored[: len(CITYSCAPES_LABEL_IDS)] = CITYSCAPES_LABEL_IDS
-    return Labels(Path(folder), stored)
+    return LabelPictures(Path(folder), stored)
 
 
 def _shown(spec: str, live: LivePipeline | None) -> Sink:

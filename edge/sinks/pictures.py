@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from edge.data import Ids, Result
 from edge.errors import SinkError
 from edge.files import whole_file, writable_folder
+from edge.sinks.base import Sink
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 _NUMBER = re.compile(r"%(0\d)?d")
 
 
-class Pictures:
+class Pictures(Sink):
     """Writes what is shown to `path`, in whose name `%05d` stands for the index of the frame.
 
     Raises:
@@ -46,7 +47,7 @@ class Pictures:
         """Every picture has its final name already."""
 
 
-class Labels:
+class LabelPictures(Sink):
     """Writes the class of every pixel to `folder` as one-channel pictures.
 
     They hold what `stored`, uint8 (256,), has for each id; without it the ids themselves, 255 where a pixel is ignored.

@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from edge.data import Result
+from edge.sinks.base import Sink
 
 _STATUS_EVERY_S = 10.0
 
 
-class SystemdNotifier:
+class SystemdNotifier(Sink):
     """A sink that is ready with its first result and alive while results come; it does nothing without systemd.
 
     The watchdog is fed at half its time, and only by results: a camera that hangs starves it, and systemd starts the

@@ -11,13 +11,14 @@ from av.container import OutputContainer
 
 from edge.data import Result
 from edge.errors import SinkError, UsageError
+from edge.sinks.base import Sink
 from edge.sinks.h264 import H264, USUAL_RATE
 
 _TROUBLE = (OSError, ValueError, av.error.FFmpegError)
 _PACKET = 1316  # seven packets of MPEG-TS, the most that fit into one of Ethernet
 
 
-class UdpVideo:
+class UdpVideo(Sink):
     """Sends what is shown to `udp://HOST:PORT` as H.264 in MPEG-TS; `ffplay udp://@:PORT` or VLC shows it there.
 
     Nobody needs to listen, and nothing waits for who does. There is no protection: what is sent can be seen.

@@ -16,6 +16,7 @@ from av.container import OutputContainer
 from edge.data import Result
 from edge.errors import SinkError
 from edge.files import writable_folder
+from edge.sinks.base import Sink
 from edge.sinks.h264 import H264, USUAL_RATE, Unsuitable
 
 # Whole fragments of about a second: what is on disk plays, whenever the process dies.
@@ -37,7 +38,7 @@ class _Output:
         return len(data)
 
 
-class VideoFile:
+class VideoFile(Sink):
     """Encodes what is shown to `path`. Until `close` it is beside it as `NAME.PID.part`, which plays too.
 
     When it cannot go on (the disk is full, the picture has another size), what was recorded until then gets the final

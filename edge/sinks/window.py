@@ -15,6 +15,7 @@ import cv2
 from edge.controls import Controls, View
 from edge.data import Pixels, Result
 from edge.errors import SinkError
+from edge.sinks.base import Sink
 from edge.sinks.pictures import save
 
 TITLE = "roadlite"
@@ -25,7 +26,7 @@ _PROBE = f"import cv2; cv2.namedWindow({TITLE!r}); cv2.waitKey(1); cv2.destroyAl
 _OTHERWISE = "or use --output web"
 
 
-class Window:
+class Window(Sink):
     """Shows what is rendered, and lets its keys steer the pipeline.
 
     OpenCV's windows belong to one thread: everything here, opening included, is called from the same one. On Linux any

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,17 @@ from waiting import PATIENCE_S, wait_for
 
 from edge import pipeline
 from edge.controls import Controls
-from edge.data import Frame, Result
+from edge.data import Frame, Result, SourceInfo
 from edge.errors import ModelError, SinkError, SourceError
 from edge.preprocess import DEEPLAB
 from edge.render import Renderer
 from edge.segmenter import Segmenter
+from edge.sinks.base import Sink
 from edge.sinks.fan_out import FanOut
 from edge.timing import STAGES, Timing
 
 
-class Kept:
+class Kept(Sink):
     def __init__(self, full_after: int = 99) -> None:
         self.results: list[Result] = []
         self.closed = self.idles = 0
@@ -40,10 +41,13 @@ class Kept:
 
 
 class Reel:
-    """A source of `count` frames; `then` is called after them."""
+    """A source of so many frames, or of these; `then` is called after them."""
 
-    def __init__(self, count: int, then: Callable[[], None] = lambda: None) -> None:
-        self._frames, self._then = frames(count), then
+    def __init__(
+        self, given: int | Iterable[Frame], then: Callable[[], None] = lambda: None, *, live: bool = False
+    ) -> None:
+        self._frames, self._then = frames(given) if isinstance(given, int) else given, then
+        self.info = SourceInfo("reel", None, None, None, live)
         self.closed = threading.Event()
 
     def __iter__(self) -> Iterator[Frame]:
@@ -67,6 +71,7 @@ def segmenter(tiny_model: Callable[..., bytes], tmp_path: Path) -> Segmenter:
 
 def run(source: Any, segmenter: Segmenter, *sinks: Any, timing: Timing | None = None, **options: Any) -> None:
     renderer = Renderer(segmenter.card.classes, Controls())
+    source = source if isinstance(source, Reel) else Reel(source)
     pipeline.run(source, segmenter, renderer, sinks, timing or Timing(), **options)
 
 
@@ -82,14 +87,14 @@ def no_thread_is_left() -> Iterator[None]:
 @pytest.mark.parametrize("live", [False, True])
 def test_every_sink_gets_every_frame_in_order(segmenter: Segmenter, live: bool) -> None:
     timing, sinks, given = Timing(), [Kept(), Kept()], frames(5)
-    run(given, segmenter, *sinks, timing=timing, live=live)
+    run(Reel(given, live=live), segmenter, *sinks, timing=timing)
     for sink in sinks:
         assert [r.frame.index for r in sink.results] == list(range(5))
         for frame, result in zip(given, sink.results, strict=True):
             assert (result.labels.ids == segmenter(frame.pixels).ids).all()
             assert result.picture.shape == frame.pixels.shape
     assert timing.frames == 5
-    assert set(timing.summary()["stages_ms"]) == set(STAGES) - ({"decode"} if live else set())
+    assert set(timing.summary().stages_ms) == set(STAGES) - ({"decode"} if live else set())
 
 
 def test_reading_inference_and_writing_overlap(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,9 +161,9 @@ def test_the_end_can_be_wanted_while_no_frame_comes_and_sinks_stay_awake(segment
             if self.idles >= 4 and len(self.results) == 2:
                 until.set()
 
-    source, sink = Reel(2), Awake()
+    source, sink = Reel(2, live=True), Awake()
     source._then = source.closed.wait  # type: ignore[assignment]
-    run(source, segmenter, FanOut({"window": sink}, print), live=True, until=until)
+    run(source, segmenter, FanOut({"window": sink}, print), until=until)
     assert len(sink.results) == 2
     assert sink.idles >= 4
 

@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import WSCloseCode, web
@@ -15,7 +16,7 @@ from edge.controls import LivePipeline
 from edge.sinks.web.address import Address
 from edge.sinks.web.feed import Feed
 from edge.sinks.web.guard import EVERYWHERE, Guard
-from edge.sinks.web.metrics import CONTENT_TYPE, metrics
+from edge.sinks.web.metrics import CONTENT_TYPE, PageStatistics, metrics
 from edge.sinks.web.page import Page
 
 MAX_VIEWERS = 8
@@ -45,7 +46,7 @@ class Server:
     def __init__(self, address: Address, live: LivePipeline, feed: Feed) -> None:
         self._address, self._live, self._feed = address, live, feed
         self._page = Page()
-        self._viewers: dict[asyncio.BaseProtocol, Callable[[], Any]] = {}  # by connection: how to send him away
+        self._viewers: dict[asyncio.BaseProtocol, Callable[[], Any]] = {}  # by connection: what ends the visit
         self._failures = _Failures()
 
     async def serve(self, ready: Callable[[int], None], done: asyncio.Event) -> None:
@@ -141,10 +142,10 @@ class Server:
     async def _send_numbers(self, socket: web.WebSocketResponse) -> None:
         await socket.send_str(json.dumps(self._hello()))
         while True:
-            await socket.send_str(json.dumps({"kind": "stats", **self._numbers()}))
+            await socket.send_str(json.dumps({"kind": "stats", **self._statistics().as_json()}))
             await asyncio.sleep(_STATS_EVERY_S)
 
-    def _hello(self) -> dict[str, Any]:
+    def _hello(self) -> dict[str, object]:
         classes, controls = self._live.classes, self._live.controls
         return {
             "kind": "hello",
@@ -156,14 +157,14 @@ class Server:
             "boundaries": controls.boundaries,
         }
 
-    def _numbers(self) -> dict[str, Any]:
-        return {
-            **self._live.stats(),
-            "viewers": len(self._viewers),
-            "last_frame_s": round(self._feed.age_s, 3),
-            "failed_requests": self._failures.count,
-            "last_failure": self._failures.last,
-        }
+    def _statistics(self) -> PageStatistics:
+        return PageStatistics(
+            self._live.statistics(),
+            len(self._viewers),
+            round(self._feed.age_s, 3),
+            self._failures.count,
+            self._failures.last,
+        )
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         if self._crowded:
@@ -197,10 +198,10 @@ class Server:
         return web.Response(status=200 if well else 503, text=f"{'ok' if well else 'stale'}: {text}\n")
 
     async def _stats(self, request: web.Request) -> web.Response:
-        return web.json_response({**self._numbers(), "shares": await self._feed.shares()})
+        return web.json_response(replace(self._statistics(), shares=await self._feed.shares()).as_json())
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        text = metrics({**self._numbers(), "shares": await self._feed.shares()})
+        text = metrics(replace(self._statistics(), shares=await self._feed.shares()))
         return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
 
 

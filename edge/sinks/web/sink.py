@@ -12,6 +12,7 @@ from dataclasses import replace
 from edge.controls import LivePipeline
 from edge.data import Result
 from edge.errors import SinkError
+from edge.sinks.base import Sink
 from edge.sinks.web.address import Address
 from edge.sinks.web.feed import Feed
 from edge.sinks.web.server import Server
@@ -19,7 +20,7 @@ from edge.sinks.web.server import Server
 CLOSE_S = 2.0  # longer than the server takes to end
 
 
-class WebPage:
+class WebPage(Sink):
     """Shows results at `address`, from a thread of its own. `write` only hands over the newest result.
 
     Nothing is encoded while nobody looks. Viewers change what they see, never what runs.

@@ -65,7 +65,7 @@ def test_failure_in_a_session_names_the_node_and_the_reason() -> None:
 def test_malformed_graphs_are_refused_and_nothing_else() -> None:
     """In a process of its own: what a graph does to TensorFlow could end it, or take forever."""
     done = subprocess.run(
-        [sys.executable, Path(__file__).with_name("fuzz.py"), "100"],
+        [sys.executable, Path(__file__).parents[1] / "fuzz.py", "100"],
         capture_output=True,
         text=True,
         timeout=300,

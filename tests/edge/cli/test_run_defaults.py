@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from edge.cli import run_model
-from edge.cli.options import parse_rate, parse_size, source_options
+from edge.cli.options import parse_rate, source_options
 from edge.cli.run_model import build_parser, default_output, main, open_shown
 from edge.data import SourceInfo
 from edge.device.cameras import Search
@@ -80,8 +80,10 @@ def test_without_a_camera_it_is_said_where_one_was_looked_for(
 
 def test_options_of_the_source_reach_it() -> None:
     said = options(
-        "--size",
-        "640x480",
+        "--width",
+        "640",
+        "--height",
+        "480",
         "--fps",
         "29.97",
         "--fourcc",
@@ -112,11 +114,10 @@ def test_options_of_the_source_reach_it() -> None:
     assert source_options(options()) == SourceOptions()
 
 
-@pytest.mark.parametrize("text", ["640", "640x", "ax4", "-1x5", "640x480x3", ""])
-def test_a_size_has_two_sides(text: str) -> None:
-    with pytest.raises(UsageError, match="--size: expected WIDTHxHEIGHT"):
-        parse_size(text)
-    assert parse_size("640X480") == (640, 480)
+@pytest.mark.parametrize("alone", [("--width", "640"), ("--height", "480")])
+def test_a_size_has_two_sides(alone: tuple[str, str]) -> None:
+    with pytest.raises(UsageError, match="--width, --height: expected both or neither"):
+        source_options(options(*alone))
 
 
 @pytest.mark.parametrize("text", ["fast", "", "1/0", "nan", "inf"])
@@ -135,7 +136,7 @@ def test_a_rate_is_a_number(text: str) -> None:
         (["--start", "-3"], "--start"),
         (["--smooth", "7"], "--smooth"),
         (["--fourcc", "MJPEG"], "--fourcc"),
-        (["--size", "0x5"], "--size"),
+        (["--width", "0", "--height", "5"], "--width, --height"),
         (["--fps", "0"], "--fps"),
     ],
 )

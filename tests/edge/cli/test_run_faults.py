@@ -23,6 +23,7 @@ from waiting import PATIENCE_S, wait_for
 from edge.cli.run_model import main
 
 ROOT = Path(__file__).parents[3]
+STDIN = ("--source", "-", "--width", "64", "--height", "48")
 COMMAND = "import sys; from edge.cli.run_model import main; sys.exit(main())"
 SECONDS = PATIENCE_S / 2  # until a run has ended, its outputs finished, though something hangs for an hour
 
@@ -85,7 +86,9 @@ def test_signals_end_a_run_in_time_with_its_outputs_finished(
 
 
 def test_a_source_that_waits_for_ever_does_not_keep_a_signal_waiting(model: list[str]) -> None:
-    process = start(*model, "--source", "-", "--size", "64x48", "--output", "null", stdin=subprocess.PIPE)
+    process = start(
+        *model, "--source", "-", "--width", "64", "--height", "48", "--output", "null", stdin=subprocess.PIPE
+    )
     assert process.stderr is not None
     assert b"stdin" in process.stderr.readline()
     code, seconds, _ = ended(process, signal.SIGTERM)
@@ -182,7 +185,7 @@ def test_a_small_disk_that_fills_up(model: list[str], noise: Path, small_disk: P
 def test_a_model_file_that_is_replaced_changes_nothing(model: list[str], tmp_path: Path) -> None:
     copy = tmp_path / "m.tflite"
     copy.write_bytes(Path(model[0]).read_bytes())
-    source = ["--source", "-", "--size", "64x48", "--output", f"labels:{tmp_path}/l"]
+    source = [*STDIN, "--output", f"labels:{tmp_path}/l"]
     process = start(str(copy), *model[1:], *source, stdin=subprocess.PIPE)
     picture = np.zeros((48, 64, 3), np.uint8)
     picture[:, :, 2] = 250

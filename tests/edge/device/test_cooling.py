@@ -6,7 +6,7 @@ import time
 import pytest
 from waiting import wait_for
 
-from edge.controls import Controls
+from edge.controls import Controls, RunDescription
 from edge.device.cooling import Heat
 from edge.sources.options import SourceHealth
 from edge.status import Status
@@ -72,23 +72,24 @@ def status(stove: Stove, health: SourceHealth, controls: Controls, timing: Timin
     heat = stove.heat(70.0)
     heat.close()
     heat.look()
-    return Status({"model": "m.tflite", "source": "cam"}, timing, health, controls, heat)
+    return Status(RunDescription("0.1.0", "m.tflite", "litert", 2, "cam"), timing, health, controls, heat)
 
 
 def test_the_state_is_told_in_figures_and_in_a_line() -> None:
     stove, health, controls, timing = Stove(), SourceHealth(), Controls(), Timing()
     told = status(stove, health, controls, timing)
-    assert told.stats()["state"] == "starting"
+    assert told.now().state == "starting"
     timing.add("invoke", 0.008)
     timing.shown(time.perf_counter() - 0.05)
     health.drops, health.reconnects, health.skipped = 7, 2, 3
     stove.now_c, stove.throttles = 82.0, True
     told = status(stove, health, controls, timing)
-    stats = told.stats()
-    assert (stats["state"], stats["model"], stats["source"]) == ("running", "m.tflite", "cam")
-    assert (stats["drops"], stats["reconnects"], stats["skipped"]) == (7, 2, 3)
-    assert (stats["temperature_c"], stats["throttled"]) == (82.0, True)
-    assert stats["frame_age_ms"]["median"] >= 50
+    stats = told.now()
+    assert (stats.state, stats.run.model, stats.run.source) == ("running", "m.tflite", "cam")
+    assert (stats.drops, stats.reconnects, stats.skipped) == (7, 2, 3)
+    assert (stats.temperature_c, stats.throttled) == (82.0, True)
+    assert stats.timing.frame_age_ms is not None
+    assert stats.timing.frame_age_ms.median >= 50
     line = told.line()
     for part in ("invoke 8.0 ms", "7 dropped", "2 reconnects", "3 damaged", "82 C", "THROTTLED", "above 70 C"):
         assert part in line
@@ -104,11 +105,11 @@ def test_a_flood_of_questions_is_answered_from_what_is_known(monkeypatch: pytest
     for _ in range(8000):
         timing.add("invoke", 0.008)
     told = status(stove, SourceHealth(), Controls(), timing)
-    told.stats()
+    told.now()
     asked: list[int] = []
     summary = timing.summary
     monkeypatch.setattr(timing, "summary", lambda: (asked.append(1), summary())[1])
     begin = time.perf_counter()
     for _ in range(1000):
-        told.stats()
+        told.now()
     assert len(asked) <= 10 * (time.perf_counter() - begin) + 1, "so many a second, whoever asks"

@@ -341,7 +341,7 @@ def test_labels_can_be_the_ids_of_cityscapes(tmp_path):
     assert names(tmp_path) == ["own", "train"]
     with pytest.raises(UsageError, match=r"x\?ids=colours.*trainIds.*labelIds"):
         open_sink(f"labels:{tmp_path}/x?ids=colours", info())
-    other = LivePipeline(VOC, Controls(), dict)
+    other = LivePipeline(VOC, Controls(), NotImplemented)
     with pytest.raises(UsageError, match="other classes"):
         open_sink(f"labels:{tmp_path}/x?ids=labelIds", info(), other)
 

@@ -10,6 +10,7 @@ import time
 import zlib
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, closing, suppress
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -19,30 +20,27 @@ import pytest
 from waiting import PATIENCE_S, wait_for
 
 from edge.classes import CITYSCAPES, ClassSet
-from edge.controls import Controls, LivePipeline
+from edge.controls import Controls, LivePipeline, RunDescription, RunStatistics
 from edge.data import Frame, LabelMap, Result, SourceInfo
 from edge.errors import SinkError, UsageError
 from edge.sinks.open import open_sink
 from edge.sinks.web import feed, server
 from edge.sinks.web.address import Address, parse_address
 from edge.sinks.web.sink import WebPage
+from edge.timing import Percentiles, TimingSummary
 
 INFO = SourceInfo("camera", None, None, None)
-TIMES = {"median": 48.9, "p90": 60.0, "p99": 70.0, "max": 99.5}
-STATS: dict[str, Any] = {
-    "model": 'net "int8"',
-    "source": "camera",
-    "state": "running",
-    "frames": 7,
-    "fps": 17.5,
-    "drops": 3,
-    "reconnects": 1,
-    "skipped": 0,
-    "stages_ms": {"invoke": TIMES},
-    "frame_age_ms": TIMES,
-    "temperature_c": 61.5,
-    "throttled": False,
-}
+TIMES = Percentiles(48.9, 60.0, 70.0, 99.5)
+STATS = RunStatistics(
+    RunDescription("0.1.0", 'net "int8"', "litert", 2, "camera"),
+    TimingSummary(7, 0.4, 17.5, {"invoke": TIMES}, TIMES),
+    drops=3,
+    reconnects=1,
+    skipped=0,
+    temperature_c=61.5,
+    throttled=False,
+    state="running",
+)
 
 
 def result(index: int, size_hw: tuple[int, int] = (48, 64)) -> Result:
@@ -53,7 +51,7 @@ def result(index: int, size_hw: tuple[int, int] = (48, 64)) -> Result:
 
 
 def opened(spec: str = "web://127.0.0.1:0", controls: Controls | None = None, stats: Any = None) -> WebPage:
-    sink = open_sink(spec, INFO, LivePipeline(CITYSCAPES, controls or Controls(), stats or (lambda: dict(STATS))))
+    sink = open_sink(spec, INFO, LivePipeline(CITYSCAPES, controls or Controls(), stats or (lambda: STATS)))
     assert isinstance(sink, WebPage)
     return sink
 
@@ -402,7 +400,8 @@ def test_health_calls_for_help_when_no_frame_comes(monkeypatch: pytest.MonkeyPat
 def test_numbers_are_what_the_pipeline_says(sink: WebPage) -> None:
     sink.write(result(0))
     numbers = json.loads(get(sink, "stats")[1])
-    assert STATS.items() <= numbers.items()
+    assert STATS.as_json().items() <= numbers.items()
+    assert numbers["stages_ms"]["invoke"] == {"median": 48.9, "p90": 60.0, "p99": 70.0, "max": 99.5}
     assert numbers["viewers"] == numbers["failed_requests"] == 0
     assert 0 <= numbers["last_frame_s"] < PATIENCE_S
     assert sum(numbers["shares"].values()) == pytest.approx(1, abs=0.01)
@@ -410,8 +409,7 @@ def test_numbers_are_what_the_pipeline_says(sink: WebPage) -> None:
 
 
 def test_metrics_are_prometheus() -> None:
-    status: dict[str, Any] = {**STATS, "temperature_c": None}
-    with closing(opened(stats=lambda: status)) as sink:
+    with closing(opened(stats=lambda: replace(STATS, temperature_c=None))) as sink:
         sink.write(result(0))
         _, body, headers = get(sink, "metrics")
     assert headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
@@ -474,10 +472,10 @@ def test_what_ends_the_server_reaches_the_pipeline(monkeypatch: pytest.MonkeyPat
 def test_a_request_that_fails_is_counted_and_the_rest_goes_on(capfd: pytest.CaptureFixture[str]) -> None:
     broken = False
 
-    def stats() -> dict[str, Any]:
+    def stats() -> RunStatistics:
         if broken:
             raise ValueError("no such number")
-        return dict(STATS)
+        return STATS
 
     with closing(opened(stats=stats)) as sink:
         sink.write(result(0))
@@ -492,7 +490,7 @@ def test_a_request_that_fails_is_counted_and_the_rest_goes_on(capfd: pytest.Capt
 
 def test_names_of_classes_are_data_not_markup() -> None:
     classes = ClassSet(("<script>alert(1)</script>",), ((1, 2, 3),))
-    sink = open_sink("web://127.0.0.1:0", INFO, LivePipeline(classes, Controls(), lambda: dict(STATS)))
+    sink = open_sink("web://127.0.0.1:0", INFO, LivePipeline(classes, Controls(), lambda: STATS))
     assert isinstance(sink, WebPage)
     with closing(sink):
         assert b"alert" not in get(sink)[1]

@@ -20,10 +20,11 @@ import numpy as np
 import pytest
 
 from edge.classes import CITYSCAPES
-from edge.controls import Controls, LivePipeline
+from edge.controls import Controls, LivePipeline, RunDescription, RunStatistics
 from edge.data import Frame, LabelMap, Result, SourceInfo
 from edge.sinks.open import open_sink
 from edge.sinks.web.sink import WebPage
+from edge.timing import TimingSummary
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ROAD, SKY = 0, 10
@@ -147,8 +148,9 @@ async def stop(session: aiohttp.ClientSession, process: asyncio.subprocess.Proce
 
 
 def opened(port: int = 0) -> WebPage:
-    numbers = {"model": "net.tflite", "source": "camera", "state": "running", "fps": 17.5, "temperature_c": 61.0}
-    live = LivePipeline(CITYSCAPES, Controls(), lambda: {**numbers, "throttled": True, "stages_ms": {}})
+    run, timing = RunDescription("0.1.0", "net.tflite", "litert", 2, "camera"), TimingSummary(7, 0.4, 17.5, {}, None)
+    stats = RunStatistics(run, timing, 0, 0, 0, temperature_c=61.0, throttled=True, state="running")
+    live = LivePipeline(CITYSCAPES, Controls(), lambda: stats)
     made = open_sink(f"web://127.0.0.1:{port}", SourceInfo("camera", None, None, None), live)
     assert isinstance(made, WebPage)
     return made

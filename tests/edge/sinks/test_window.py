@@ -77,7 +77,7 @@ def display(monkeypatch: pytest.MonkeyPatch) -> Display:
 
 
 def opened(controls: Controls | None = None) -> Any:
-    made: Sink = open_sink("window", INFO, LivePipeline(CITYSCAPES, controls or Controls(), dict))
+    made: Sink = open_sink("window", INFO, LivePipeline(CITYSCAPES, controls or Controls(), NotImplemented))
     return made
 
 
