@@ -12,7 +12,7 @@ __all__ = ["Frame", "LabelMap", "Segmenter"]
 
 
 def __getattr__(name: str) -> Any:
-    """Imported when asked for: check-device must start where numpy or OpenCV cannot be imported."""
+    """Imports a name when it is asked for: check-device must start where numpy or OpenCV cannot be imported."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from edge import data, segmenter

@@ -1,4 +1,4 @@
-"""Where the kit keeps what it can make or fetch again."""
+"""Tells where the kit keeps what it can make or fetch again."""
 
 from __future__ import annotations
 

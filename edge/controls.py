@@ -1,4 +1,4 @@
-"""What a running pipeline shares with those who watch and steer it."""
+"""Holds what a running pipeline shares with those who watch and steer it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ View = Literal["overlay", "mask", "side-by-side"]
 
 @dataclass(slots=True)
 class Controls:
-    """What a viewer may change while frames run; read anew before every frame. Any thread may set a field."""
+    """Settings that a viewer may change while frames run; they are read anew before every frame.
+
+    Any thread may set a field.
+    """
 
     view: View = "overlay"
     alpha: float = 0.5  # opacity of the overlay, 0..1

@@ -1,4 +1,4 @@
-"""Every error the kit raises on purpose.
+"""Defines every error that the kit raises on purpose.
 
     RoadliteError
     ├── UsageError        an option or an argument makes no sense (exit 2)
@@ -17,13 +17,16 @@ A message is one line and names the thing, what was expected, what was found and
 
 
 class RoadliteError(Exception):
-    """Base of the tree; `exit_code` is what the command line returns for it."""
+    """The base of the tree; `exit_code` is what the command line returns for it."""
 
     exit_code = 1
 
 
 class UsageError(RoadliteError):
-    """`field` is the argument that makes no sense, where it is one; a command calls it by the flag that sets it."""
+    """An option or an argument that makes no sense.
+
+    `field` is the argument's name, where it is a single one; a command calls it by the flag that sets it.
+    """
 
     exit_code = 2
 

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Writes files that appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edge.errors import SinkError
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to; renamed to `path` when the block ends, removed when it raises.
+    """Yields a name beside `path` to write to; it is renamed to `path` when the block ends, removed when it raises.
 
     Raises SinkError, naming `path`, for whatever the file system refuses.
     """

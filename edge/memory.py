@@ -1,4 +1,4 @@
-"""Memory that is not there: how libraries say so, and what to do about it."""
+"""Recognises how libraries say that memory ran out, and says what to do about it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NOT_MEANT = "static tls"  # "cannot allocate memory in static TLS block": libra
 
 
 def cause(exc: BaseException | None) -> BaseException | None:
-    """What is about memory in an exception or what it was raised for; None where nothing is."""
+    """Returns what in an exception, or in what it was raised for, is about memory; None where nothing is."""
     found = None
     while exc is not None:
         says_so = not isinstance(exc, RoadliteError) and says_shortage(str(exc))  # ours name files, and have a cause
@@ -41,13 +41,15 @@ def cause(exc: BaseException | None) -> BaseException | None:
 
 
 def says_shortage(text: str) -> bool:
-    """Whether a library's message is about memory."""
+    """Returns whether a library's message is about memory."""
     said = text.lower()
     return _NOT_MEANT not in said and any(saying in said for saying in _SAYINGS)
 
 
 def limit_kb() -> int | None:
-    """Address space that this process may take, in units of 1024 bytes as `ulimit -v`; None where nothing limits it."""
+    """Returns the address space that this process may take, in units of 1024 bytes as `ulimit -v`; None where nothing
+    limits it.
+    """
     if resource is None:
         return None
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
@@ -62,6 +64,6 @@ def way_out() -> str:
 
 
 def shortage(reason: object = "") -> str:
-    """What is said where memory ran out; `reason` is what a library says, or the exception that it raised."""
+    """Returns what is said where memory ran out; `reason` is what a library says, or the exception that it raised."""
     said = " ".join(str(reason).split())
     return f"out of memory{f' ({said:.200})' if said else ''}; {way_out()}"

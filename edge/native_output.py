@@ -1,4 +1,4 @@
-"""Silence for what C and C++ libraries write to stderr."""
+"""Silences what C and C++ libraries write to stderr."""
 
 from __future__ import annotations
 

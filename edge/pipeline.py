@@ -85,7 +85,7 @@ def scoring(
 
 
 def fitting(frame: Frame, preprocess: Preprocess) -> Pixels:
-    """The picture that the model gets: the camera's own small one where that has the model's size."""
+    """Returns the picture that the model gets: the camera's own small one where that has the model's size."""
     fits = frame.small is not None and frame.small.shape[:2] == preprocess.size_hw and preprocess.fit == "stretch"
     return frame.small if fits and frame.small is not None else frame.pixels
 
@@ -97,7 +97,7 @@ def idle(sinks: Sequence[Sink]) -> None:
 
 
 def stop(scored: ReadAhead[tuple[Frame, Logits]], read: ReadAhead[Frame] | None, source: Source) -> None:
-    """Ends the threads; all are told to before one is waited for, since they wait for each other."""
+    """Ends the threads; all are told to end before one is waited for, since they wait for each other."""
     scored.close()
     if read is not None:
         read.close()

@@ -1,4 +1,4 @@
-"""How many processors there are for this process."""
+"""Counts the processors that there are for this process."""
 
 from __future__ import annotations
 

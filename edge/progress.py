@@ -1,4 +1,4 @@
-"""How long work reports that it moves on: the library calls a `Track`, the command line decides what is drawn."""
+"""Lets long work report that it moves on: the library calls a `Track`, the command line decides what is drawn."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ T = TypeVar("T")
 
 
 class Track(Protocol):
-    """Yields the items of `items` unchanged while it shows how far they are; `total` is None when unknown."""
+    """A function that yields the items of `items` unchanged while it shows how far they are; `total` is None when
+    unknown.
+    """
 
     def __call__(self, items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]: ...
 
 
 def silent(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
-    """Shows nothing."""
+    """Yields the items, and shows nothing."""
     yield from items
 
 

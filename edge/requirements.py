@@ -1,4 +1,4 @@
-"""What pip is to install: the packages that are missing, at the versions that pyproject.toml asks for.
+"""Tells what pip is to install: the packages that are missing, at the versions that pyproject.toml asks for.
 
 Roadlite is on no index, so its extras cannot be installed by name; the packages can.
 """
@@ -16,24 +16,26 @@ NAME = "roadlite"
 
 
 def install(package: str) -> str:
-    """The command that installs a package that Roadlite or an extra of it needs; anew where it is here, and broken."""
+    """Returns the command that installs a package that Roadlite or an extra of it needs; anew where it is here, and
+    broken.
+    """
     found = [requirement for requirement in _requirements() if requirement.name == package][:1]
     return _command(found) if found else f"pip install {package}"
 
 
 def install_extra(extra: str) -> str:
-    """The command that installs what an extra needs and is not here; all of it anew where nothing is missing."""
+    """Returns the command that installs what an extra needs and is not here, all of it anew where nothing is missing."""
     needed = [requirement for requirement in _requirements() if _is_of(extra, requirement)]
     return _command(needed) if needed else from_folder(extra)
 
 
 def from_folder(extra: str) -> str:
-    """The command that installs Roadlite with an extra, which only its own folder can tell."""
+    """Returns the command that installs Roadlite with an extra, which only its own folder can tell."""
     return f'pip install ".[{extra}]" in Roadlite\'s folder'
 
 
 def required(package: str) -> str:
-    """A package as a command line takes it: `"av>=17.1"`; the name alone where Roadlite is not installed."""
+    """Returns a package as a command line takes it: `"av>=17.1"`; the name alone where Roadlite is not installed."""
     return next((_spelled(found) for found in _requirements() if found.name == package), package)
 
 
@@ -54,7 +56,7 @@ def _requirements() -> list[Requirement]:
 
 
 def _is_of(extra: str, requirement: Requirement) -> bool:
-    """Whether the extra asks for it, on this machine and Python."""
+    """Returns whether the extra asks for it, on this machine and Python."""
     marker = requirement.marker
     return marker is not None and marker.evaluate({"extra": extra}) and not marker.evaluate({"extra": ""})
 

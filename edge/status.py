@@ -15,7 +15,10 @@ _FRESH_S = 0.5  # however many ask, the figures are worked out this seldom
 
 
 class Status:
-    """What the picture, the web page, the statistics file and systemd are told. Safe from any thread."""
+    """The source of what the picture, the web page, the statistics file and systemd are told.
+
+    It is safe from any thread.
+    """
 
     def __init__(
         self, run: RunDescription, timing: Timing, health: SourceHealth, controls: Controls, heat: Heat

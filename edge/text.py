@@ -1,4 +1,4 @@
-"""Words for terminals and reports."""
+"""Makes words for terminals and reports."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import re
 
 
 def one_line(text: str) -> str:
-    """What names of files hold may neither break the line nor drive the screen."""
+    """Returns a text in one line: what names of files hold may neither break the line nor drive the screen."""
     return "".join(char if char.isprintable() else "?" for char in " ".join(text.split()))
 
 
 def counted(count: int, what: str) -> str:
-    """`1 picture`, `2 pictures`."""
+    """Returns a number with its noun: `1 picture`, `2 pictures`."""
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def shortened(text: str, most: int) -> str:
-    """At most so many letters; beginning and end tell more than the middle."""
+    """Returns at most so many letters of a text; beginning and end tell more than the middle."""
     if len(text) <= most:
         return text
     end = (most - 1) // 2

@@ -1,4 +1,4 @@
-"""One item between two threads, and an iterator that works in a thread of its own."""
+"""Hands one item at a time from thread to thread, and iterates in a thread of its own."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ POLL_S = 0.05  # how soon a wait notices that it is to end
 
 
 class Ended(Exception):
-    """No item is left, and none will come. Stays between the threads of a pipeline."""
+    """Says that no item is left and none will come. It stays between the threads of a pipeline."""
 
 
 class NotYet(Exception):
-    """No item came within the time that was given. Stays between the threads of a pipeline."""
+    """Says that no item came within the time that was given. It stays between the threads of a pipeline."""
 
 
 class Slot(Generic[T]):
@@ -30,7 +30,9 @@ class Slot(Generic[T]):
         self.drops = 0  # items replaced before anybody took them
 
     def put(self, item: T) -> bool:
-        """Puts an item in place of the one that is there. False, and nothing put, when the slot is closed."""
+        """Puts an item in place of the one that is there, and returns True; False, and puts nothing, when the slot is
+        closed.
+        """
         with self._changed:
             if self._closed:
                 return False
@@ -40,18 +42,16 @@ class Slot(Generic[T]):
             return True
 
     def wait_empty(self) -> bool:
-        """Waits until the item was taken. False when the slot is closed."""
+        """Waits until the item was taken, and returns True; False when the slot is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or not self._items)
             return not self._closed
 
     def take(self, timeout_s: float | None = None) -> T:
-        """The item, as soon as there is one.
+        """Returns the item, as soon as there is one.
 
-        Raises:
-            NotYet: none came in time.
-            Ended: none is left and the slot is closed.
-            BaseException: the error that the slot was closed with, once none is left.
+        Raises NotYet where none came in time, Ended where none is left and the slot is closed, and the error that the
+        slot was closed with, once none is left.
         """
         with self._changed:
             if not self._changed.wait_for(lambda: self._closed or self._items, timeout_s):
@@ -70,7 +70,7 @@ class Slot(Generic[T]):
 
 
 class ReadAhead(Iterator[T]):
-    """Works through `items` in a thread of its own, at most one item ahead of whoever iterates.
+    """An iterator that works through `items` in a thread of its own, at most one item ahead of whoever iterates.
 
     What is raised there is raised here, after the items before it. The next item is begun when the one before was
     taken, so that nothing grows old in a queue. `until` ends the iteration early, `idle` is called all the while no
@@ -103,7 +103,7 @@ class ReadAhead(Iterator[T]):
         self._slot.close()
 
     def join(self, timeout_s: float) -> bool:
-        """Waits for the thread; False when it goes on working. It does not keep the process from ending."""
+        """Waits for the thread, and returns whether it ended. It does not keep the process from ending."""
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 

@@ -1,4 +1,4 @@
-"""How long each stage takes, in bounded memory however long the run."""
+"""Measures how long each stage takes, in bounded memory however long the run."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ class TimingSummary:
 
 
 class Samples:
-    """Times of a whole run: all of them up to `most`, then every second one, every fourth, and so on; evenly spread."""
+    """The times of a whole run: all of them up to `most`, then every second one, every fourth, and so on; evenly
+    spread.
+    """
 
     def __init__(self, most: int = 8192) -> None:
         self._most, self._step, self._skip = most, 1, 0
@@ -62,7 +64,7 @@ class Samples:
         self._skip = self._step - 1
 
     def recent(self) -> float:
-        """Median of the last few."""
+        """Returns the median of the last few."""
         return float(np.median(self._recent))
 
     def kept(self) -> list[float]:
@@ -70,7 +72,7 @@ class Samples:
 
 
 class Timing:
-    """Seconds per stage and frame; percentiles, never a bare mean. Safe from any thread."""
+    """The seconds of each stage and frame; percentiles, never a bare mean. It is safe from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -91,7 +93,7 @@ class Timing:
             self._stages[name].add(seconds)
 
     def shown(self, t_capture_s: float) -> None:
-        """A frame that was there at `t_capture_s` has reached all outputs."""
+        """Notes that a frame that was there at `t_capture_s` has reached all outputs."""
         now = time.perf_counter()
         with self._lock:
             self._age.add(now - t_capture_s)
@@ -100,21 +102,21 @@ class Timing:
 
     @property
     def frames(self) -> int:
-        """Frames that were shown."""
+        """The number of frames that were shown."""
         return self._age.count
 
     @property
     def seconds(self) -> float:
-        """Wall clock from the start to the last frame shown."""
+        """The wall-clock time from the start to the last frame shown."""
         return self._end_s - self._start_s
 
     @property
     def fps(self) -> float:
-        """Over the whole run."""
+        """Frames per second over the whole run."""
         return self.frames / self.seconds if self.frames else 0.0
 
     def fps_now(self) -> float:
-        """Over the last RECENT_S, or the last two frames where these are slower."""
+        """Returns the frames per second over the last RECENT_S, or the last two frames where these are slower."""
         now = time.perf_counter()
         with self._lock:
             shown = list(self._shown)
@@ -124,7 +126,7 @@ class Timing:
         return (len(recent) - 1) / (now - recent[0]) if len(recent) > 1 else 0.0
 
     def line(self) -> str:
-        """What the picture's status line says: of the last frames."""
+        """Returns what the picture's status line says of the last frames."""
         with self._lock:
             invoke = self._stages["invoke"]
             if not invoke.count:

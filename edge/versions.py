@@ -1,4 +1,4 @@
-"""Versions of what is installed."""
+"""Tells the versions of what is installed."""
 
 from __future__ import annotations
 

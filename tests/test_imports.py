@@ -3,33 +3,41 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pytest
 
 PROJECT = Path(__file__).parents[1]
-EDGE = PROJECT / "edge"
+EDGE, CONVERT = PROJECT / "edge", PROJECT / "convert"
 
-# From the bottom up: a module imports only from the lines above its own.
+# From the bottom up: a module imports only from the lines above its own, and within its own package.
 LAYERS = (
-    {"errors", "requirements", "wording"},
-    {"board", "data", "memory", "newest", "progress", "statistics", "timing"},
-    {"cameras", "classes", "evaluate", "files", "heat", "notify", "unit"},
-    {"device", "live", "preprocess", "scene", "smooth"},
-    {"card", "conflicts", "engine", "postprocess", "render"},
-    {"profile", "segmenter", "sources", "web"},
-    {"sinks"},
-    {"labels"},
-    {"mappings"},
-    {"datasets", "outputs", "pipeline", "status"},
-    {"examples"},
-    {"score"},
-    {"score_pictures"},
-    {"score_files"},
+    "edge.errors edge.native_output edge.processors edge.text edge.versions edge.cache",
+    "edge.memory edge.requirements",
+    "edge.data edge.threads edge.timing",
+    "edge.classes edge.files edge.preprocess edge.progress edge.scene edge.smooth",
+    "edge.engine",
+    "edge.card edge.controls edge.device edge.postprocess",
+    "edge.render edge.sources",
+    "edge.segmenter edge.sinks edge.status",
+    "edge.evaluation edge.pipeline",
+    "edge.compare",
+    "edge.cli",
+    "convert.tensorflow",
+    "convert.graph convert.models convert.networks",
+    "convert.frames convert.subprocesses",
+    "convert.tflite",
+    "convert.reference convert.verify",
+    "convert.job",
+    "convert.demo convert.model_grid",
+    "convert.cli",
 )
-COMMANDS = {"cli", "compare", "report"}  # on top; `compare` takes options as the commands do
+COMMANDS = ("edge.cli", "convert.cli")  # which nothing else imports
+DOOR = "edge.cli.workstation"  # the only module of edge that asks for what is in convert
 
 BLOCKED = (
     "tensorflow",
@@ -57,7 +65,7 @@ import importlib, pkgutil
 import edge
 
 for module in pkgutil.walk_packages(edge.__path__, "edge."):
-    if not module.name.startswith("edge.web"):  # aiohttp's only user, imported only where there is a page
+    if not module.name.startswith("edge.sinks.web."):  # aiohttp's only user, imported only where there is a page
         print(importlib.import_module(module.name).__name__)
 """
 LABEL = """
@@ -78,9 +86,9 @@ def child(code: str, *arguments: str) -> str:
 
 
 def modules() -> dict[str, Path]:
-    """Dotted name of every module of edge."""
+    """Dotted name of every module of edge and convert."""
     found = {}
-    for path in EDGE.rglob("*.py"):
+    for path in (*EDGE.rglob("*.py"), *CONVERT.rglob("*.py")):
         parts = path.relative_to(PROJECT).with_suffix("").parts
         found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found
@@ -98,18 +106,46 @@ def imported(path: Path) -> set[str]:
     return names
 
 
+def imports_between_modules() -> dict[str, set[str]]:
+    """Of each module the modules of ours that it imports, without the packages that they lie in."""
+    known = set(modules())
+    found = {}
+    for name, path in modules().items():
+        targets = imported(path) & known - {name}
+        found[name] = {one for one in targets if not any(other.startswith(f"{one}.") for other in targets)}
+    return found
+
+
 def part(name: str) -> str:
-    """`edge.sources.video` -> `sources`."""
-    return name.split(".")[1] if "." in name else ""
+    """`edge.sources.video` -> `edge.sources`."""
+    return ".".join(name.split(".")[:2])
 
 
-def layer(name: str) -> int:
-    place = {noun: height for height, nouns in enumerate(LAYERS) for noun in nouns}
-    return len(LAYERS) if part(name) in COMMANDS else place[part(name)]
+def misplaced(imports: Mapping[str, Collection[str]]) -> list[str]:
+    """What imports from its own layer or from one above."""
+    height = {noun: place for place, nouns in enumerate(LAYERS) for noun in nouns.split()}
+    return [
+        f"{name} imports {target}"
+        for name, targets in imports.items()
+        for target in targets
+        if "." in name and "." in target and part(name) != part(target) and height[part(target)] >= height[part(name)]
+    ]
+
+
+def in_circles(imports: Mapping[str, Collection[str]]) -> set[str]:
+    """The modules that import themselves by way of others."""
+    left = {name: set(targets) for name, targets in imports.items()}
+    while loose := left.keys() - set().union(*left.values()) | {
+        n for n, targets in left.items() if not targets & left.keys()
+    }:
+        for name in loose:
+            del left[name]
+    return set(left)
 
 
 def test_every_module_of_edge_imports_without_the_heavy_libraries() -> None:
-    assert set(child(WALK).split()) == {name for name in modules() if part(name) not in ("", "web")}
+    web = "edge.sinks.web."
+    assert set(child(WALK).split()) == {n for n in modules() if n.startswith("edge.") and not n.startswith(web)}
 
 
 def test_a_picture_is_labelled_without_the_heavy_libraries(int8_model: Path) -> None:
@@ -120,17 +156,30 @@ def test_a_picture_is_labelled_without_the_heavy_libraries(int8_model: Path) -> 
 def test_edge_never_imports_what_belongs_to_the_workstation(blocked: str) -> None:
     for name, path in modules().items():
         offending = {found for found in imported(path) if found.partition(".")[0] == blocked}
-        assert not offending, f"{name} imports {offending}"
+        assert not (name.startswith("edge") and offending), f"{name} imports {offending}"
+        asked = re.search(rf"""import_module\(\s*["']{blocked}""", path.read_text())
+        assert asked is None or name == DOOR, f"{name} asks for {blocked}"
 
 
 def test_imports_go_one_way() -> None:
-    known = set(modules())
-    for name, path in modules().items():
-        if name == "edge":
-            continue
-        for target in imported(path) & known - {"edge"}:
-            same = part(target) == part(name) or {part(target), part(name)} <= COMMANDS
-            assert same or layer(target) < layer(name), f"{name} imports {target}"
+    assert not misplaced(imports_between_modules())
+
+
+def test_there_is_no_circle_of_modules() -> None:
+    assert not in_circles(imports_between_modules())
+
+
+def test_nothing_but_a_command_imports_a_command() -> None:
+    for name, targets in imports_between_modules().items():
+        used = {target for target in targets if target.startswith(COMMANDS)}
+        assert not used or name.startswith(COMMANDS), f"{name} imports {used}"
+
+
+def test_what_breaks_the_rules_is_seen() -> None:
+    assert misplaced({"edge.files": {"edge.cli.main"}}) == ["edge.files imports edge.cli.main"]
+    assert misplaced({"convert.graph.stride": {"convert.models.load"}}), "not from the same layer either"
+    assert not misplaced({"convert.job": {"edge.files", "convert.verify"}, "edge.cli.start": {"edge.cli.main"}})
+    assert in_circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"e"}, "e": set()}) == {"b", "c"}
 
 
 def test_the_frame_path_imports_nothing_slow() -> None:

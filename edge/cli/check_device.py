@@ -1,4 +1,4 @@
-"""`check-device`: what run-model will find here, what is known to go wrong, and what mends it."""
+"""`check-device` shows what run-model will find here, what is known to go wrong, and what fixes it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LABEL = 13  # columns
 
 
 def build_parser() -> Parser:
-    made = parser("check-device", "Show what run-model finds on this device, and what to mend. Exit code 1: it cannot.")
+    made = parser("check-device", "Show what run-model finds on this device, and what to fix. Exit code 1: it cannot.")
     shown = made.add_mutually_exclusive_group()
     shown.add_argument("--json", action="store_true", help="print as JSON")
     shown.add_argument(
@@ -55,7 +55,7 @@ def check_device(options: argparse.Namespace) -> int:
 
 
 def lines(device: Device) -> Iterator[str]:
-    """The findings, a label and a text each, wrapped."""
+    """Yields the findings, a label and a text each, wrapped."""
     yield from row("Board", device.board or "does not say")
     yield from row("System", ", ".join(filter(None, (device.os, device.kernel, device.machine))))
     sees = "with" if device.sees_system_packages else "without"
@@ -110,7 +110,7 @@ def packages(found: Mapping[str, Package | None], used: str | None) -> Iterator[
 
 
 def cameras(device: Device) -> Iterator[str]:
-    """What --source takes, then where nothing was found."""
+    """Yields what --source takes, or where was looked in vain."""
     for camera in device.cameras.cameras:
         yield f"{camera.source} {camera.name}"
     if not device.cameras.cameras:
@@ -121,12 +121,12 @@ def advice(found: list[Problem]) -> Iterator[str]:
     for problem in found:
         mark = "STOPS" if problem.stops else "Problem"
         yield from row(mark, problem.what)
-        yield f"{'  mend':<{LABEL}}{problem.mend}"  # in one piece, to be copied
+        yield f"{'  fix':<{LABEL}}{problem.fix}"  # in one piece, to be copied
         yield ""
 
 
 def verdict(device: Device, found: list[Problem]) -> str:
     if any(problem.stops for problem in found):
-        return "run-model cannot run here until what stops it is mended."
-    rest = f"; {len(found)} problem{'s' * (len(found) > 1)} to mend" if found else ""
+        return "run-model cannot run here until what stops it is fixed."
+    rest = f"; {len(found)} problem{'s' * (len(found) > 1)} to fix" if found else ""
     return f"run-model can run here, on {usable_runtime(device)}{rest}."

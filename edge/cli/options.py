@@ -122,7 +122,7 @@ def _size_wh(options: argparse.Namespace) -> tuple[int, int] | None:
 
 
 def parse_rate(text: str) -> Fraction:
-    """`30`, `29.97` or `30000/1001`. Raises UsageError."""
+    """Returns the rate that `30`, `29.97` or `30000/1001` say. Raises UsageError."""
     try:
         return Fraction(text).limit_denominator(1001)
     except (ValueError, ZeroDivisionError) as exc:

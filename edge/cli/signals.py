@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM between two frames instead of in the middle of one."""
+"""Ends a run between two frames instead of in the middle of one, on Ctrl-C and SIGTERM."""
 
 from __future__ import annotations
 

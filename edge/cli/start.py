@@ -1,4 +1,4 @@
-"""Where the programs begin: light, so that somebody is there to speak when the rest of them cannot be loaded.
+"""Starts the programs: it is light, so that it can still speak where the rest of them cannot be loaded.
 
 Where a limit on memory is set (`ulimit -v`), native code dies of it without a word: OpenBLAS when its threads get no
 buffers, TensorFlow's converter when an allocation fails. There the work is done in a child, and its end explained.
@@ -39,7 +39,7 @@ def check_device() -> int:
 
 
 def start(prog: str, module: str) -> int:
-    """Runs `main` of a module; returns the exit code."""
+    """Runs `main` of a module, and returns the exit code."""
     watched = memory.limit_kb() is not None and hasattr(signal, "sigwaitinfo")
     if not watched or "NOTIFY_SOCKET" in os.environ:  # systemd listens to the process that it started
         return _work(prog, module)
@@ -73,7 +73,7 @@ def _work(prog: str, module: str) -> int:
         with contextlib.nullcontext() if debug else quiet_native():
             main = importlib.import_module(module).main
     except ImportError as exc:
-        missing = RuntimeMissing(f"cannot be started ({_first(exc)}); check-device says what mends it")
+        missing = RuntimeMissing(f"cannot be started ({_first(exc)}); check-device says what fixes it")
         missing.__cause__ = exc
         return fail(prog, missing, debug=debug)
     except (Exception, KeyboardInterrupt) as exc:  # noqa: BLE001 - as in `edge.cli.main.run`

@@ -1,6 +1,6 @@
-"""What the kernel says about the board: processor, clock, heat, supply, memory.
+"""Reads what the kernel says about the board: processor, clock, heat, supply, memory.
 
-Every function reads files below `root`, costs well under a millisecond unless it says otherwise, and answers None
+Every function reads files below `root`, costs well under a millisecond unless it says otherwise, and returns None
 where the board does not tell.
 """
 
@@ -64,7 +64,7 @@ RECENT_S = 10.0  # processors that only count events are called throttled for so
 
 @dataclass(frozen=True, slots=True)
 class Throttle:
-    """What holds the clock down: `undervoltage`, `clock capped`, `throttled`, `soft temperature limit`."""
+    """The reasons that hold the clock down: `undervoltage`, `clock capped`, `throttled`, `soft temperature limit`."""
 
     now: tuple[str, ...]
     ever: tuple[str, ...]  # since boot
@@ -77,7 +77,7 @@ class Memory:
 
 
 def board_name(root: Path = ROOT) -> str | None:
-    """`Raspberry Pi 5 Model B Rev 1.0`, or maker and product of a PC."""
+    """Returns `Raspberry Pi 5 Model B Rev 1.0`, or maker and product of a PC."""
     model = _read(root / "sys/firmware/devicetree/base/model") or _read(root / "proc/device-tree/model")
     if model:
         return model
@@ -91,13 +91,13 @@ def is_raspberry_pi(root: Path = ROOT) -> bool:
 
 
 def os_name(root: Path = ROOT) -> str | None:
-    """`Debian GNU/Linux 13 (trixie)`."""
+    """Returns `Debian GNU/Linux 13 (trixie)` or the like."""
     found = re.search(r'^PRETTY_NAME="?([^"\n]*)', _read(root / "etc/os-release") or "", re.MULTILINE)
     return found.group(1) if found else None
 
 
 def cpu_name(root: Path = ROOT) -> str | None:
-    """`Cortex-A76`, `Cortex-A55 + Cortex-A76` where cores differ, or what an x86 processor calls itself."""
+    """Returns `Cortex-A76`, `Cortex-A55 + Cortex-A76` where cores differ, or what an x86 processor calls itself."""
     fields = _cpuinfo(root)
     if names := fields.get("model name"):
         return names[0]
@@ -106,21 +106,23 @@ def cpu_name(root: Path = ROOT) -> str | None:
 
 
 def cpu_features(root: Path = ROOT) -> tuple[str, ...]:
-    """Those that make int8 and float16 networks faster in XNNPACK, such as `dotprod` and `i8mm`."""
+    """Returns the features that make int8 and float16 networks faster in XNNPACK, such as `dotprod` and `i8mm`."""
     fields = _cpuinfo(root)
     flags = set(" ".join((fields.get("Features") or fields.get("flags") or [""])[:1]).split())
     return tuple(name for flag, name in _FEATURES.items() if flag in flags)
 
 
 def kernel_cap() -> str:
-    """What of the processor OpenVINO may use at most, `ONEDNN_MAX_CPU_ISA=AVX2`; empty where the user leaves it all."""
+    """Returns what of the processor OpenVINO may use at most, `ONEDNN_MAX_CPU_ISA=AVX2`; empty where the user leaves it
+    all.
+    """
     return ", ".join(f"{name}={os.environ[name]}" for name in _CAPS if os.environ.get(name))
 
 
 def int8_note(narrow: bool, root: Path = ROOT) -> str | None:
-    """What int8 lacks here, and what follows, in a line; None where it lacks nothing.
+    """Returns what int8 lacks here and what follows, in a line; None where it lacks nothing.
 
-    `narrow`: OpenVINO's kernels were found to add int8 products in 16 bits (edge.engine.openvino_saturation).
+    `narrow` is whether OpenVINO's kernels were found to add int8 products in 16 bits (edge.engine.openvino_saturation).
     """
     lacks = "flags" in _cpuinfo(root) and _VNNI.isdisjoint(cpu_features(root))  # Arm's are Features
     effects = ["int8 gains less over float32"] * lacks + ["OpenVINO computes int8 with smaller weights"] * narrow
@@ -129,27 +131,29 @@ def int8_note(narrow: bool, root: Path = ROOT) -> str | None:
 
 
 def governor(root: Path = ROOT) -> str | None:
-    """`ondemand`, `performance`, `powersave`, ..., of the first core."""
+    """Returns the governor of the first core: `ondemand`, `performance`, `powersave`, ..."""
     return _read(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 
 def clock_driver(root: Path = ROOT) -> str | None:
-    """Who obeys the governor: `cpufreq-dt`, or `intel_pstate` and its like, which mean other things by its names."""
+    """Returns the driver that obeys the governor: `cpufreq-dt`, or `intel_pstate` and its like, which mean other things
+    by its names.
+    """
     return _read(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_driver")
 
 
 def clock_mhz(root: Path = ROOT) -> float | None:
-    """Of the fastest core, at this moment."""
+    """Returns the clock of the fastest core at this moment."""
     return _fastest(root, "scaling_cur_freq") or max(map(float, _cpuinfo(root).get("cpu MHz", [])), default=None)
 
 
 def max_clock_mhz(root: Path = ROOT) -> float | None:
-    """What the fastest core may run at."""
+    """Returns the clock that the fastest core may run at."""
     return _fastest(root, "cpuinfo_max_freq")
 
 
 def temperature_c(root: Path = ROOT) -> float | None:
-    """Of the processor, its hottest sensor where there are several."""
+    """Returns the processor's temperature, that of its hottest sensor where there are several."""
     zones = [
         zone / "temp"
         for zone in root.glob("sys/class/thermal/thermal_zone*")
@@ -166,7 +170,7 @@ def temperature_c(root: Path = ROOT) -> float | None:
 
 
 def throttled(root: Path = ROOT) -> Throttle | None:
-    """What holds the clock down now and since boot.
+    """Returns what holds the clock down now and since boot.
 
     A Raspberry Pi 5 tells only through `vcgencmd`, a process of some milliseconds: ask once a second, not every frame.
     x86 processors count events: `now` is whether one was added since an earlier call, within the last RECENT_S.
@@ -182,7 +186,7 @@ def throttled(root: Path = ROOT) -> Throttle | None:
 
 
 def is_throttled(root: Path = ROOT) -> bool | None:
-    """Whether heat or a weak supply holds the clock down now; costs what `throttled` does."""
+    """Returns whether heat or a weak supply holds the clock down now; costs what `throttled` does."""
     found = throttled(root)
     return None if found is None else bool(found.now)
 
@@ -197,7 +201,7 @@ def memory(root: Path = ROOT) -> Memory | None:
 
 
 def display() -> str | None:
-    """The display a window would open on."""
+    """Returns the display that a window would open on."""
     return os.environ.get("WAYLAND_DISPLAY") or os.environ.get("DISPLAY") or None
 
 

@@ -1,4 +1,4 @@
-"""Which cameras are attached, as `--source` names them."""
+"""Finds the cameras that are attached, as sources name them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edge.device.board import ROOT
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """`source` is what `--source` takes: `picamera2:0` or `/dev/video0`."""
+    """A camera; `source` is the name that opens it: `picamera2:0` or `/dev/video0`."""
 
     source: str
     name: str  # what the camera or its sensor calls itself
@@ -37,16 +37,16 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What was found, Pi cameras first, and one line for each place that was looked in."""
+    """The cameras that were found, the Pi's first, and one line for each place that was looked in."""
 
     cameras: tuple[Camera, ...]
     looked: tuple[str, ...]
 
 
 def cameras(root: Path = ROOT) -> Search:
-    """Every camera that `run-model` can open, the best first; it opens none of them.
+    """Returns every camera that can be opened, the best first; it opens none of them.
 
-    `--source auto` takes `cameras[0].source`, and shows `looked` where there is none.
+    The source `auto` is `cameras[0].source`, and shows `looked` where there is none.
     """
     pi, why = pi_cameras()
     nodes = video_nodes(root)
@@ -57,7 +57,7 @@ def cameras(root: Path = ROOT) -> Search:
 
 
 def pi_cameras() -> tuple[list[Camera], str]:
-    """Cameras on the Pi's own connectors, and why they could not be asked for, empty where they could.
+    """Returns the cameras on the Pi's own connectors, and why they could not be asked for, empty where they could.
 
     The number in `picamera2:N` is that of `Picamera2(N)`. USB cameras, which libcamera lists too, are left to V4L2.
     """
@@ -90,7 +90,7 @@ Query = Callable[[Path], bytes]
 
 
 def query_capability(device: Path) -> bytes:
-    """struct v4l2_capability of a video node. Raises OSError."""
+    """Returns the struct v4l2_capability of a video node. Raises OSError."""
     handle = os.open(device, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         return fcntl.ioctl(handle, _QUERYCAP, bytes(_CAPABILITY.size))
@@ -99,7 +99,7 @@ def query_capability(device: Path) -> bytes:
 
 
 def video_nodes(root: Path = ROOT, query: Query = query_capability) -> list[Node]:
-    """All /dev/video nodes in the order of their numbers, and what each is for."""
+    """Returns all /dev/video nodes in the order of their numbers, and what each is for."""
     devices = [path for path in root.glob("dev/video*") if re.fullmatch(r"video\d+", path.name)]
     return [_node(root, device, query) for device in sorted(devices, key=lambda path: int(path.name[5:]))]
 

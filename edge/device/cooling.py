@@ -1,4 +1,4 @@
-"""The processor's temperature, and rests between frames that keep it from being throttled."""
+"""Watches the processor's temperature, and rests between frames to keep it from being throttled."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ _FIRST_REST_S, _LONGEST_REST_S, _FACTOR = 0.02, 2.0, 1.4
 
 
 class Heat:
-    """Looks at the board every 2 s in a thread of its own. Above `max_c`, `rest_s` between frames grows.
+    """A watch over the board, which looks every 2 s in a thread of its own.
+
+    Above `max_c`, `rest_s` between frames grows.
 
     A rest that the program takes spreads the heat; the clock that the firmware throttles would make every frame late.
     """

@@ -1,4 +1,4 @@
-"""What is known to go wrong on a device, and what mends it."""
+"""Knows what goes wrong on a device, and what fixes it."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ DYNAMIC_DRIVERS = ("intel_pstate", "amd-pstate", "amd-pstate-epp")  # their powe
 @dataclass(frozen=True, slots=True)
 class Problem:
     what: str
-    mend: str  # a command, or what to do where no command helps
+    fix: str  # a command, or what to do where no command helps
     stops: bool = False  # run-model cannot work
 
 
 def problems(device: Device) -> list[Problem]:
-    """Those that stop run-model first."""
+    """Returns the problems of a device, those that stop run-model first."""
     found = [*_platform(device), *_runtimes(device), *_libraries(device), *_camera(device), *_power(device)]
     return sorted(found, key=lambda problem: not problem.stops)
 
 
 def usable_runtime(device: Device) -> str | None:
-    """What `--runtime auto` takes."""
+    """Returns the runtime that `auto` takes, None where none works."""
     return next((name for name, package in device.runtimes.items() if _works(package)), None)
 
 
@@ -49,13 +49,13 @@ def _platform(device: Device) -> Iterator[Problem]:
 def _runtimes(device: Device) -> Iterator[Problem]:
     for name, package in device.runtimes.items():
         if package is not None and package.error:
-            mend = memory.way_out() if memory.says_shortage(package.error) else _pip_line(name)
-            yield Problem(f"{name} {package.version} cannot be imported: {package.error}", mend)
+            fix = memory.way_out() if memory.says_shortage(package.error) else _pip_line(name)
+            yield Problem(f"{name} {package.version} cannot be imported: {package.error}", fix)
     used, litert = usable_runtime(device), f"pip install {required('ai-edge-litert')}"
     if used is None:
         starved = any(package and memory.says_shortage(package.error) for package in device.runtimes.values())
-        mend = memory.way_out() if starved else litert
-        yield Problem("no runtime can be imported, and run-model needs one", mend, stops=True)
+        fix = memory.way_out() if starved else litert
+        yield Problem("no runtime can be imported, and run-model needs one", fix, stops=True)
     elif used == "tflite-runtime":
         yield Problem("only tflite-runtime is there, whose int8 kernels are old and slow", litert)
 
@@ -75,8 +75,8 @@ def _libraries(device: Device) -> Iterator[Problem]:
             yield Problem(f"{name}: {package.error}", "sudo apt install -y libgl1", stops=True)
         elif package.error:
             starved = memory.says_shortage(package.error)
-            mend = memory.way_out() if starved else f"pip install --force-reinstall {required(distribution)}"
-            yield Problem(f"{name} {package.version} cannot be imported: {package.error}", mend, stops=name != "av")
+            fix = memory.way_out() if starved else f"pip install --force-reinstall {required(distribution)}"
+            yield Problem(f"{name} {package.version} cannot be imported: {package.error}", fix, stops=name != "av")
     if len(device.opencv_wheels) > 1:
         keep = next((name for name in device.opencv_wheels if "headless" not in name), device.opencv_wheels[0])
         yield Problem(

@@ -1,6 +1,6 @@
-"""What run-model finds on this machine: the board, and what is installed.
+"""Surveys what run-model finds on this machine: the board, and what is installed.
 
-Works where numpy or OpenCV cannot be imported: that is when it is needed.
+It works where numpy or OpenCV cannot be imported: that is when it is needed.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ STARVED_S = 30.0  # where memory is limited: OpenBLAS asks for ever for what it 
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """`error` is what importing it says; empty where it works. `version` is empty where nothing tells it."""
+    """An installed package; `error` is what importing it says, empty where it works."""
 
     version: str
     error: str
@@ -84,7 +84,7 @@ class Device:
 
 
 def look(root: Path = board.ROOT) -> Device:
-    """Everything about this machine; takes the seconds that the runtimes take to be imported."""
+    """Returns everything about this machine; it takes the seconds that the runtimes take to be imported."""
     packages = try_packages({**TRIED, **LIBRARIES})
     in_venv = sys.prefix != sys.base_prefix
     return Device(

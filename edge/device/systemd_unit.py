@@ -1,4 +1,4 @@
-"""The unit that makes run-model a service of systemd, filled with what is known here."""
+"""Makes the unit with which run-model is a service of systemd, filled with what is known here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MODEL_PLACE = Path("MODEL.tflite")  # to be replaced by whoever installs the uni
 
 
 def service(model: Path) -> str:
-    """roadlite.service with the program of this environment, this user, this folder and the model.
+    """Returns roadlite.service with the program of this environment, this user, this folder and the model.
 
     Raises ModelError where the model is not there, RoadliteError where run-model is not installed.
     """

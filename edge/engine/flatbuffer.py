@@ -1,4 +1,4 @@
-"""Just enough of the .tflite format to look at a model before a runtime does, and to cut it short.
+"""Reads just enough of the .tflite format to look at a model before a runtime does, and to cut it short.
 
 Table layout: https://flatbuffers.dev/internals/; fields: tensorflow/compiler/mlir/lite/schema/schema.fbs.
 """
@@ -12,16 +12,16 @@ _TENSORS, _OUTPUTS, _OPERATORS = 0, 2, 3  # of SubGraph
 
 
 def check_subgraphs(model: bytes) -> None:
-    """Runtimes verify a model, then crash where a subgraph has no list of tensors. Raises ValueError."""
+    """Refuses a model of which a subgraph has no list of tensors: runtimes verify it, then crash. Raises ValueError."""
     for graph in _subgraphs(model):
         if not _field(model, graph, _TENSORS):
             raise ValueError("a subgraph has no tensors")
 
 
 def cut(model: bytes, length: int, outputs: Sequence[int]) -> bytes:
-    """The model's first `length` operators, with these tensors as its outputs.
+    """Returns the model's first `length` operators, with these tensors as its outputs.
 
-    Written into the bytes as they are: parsing and packing a model again takes longer than running it.
+    They are written into the bytes as they are: parsing and packing a model again takes longer than running it.
     """
     graph = _subgraphs(model)[0]
     made = bytearray(model) + bytes(-len(model) % 4)

@@ -1,4 +1,4 @@
-"""TensorFlow Lite interpreters: litert, tflite-runtime and tensorflow share one interface."""
+"""Runs models on TensorFlow Lite's interpreters: litert, tflite-runtime and tensorflow share one interface."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class InterpreterEngine:
         return count_partitions(self._interpreter._get_ops_details())
 
     def operators(self) -> Counter[str]:
-        """How often each operator occurs, before a delegate took it."""
+        """Returns how often each operator occurs, before a delegate took it."""
         names = (op["op_name"] for op in self._interpreter._get_ops_details())
         return Counter(name for name in names if not is_delegate(name))
 
@@ -109,7 +109,7 @@ class InterpreterEngine:
 
 
 class PrefixTimer:
-    """Times the beginnings of a model: LiteRT's Python wheel has no timer of single operators."""
+    """A timer of the beginnings of a model: LiteRT's Python wheel has no timer of single operators."""
 
     count = None
 

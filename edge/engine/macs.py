@@ -1,4 +1,4 @@
-"""What an operator costs: multiply-accumulates, from the shapes of its tensors."""
+"""Counts the multiply-accumulates of an operator from the shapes of its tensors."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ Shapes = Mapping[int, Sequence[int]]
 
 
 def macs(operator: Mapping[str, Any], shapes: Shapes) -> int:
-    """Multiply-accumulates of one operator of an interpreter's list; 0 for those that are no sums of products.
+    """Returns the multiply-accumulates of one operator of an interpreter's list; 0 for those that are no sums of
+    products.
 
-    Output elements times the kernel elements that each of them needs; of a transposed convolution, input elements.
-    Weights are laid out (out, h, w, in), a depthwise convolution's (1, h, w, channels):
+    They are output elements times the kernel elements that each of them needs; of a transposed convolution, input
+    elements. Weights are laid out (out, h, w, in), a depthwise convolution's (1, h, w, channels):
     https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_spec
     """
 

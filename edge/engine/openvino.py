@@ -1,4 +1,4 @@
-"""OpenVINO, which reads the same .tflite."""
+"""Runs models on OpenVINO, which reads the same .tflite."""
 
 from __future__ import annotations
 
@@ -87,15 +87,17 @@ class OpenVinoEngine:
         return output
 
     def partitions(self) -> Partitions:
-        """OpenVINO compiles the whole model into one part."""
+        """Returns one part: OpenVINO compiles the whole model."""
         return Partitions(1, 0)
 
     def operators(self) -> Counter[str]:
-        """How often each kind of node occurs in OpenVINO's spelling."""
+        """Returns how often each kind of node occurs in OpenVINO's spelling."""
         return Counter(node.get_type_name() for node in self._model.get_ordered_ops())
 
     def macs(self) -> int:
-        """Multiply-accumulates of the convolutions: weights are (out, in, h, w), grouped (groups, out, in, h, w)."""
+        """Returns the multiply-accumulates of the convolutions: weights are (out, in, h, w), grouped (groups, out, in,
+        h, w).
+        """
         kernel_from = {"Convolution": 1, "GroupConvolution": 2}
         return sum(
             math.prod(node.output(0).shape) * math.prod(node.input_value(1).shape[kernel_from[kind] :])
@@ -116,7 +118,7 @@ class OpenVinoEngine:
 
 
 class CounterTimer:
-    """Times nodes by OpenVINO's own counters, on an engine of its own, since counting costs a little."""
+    """A timer of nodes by OpenVINO's own counters, on an engine of its own, since counting costs a little."""
 
     prefix = None
 

@@ -1,4 +1,4 @@
-"""OpenVINO's one Core."""
+"""Keeps OpenVINO's one Core."""
 
 from __future__ import annotations
 

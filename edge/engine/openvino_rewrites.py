@@ -1,4 +1,4 @@
-"""What OpenVINO does not read in a .tflite, or does not see is int8, in terms it knows."""
+"""Rewrites what OpenVINO does not read in a .tflite, or does not see is int8, in terms that it knows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def respell_file(model: Any) -> None:
-    """Of a parsed flatbuffer, before OpenVINO reads it.
+    """Rewrites a parsed flatbuffer, before OpenVINO reads it.
 
     A requantizing operator becomes the concatenation of one tensor: both copy, from one scale to another.
     """
@@ -37,7 +37,7 @@ def respell_file(model: Any) -> None:
 
 
 def respell_weights(model: Any) -> None:
-    """Of the model that OpenVINO has read: int8 weights of convolutions by groups, laid out as it computes with them.
+    """Lays out int8 weights of convolutions by groups as OpenVINO, which has read the model, computes with them.
 
     Its reader scales the file's weights first and lays out the product. OpenVINO takes int8 weights for single channels
     only where nothing stands between their scales and the convolution, and computes in float where something does.
@@ -94,7 +94,7 @@ def _of_repeated(node: Any, outputs: int) -> Any:
 
 
 def is_depthwise(node: Any) -> bool:
-    """Whether a node is a convolution of single channels, each with one output."""
+    """Returns whether a node is a convolution of single channels, each with one output."""
     return node.get_type_name() == "GroupConvolution" and tuple(node.input_value(1).shape[1:3]) == (1, 1)
 
 
@@ -106,7 +106,7 @@ def _laid_out(node: Any) -> Any:
 
 
 def read_scaled(node: Any) -> tuple[NDArray[np.int8], NDArray[np.float32]] | None:
-    """int8 weights, and float32 scales that broadcast to them, where `node` is their product."""
+    """Returns int8 weights, and float32 scales that broadcast to them, where `node` is their product, else None."""
     if node.get_type_name() != "Multiply":
         return None
     weights, scales = (node.input_value(which).get_node() for which in (0, 1))
@@ -118,7 +118,7 @@ def read_scaled(node: Any) -> tuple[NDArray[np.int8], NDArray[np.float32]] | Non
 
 
 def scaled(weights: NDArray[np.int8], scales: NDArray[np.float32]) -> Any:
-    """Their product as OpenVINO looks for it."""
+    """Returns the product of weights and scales as OpenVINO looks for it."""
     from openvino import opset8 as ops
 
     plain, factors = (ops.constant(np.ascontiguousarray(part)) for part in (weights, scales))

@@ -1,4 +1,5 @@
-"""int8 on x86 processors without VNNI, where OpenVINO's kernels add products in pairs, in 16 bits that hold no more.
+"""Keeps int8 right on x86 processors without VNNI, where OpenVINO's kernels add products in pairs, in 16 bits that hold
+no more.
 
 Such a pair is two weights of neighbouring input channels, each times an activation of at most 255: together they may
 reach 32767 / 255, and int8 weights reach twice that. What goes beyond is lost, in silence.
@@ -25,7 +26,7 @@ _KINDS = {"Convolution", "Deconvolution", "FullyConnected", "MatMul"}  # what mu
 
 @cache
 def saturates() -> bool:
-    """Whether int8 kernels of this process lose anything: asked of one of each kind, in some 40 ms, once.
+    """Returns whether int8 kernels of this process lose anything: one of each kind is asked, in some 40 ms, once.
 
     No flag of the processor tells which kernels OpenVINO takes, and the environment may forbid it some.
     """
@@ -54,14 +55,14 @@ def saturates() -> bool:
 
 
 def is_quantized(model: Any) -> bool:
-    """Whether OpenVINO may compute any of a model that it has read in int8."""
+    """Returns whether OpenVINO may compute any of a model that it has read in int8."""
     return any(node.get_type_name() == "FakeQuantize" for node in model.get_ordered_ops())
 
 
 def reduce_weights(model: Any) -> tuple[set[str], int]:
-    """Of a model that OpenVINO has read: weights small enough for 16 bits, with scales as much larger.
+    """Makes weights of a model that OpenVINO has read small enough for 16 bits, with scales as much larger.
 
-    Answers the names of the nodes that lose nothing, and of how many the weights were changed.
+    Returns the names of the nodes that lose nothing, and of how many the weights were changed.
     """
     safe, changed = set(), 0
     for node in model.get_ordered_ops():
@@ -101,7 +102,7 @@ def _axes(node: Any) -> tuple[tuple[int, ...], int] | None:
 def reduced(
     weights: NDArray[np.int8], outputs: tuple[int, ...], inputs: int, *, by_group: bool = False
 ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Weights no two of which overflow, and for each output channel by how much their scale grows, 1 at least.
+    """Returns weights no two of which overflow, and for each output channel by how much their scale grows, at least 1.
 
     A channel shrinks only as far as its largest pair needs, and keeps its sum: activations are seldom negative, so
     that a sum that is off would move all that the channel gives.
@@ -146,7 +147,7 @@ def _round(rows: Rows) -> Rows:
 
 
 def losing(compiled: Any, safe: Iterable[str]) -> list[str]:
-    """Names of what a compiled model computes in int8 beside the nodes that lose nothing."""
+    """Returns the names of what a compiled model computes in int8 beside the nodes that lose nothing."""
     found = []
     for node in compiled.get_runtime_model().get_ordered_ops():
         told = node.get_rt_info()

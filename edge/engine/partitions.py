@@ -1,4 +1,4 @@
-"""How a delegate split a model among itself and the interpreter."""
+"""Tells how a delegate split a model among itself and the interpreter."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Partitions:
-    """One partition and nothing outside is the fast case."""
+    """The parts of a model; one partition and nothing outside is the fast case."""
 
     delegated: int  # parts that run in the delegate
     outside: int  # operators left to the interpreter
 
 
 def count_partitions(ops: list[dict[str, Any]]) -> Partitions:
-    """From an interpreter's operator list, where each delegate node stands behind the operators it replaced."""
+    """Counts the parts in an interpreter's operator list, where a delegate node stands behind the operators it
+    replaced.
+    """
     delegates = sum(is_delegate(op["op_name"]) for op in ops)
     return Partitions(delegates, len(ops) - delegates - len(delegated_operators(ops)))
 
 
 def delegated_operators(ops: list[dict[str, Any]]) -> set[int]:
-    """Places, among the operators of the model, of those that a delegate took.
+    """Returns the places, among the operators of the model, of those that a delegate took.
 
     A delegate node names only the tensors at its border: what it replaced is found by walking back from its
     outputs to its inputs.

@@ -1,4 +1,4 @@
-"""Several sinks as one, which goes on while one of them works."""
+"""Makes one sink of several, which goes on while one of them works."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class FanOut(Sink):
 
     @property
     def working(self) -> list[str]:
-        """Names of the sinks that have not failed."""
+        """The names of the sinks that have not failed."""
         return list(self._sinks)
 
     def write(self, result: Result) -> None:

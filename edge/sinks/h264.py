@@ -1,4 +1,4 @@
-"""What is shown, as H.264 in an open container."""
+"""Encodes what is shown as H.264 into an open container."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _ENCODING = {"preset": "ultrafast", "crf": "23", "forced-idr": "1"}
 
 
 class Unsuitable(ValueError):
-    """A picture that cannot follow; what came before can still be finished."""
+    """Says that a picture cannot follow; what came before can still be finished."""
 
 
 class H264:
-    """Encodes results of one size into `container`. Both may raise OSError, ValueError and FFmpegError.
+    """An encoder of results of one size into `container`. Its methods may raise OSError, ValueError and FFmpegError.
 
     Frames keep the times that their source tells, at any spacing; where it tells none they stand at `rate`, and those
     that it left out leave a gap. About every second there is one that nothing before it is needed for. Pictures of odd
@@ -58,7 +58,10 @@ class H264:
         self._container.mux(self._stream.encode(frame))
 
     def finish(self) -> None:
-        """Writes what the encoder still holds. Not after an error of `write` other than Unsuitable: FFmpeg crashes."""
+        """Writes what the encoder still holds.
+
+        It is not to be called after an error of `write` other than Unsuitable, since FFmpeg crashes then.
+        """
         self._container.mux(self._stream.encode())
 
     def _ticks(self, frame: Frame) -> int:

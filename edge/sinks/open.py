@@ -33,13 +33,12 @@ class NullSink(Sink):
 def open_sink(spec: str, info: SourceInfo, live: LivePipeline | None = None) -> Sink:
     """Opens an output for results from a source; `live` is the pipeline, for those that show or steer it.
 
-    `window`, `web`, `web://HOST:PORT` (see edge.web), `*.mp4`, `udp://HOST:PORT`, `*.png`, `*.jpg`, `*-%05d.png`, a
-    folder, `labels:FOLDER`, or `null`. Labels are Cityscapes trainIds, which is what models give; with `?ids=labelIds`
-    they are the benchmark's own ids. A folder that is not there is made, with its parents.
+    `spec` is `window`, `web`, `web://HOST:PORT` (see edge.sinks.web), `*.mp4`, `udp://HOST:PORT`, `*.png`, `*.jpg`,
+    `*-%05d.png`, a folder, `labels:FOLDER`, or `null`. Labels are Cityscapes trainIds, which is what models give; with
+    `?ids=labelIds` they are the benchmark's own ids. A folder that is not there is made, with its parents.
 
-    Raises:
-        SinkError: the output cannot be written there.
-        UsageError: there is no such kind of output, or it cannot hold what the source gives.
+    Raises SinkError where the output cannot be written there, UsageError where there is no such kind of output, or it
+    cannot hold what the source gives.
     """
     kind, _, rest = spec.partition(":")
     if spec == "window" or kind == "web":

@@ -1,4 +1,4 @@
-"""Results as picture files, one per frame."""
+"""Writes results as picture files, one per frame."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ _NUMBER = re.compile(r"%(0\d)?d")
 
 
 class Pictures(Sink):
-    """Writes what is shown to `path`, in whose name `%05d` stands for the index of the frame.
+    """A sink that writes what is shown to `path`, in whose name `%05d` stands for the index of the frame.
 
-    Raises:
-        SinkError: the folder cannot be written to.
+    Raises SinkError where the folder cannot be written to.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,21 +38,20 @@ class Pictures(Sink):
         save(self._path.with_name(name), cv2.cvtColor(result.picture, cv2.COLOR_RGB2BGR))
 
     def holds_one(self, count: int | None) -> str:
-        """Says that a single picture cannot hold `count` frames, and which name can."""
+        """Returns the sentence that a single picture cannot hold `count` frames, and which name can."""
         many = self._path.with_name(f"{self._path.stem}-%05d{self._path.suffix}")
         return f"{self._path}: one picture cannot hold {count or 'several'} frames; name them {many}, or take one frame"
 
     def close(self) -> None:
-        """Every picture has its final name already."""
+        """Does nothing, since every picture has its final name already."""
 
 
 class LabelPictures(Sink):
-    """Writes the class of every pixel to `folder` as one-channel pictures.
+    """A sink that writes the class of every pixel to `folder` as one-channel pictures.
 
     They hold what `stored`, uint8 (256,), has for each id; without it the ids themselves, 255 where a pixel is ignored.
 
-    Raises:
-        SinkError: the folder cannot be written to.
+    Raises SinkError where the folder cannot be written to.
     """
 
     def __init__(self, folder: Path, stored: Ids | None = None) -> None:
@@ -64,7 +62,7 @@ class LabelPictures(Sink):
         save(self._folder / f"{result.frame.index:06d}.png", ids)
 
     def close(self) -> None:
-        """Every picture has its final name already."""
+        """Does nothing, since every picture has its final name already."""
 
 
 def save(path: Path, picture: NDArray[Any]) -> None:

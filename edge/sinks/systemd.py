@@ -39,7 +39,7 @@ class SystemdNotifier(Sink):
         self.tell("STOPPING=1")
 
     def tell(self, message: str) -> None:
-        """Sends it, or not where nobody listens: a service does not fail for that."""
+        """Sends a message, or does not where nobody listens: a service does not fail for that."""
         if self._address is None:
             return
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:

@@ -1,4 +1,4 @@
-"""Results as a video that is sent while it is made."""
+"""Sends results as a video while it is made."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _PACKET = 1316  # seven packets of MPEG-TS, the most that fit into one of Ethern
 
 
 class UdpVideo(Sink):
-    """Sends what is shown to `udp://HOST:PORT` as H.264 in MPEG-TS; `ffplay udp://@:PORT` or VLC shows it there.
+    """A sink that sends what is shown to `udp://HOST:PORT` as H.264 in MPEG-TS; `ffplay udp://@:PORT` or VLC shows it
+    there.
 
     Nobody needs to listen, and nothing waits for who does. There is no protection: what is sent can be seen.
 
-    Raises:
-        UsageError: it is no such address.
+    Raises UsageError where it is no such address.
     """
 
     def __init__(self, url: str) -> None:
@@ -59,7 +59,7 @@ class UdpVideo(Sink):
             raise SinkError(f"{self._url}: cannot be sent to ({getattr(exc, 'strerror', None) or exc})") from exc
 
     def close(self) -> None:
-        """What was not sent by now is not missed."""
+        """Ends the stream; what was not sent by now is not missed."""
         if self._open is not None and not self._closed:
             steps: tuple[Any, ...] = (self._open[1].finish, self._open[0].close)
             for step in steps:

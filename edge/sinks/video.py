@@ -1,4 +1,4 @@
-"""Results as an H.264 video."""
+"""Writes results as an H.264 video."""
 
 from __future__ import annotations
 
@@ -39,13 +39,12 @@ class _Output:
 
 
 class VideoFile(Sink):
-    """Encodes what is shown to `path`. Until `close` it is beside it as `NAME.PID.part`, which plays too.
+    """A sink that encodes what is shown to `path`. Until `close` it is beside it as `NAME.PID.part`, which plays too.
 
     When it cannot go on (the disk is full, the picture has another size), what was recorded until then gets the final
     name, cut to what plays, and `write` raises; nothing is left where that is nothing.
 
-    Raises:
-        SinkError: the folder cannot be written to.
+    Raises SinkError where the folder cannot be written to.
     """
 
     def __init__(self, path: Path, rate: Fraction | None) -> None:

@@ -1,4 +1,4 @@
-"""Results in a window of this machine's display."""
+"""Shows results in a window of this machine's display."""
 
 from __future__ import annotations
 
@@ -27,13 +27,12 @@ _OTHERWISE = "or use --output web"
 
 
 class Window(Sink):
-    """Shows what is rendered, and lets its keys steer the pipeline.
+    """A sink that shows what is rendered, and lets its keys steer the pipeline.
 
     OpenCV's windows belong to one thread: everything here, opening included, is called from the same one. On Linux any
     thread will do; macOS wants the main one.
 
-    Raises:
-        SinkError: there is no display, or OpenCV cannot open a window on it.
+    Raises SinkError where there is no display, or OpenCV cannot open a window on it.
     """
 
     notice = "in the window: q quit, v view, + and - opacity, s snapshot, space pause"
@@ -100,7 +99,7 @@ def _visible() -> bool:
 
 
 def press(controls: Controls, key: str) -> None:
-    """What a key does."""
+    """Does what a key stands for."""
     views = get_args(View)
     match key:
         case "q":

@@ -1,4 +1,4 @@
-"""Where the web page is served, and who may come."""
+"""Reads where the web page is to be served, and who may come."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Address:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine can connect."""
+        """Whether only this machine can connect to the address."""
         try:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
@@ -30,7 +30,7 @@ class Address:
 
     @property
     def url(self) -> str:
-        """What to type into a browser; the token is not shown."""
+        """The address to type into a browser; the token is not shown."""
         host = self.host
         if host in ("0.0.0.0", "::"):
             host = _own_ip(host)
@@ -39,7 +39,7 @@ class Address:
 
     @property
     def notice(self) -> str:
-        """What the user should be told."""
+        """The sentence that the user should be told."""
         if self.is_loopback:
             tunnel = f"ssh -L {self.port}:localhost:{self.port} {socket.gethostname()}"
             return f"watch at {self.url} (from elsewhere: {tunnel}, or --output 'web://0.0.0.0?token=SECRET')"
@@ -52,10 +52,9 @@ class Address:
 
 
 def parse_address(spec: str) -> Address:
-    """`web`, or `web://HOST:PORT` with `?token=SECRET` or `?token-file=FILE`; HOST and PORT may be left out.
+    """Reads `web`, or `web://HOST:PORT` with `?token=SECRET` or `?token-file=FILE`; HOST and PORT may be left out.
 
-    Raises:
-        UsageError: it is spelt in another way, or the file cannot be read.
+    Raises UsageError where it is spelt in another way, or the file cannot be read.
     """
     where = spec.partition("?")[0]  # what follows may be secret
     wrong = UsageError(f"output {where!r}: expected web or web://HOST:PORT?token=SECRET, such as web://0.0.0.0:8080")

@@ -1,4 +1,4 @@
-"""The newest result, encoded only when somebody looks, and then once for all."""
+"""Encodes the newest result only when somebody looks, and then once for all."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ _QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 80]
 
 
 class Feed:
-    """`put` comes from the pipeline's thread and returns at once; all else runs in the server's loop."""
+    """The newest result for all viewers.
+
+    `put` is called from the pipeline's thread and returns at once; all else runs in the server's loop.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, classes: ClassSet) -> None:
         self._loop, self._classes = loop, classes
@@ -40,12 +43,12 @@ class Feed:
 
     @property
     def number(self) -> int:
-        """How many results came."""
+        """The number of results that came."""
         return 0 if self._newest is None else self._newest[0]
 
     @property
     def age_s(self) -> float:
-        """Seconds since the newest result, or since the start where there is none."""
+        """The seconds since the newest result, or since the start where there is none."""
         return time.monotonic() - self._last_s
 
     def close(self) -> None:
@@ -63,15 +66,15 @@ class Feed:
                 self._waiting.discard(news)
 
     async def parts(self) -> tuple[int, bytes]:
-        """Number and message of the newest result; see `_parts`."""
+        """Returns number and message of the newest result; see `_parts`."""
         return await self._once("parts", lambda result: _parts(result, self._classes))
 
     async def picture(self) -> tuple[int, bytes]:
-        """Number and JPEG of what the newest result shows."""
+        """Returns number and JPEG of what the newest result shows."""
         return await self._once("picture", lambda result: _jpeg(_fitting(result.picture, cv2.INTER_AREA)))
 
     async def shares(self) -> dict[str, float]:
-        """Share of each class in view of the newest result; nothing where there is none."""
+        """Returns the share of each class in view of the newest result; nothing where there is none."""
         if self._newest is None:
             return {}
         _, found = await self._once("shares", lambda result: _shares(result, self._classes))

@@ -1,4 +1,7 @@
-"""Who gets an answer. A page of another site must not reach a camera through the browser of somebody at home."""
+"""Decides who gets an answer.
+
+A page of another site must not reach a camera through the browser of somebody at home.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ _OPEN = frozenset({"/healthz"})  # says nothing but whether pictures come, so th
 
 
 class Guard:
-    """Checks every request before it is handled."""
+    """A check of every request before it is handled."""
 
     def __init__(self, address: Address) -> None:
         self._address = address
@@ -36,7 +39,7 @@ class Guard:
         return check
 
     def check(self, request: web.Request) -> None:
-        """Raises the answer that refuses the request."""
+        """Raises the answer that refuses a request, where it is to be refused."""
         if not self._is_ours(request.headers.get("Host", "")):
             raise web.HTTPForbidden(text=f"Unknown host name. Open {self._address.url} instead.\n")
         origin = request.headers.get("Origin")

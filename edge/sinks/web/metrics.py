@@ -1,4 +1,4 @@
-"""The statistics of a web page, as JSON and as Prometheus reads them (text format 0.0.4)."""
+"""Writes the statistics of a web page as JSON and as Prometheus reads them (text format 0.0.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page: one file, nothing fetched from elsewhere."""
+"""Reads the page: one file, nothing fetched from elsewhere."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ class Page:
         self._script, self._style = (_hash(self.html, tag) for tag in (b"script", b"style"))
 
     def policy(self, host: str) -> str:
-        """Content-Security-Policy for a page from `host`. Older browsers do not count a websocket as 'self'."""
+        """Returns the Content-Security-Policy for a page from `host`.
+
+        Older browsers do not count a websocket as 'self'.
+        """
         return (
             f"default-src 'none'; script-src '{self._script}'; style-src '{self._style}'; img-src blob: data:; "
             f"connect-src 'self' ws://{host}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

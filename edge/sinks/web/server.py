@@ -1,4 +1,4 @@
-"""The web server: a page, what it shows, and numbers for other tools. Everything here runs in its loop's thread."""
+"""Serves a page, what it shows, and numbers for other tools. Everything here runs in its loop's thread."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class _Failures(logging.Handler):
 
 
 class Server:
-    """Answers while `serve` runs; `ready` is called with the port as soon as it listens."""
+    """A web server that answers while `serve` runs; `ready` is called with the port as soon as it listens."""
 
     def __init__(self, address: Address, live: LivePipeline, feed: Feed) -> None:
         self._address, self._live, self._feed = address, live, feed

@@ -1,4 +1,4 @@
-"""The web page as a sink: who has its address sees what the pipeline sees, each viewer in his own way."""
+"""Makes the web page a sink: who has its address sees what the pipeline sees, each viewer in their own way."""
 
 from __future__ import annotations
 
@@ -21,12 +21,11 @@ CLOSE_S = 2.0  # longer than the server takes to end
 
 
 class WebPage(Sink):
-    """Shows results at `address`, from a thread of its own. `write` only hands over the newest result.
+    """A sink that shows results at `address`, from a thread of its own. `write` only hands over the newest result.
 
     Nothing is encoded while nobody looks. Viewers change what they see, never what runs.
 
-    Raises:
-        SinkError: the address cannot be listened on.
+    Raises SinkError where the address cannot be listened on.
     """
 
     def __init__(self, address: Address, live: LivePipeline) -> None:

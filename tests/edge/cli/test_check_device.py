@@ -106,7 +106,7 @@ def test_what_int8_lacks_stands_beside_the_features(device: Device, capsys: pyte
 def test_a_device_that_cannot_run_models(device: Device, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 1
     out = capsys.readouterr().out
-    assert 'STOPS        no runtime can be imported, and run-model needs one\n  mend       pip install "ai-edge' in out
+    assert 'STOPS        no runtime can be imported, and run-model needs one\n  fix        pip install "ai-edge' in out
     assert "now: undervoltage; since boot: undervoltage, throttled" in out
     assert "cannot run here" in out
 
@@ -115,7 +115,7 @@ def test_a_device_that_cannot_run_models(device: Device, capsys: pytest.CaptureF
 def test_it_fits_a_terminal(device: Device, capsys: pytest.CaptureFixture[str]) -> None:
     main([])
     lines = capsys.readouterr().out.splitlines()
-    assert max(len(line) for line in lines if not line.startswith("  mend")) <= 80
+    assert max(len(line) for line in lines if not line.startswith("  fix")) <= 80
 
 
 @pytest.mark.parametrize("device", [PI, BARE], indirect=True)
@@ -131,7 +131,7 @@ def test_json(device: Device, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("device", [replace(PI, governor="powersave")], indirect=True)
 def test_problems_that_do_not_stop(device: Device, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
-    assert "run-model can run here, on litert; 1 problem to mend." in capsys.readouterr().out
+    assert "run-model can run here, on litert; 1 problem to fix." in capsys.readouterr().out
 
 
 def test_it_starts_where_opencv_cannot_be_imported(tmp_path: Path) -> None:

@@ -99,7 +99,8 @@ def test_a_source_that_waits_for_ever_does_not_keep_a_signal_waiting(model: list
 STUCK = """
 import sys, time
 from edge.cli import run_model
-class Stuck:
+from edge.sinks.base import Sink
+class Stuck(Sink):
     def write(self, result):
         print("stuck", file=sys.stderr, flush=True)
         time.sleep(3600)
@@ -113,8 +114,9 @@ sys.exit(run_model.main())
 def test_an_output_that_hangs_does_not_keep_a_signal_waiting(model: list[str], noise: Path) -> None:
     process = start(*model, "--source", str(noise), "--output", "null", code=STUCK)
     assert process.stderr is not None
-    while b"stuck" not in process.stderr.readline():
-        pass
+    for line in process.stderr:  # to its end, where the run dies
+        if b"stuck" in line:
+            break
     code, seconds, _ = ended(process, signal.SIGINT)
     assert code == 130
     assert seconds < SECONDS

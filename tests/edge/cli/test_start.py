@@ -86,7 +86,7 @@ def test_convert_model_does_not_answer_a_shortage_with_pip(limit: int, tmp_path:
         assert_says_so("convert-model", found)
 
 
-def test_check_device_mends_a_shortage_with_memory() -> None:
+def test_check_device_answers_a_shortage_with_memory() -> None:
     code, out, err = program("check_device", limit=100 * MB)
     assert (code, err) == (1, "")
     text = " ".join(out.split())

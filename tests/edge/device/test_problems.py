@@ -1,4 +1,4 @@
-"""Each known conflict is told, with what mends it, and a sound device has none."""
+"""Each known conflict is told, with what fixes it, and a sound device has none."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_sound_laptop_has_no_problem() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "what", "mend"),
+    ("changes", "what", "fix"),
     [
         (with_runtimes(), "no runtime", 'pip install "ai-edge-litert>='),
         (with_libraries(numpy=None), "numpy is not installed", 'pip install "numpy>='),
@@ -89,24 +89,24 @@ def test_a_sound_laptop_has_no_problem() -> None:
     ],
     ids=["no runtime", "no numpy", "libGL", "memory", "little memory", "opencv"],
 )
-def test_what_stops(changes: dict[str, Any], what: str, mend: str) -> None:
+def test_what_stops(changes: dict[str, Any], what: str, fix: str) -> None:
     (problem,) = problems(replace(PI, **changes))
     assert problem.stops
     assert what in problem.what
-    assert problem.mend.startswith(mend)
+    assert problem.fix.startswith(fix)
 
 
 def test_a_runtime_that_memory_is_short_for_is_not_installed_again() -> None:
     found = problems(replace(PI, **with_runtimes(litert=broken("ImportError: x.so: failed to map segment"))))
     assert [problem.stops for problem in found] == [True, False]
-    assert all(problem.mend.startswith("end other programs, or") for problem in found)
+    assert all(problem.fix.startswith("end other programs, or") for problem in found)
 
 
 VIDEO0 = Node("/dev/video0", "C920", "", "refused", "refuses: not in the group video")
 
 
 @pytest.mark.parametrize(
-    ("changes", "what", "mend"),
+    ("changes", "what", "fix"),
     [
         (
             with_libraries(picamera2=broken("ValueError: numpy.dtype size changed, Expected 96 from C header")),
@@ -152,11 +152,11 @@ VIDEO0 = Node("/dev/video0", "C920", "", "refused", "refuses: not in the group v
         ({"machine": "armv7l", "python_bits": 32}, "32-bit Python on armv7l", "write the 64-bit Raspberry Pi OS"),
     ],
 )
-def test_what_does_not_stop(changes: dict[str, Any], what: str, mend: str) -> None:
+def test_what_does_not_stop(changes: dict[str, Any], what: str, fix: str) -> None:
     (problem,) = problems(replace(PI, **changes))
     assert not problem.stops
     assert what in problem.what
-    assert problem.mend.startswith(mend)
+    assert problem.fix.startswith(fix)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_what_does_not_stop(changes: dict[str, Any], what: str, mend: str) -> No
 )
 def test_of_two_opencv_wheels_the_one_with_windows_is_kept(wheels: tuple[str, ...], kept: str) -> None:
     (problem,) = problems(replace(PI, opencv_wheels=wheels))
-    assert problem.mend.endswith(f"&& pip install {kept}")
+    assert problem.fix.endswith(f"&& pip install {kept}")
 
 
 def test_what_stops_comes_first() -> None:
