@@ -24,7 +24,7 @@ def install(package: str) -> str:
 
 
 def install_extra(extra: str) -> str:
-    """Returns the command that installs what an extra needs and is not here, all of it anew where nothing is missing."""
+    """Returns the command that installs what an extra needs and is not here, all of it anew where all is."""
     needed = [requirement for requirement in _requirements() if _is_of(extra, requirement)]
     return _command(needed) if needed else from_folder(extra)
 

@@ -45,7 +45,7 @@ def _program() -> str:
     found = shutil.which("run-model", path=os.pathsep.join(folders))
     if found is None:
         raise RoadliteError(
-            f"--print-service: expected run-model in {' or '.join(dict.fromkeys(folders))}, found none; "
+            f"expected run-model in {' or '.join(dict.fromkeys(folders))}, found none; "
             "install Roadlite: pip install . in its folder"
         )
     return found

@@ -73,7 +73,7 @@ class OpenVinoEngine:
         if lossy:
             raise ModelError(
                 f"{where}: {runtime} adds int8 products in 16 bits on this processor, and its operator {lossy[0]:.80} "
-                "multiplies no weights that could be made smaller for that; use --runtime litert"
+                "multiplies no weights that could be made smaller for that; choose the runtime litert"
             )
 
     def invoke(self, x: NDArray[Any]) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""Opens what an `--output` names."""
+"""Opens the output that a text names."""
 
 from __future__ import annotations
 

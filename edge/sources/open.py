@@ -1,4 +1,4 @@
-"""Opens what a `--source` names."""
+"""Opens the source that a text names."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def begin(code: str, *arguments: str, limit: int | None, shell: str = "", **opti
 
 def program(function: str, *arguments: str, limit: int | None) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of an installed program."""
-    package = "convert" if function in ("convert_model", "inspect_model") else "edge.cli"
+    package = "convert.cli" if function in ("convert_model", "inspect_model") else "edge.cli"
     code = f"import sys; from {package}.start import {function}; sys.exit({function}())"
     process = begin(code, *arguments, limit=limit)
     out, err = process.communicate(timeout=300)

@@ -158,7 +158,7 @@ def test_a_product_of_activations_which_nothing_makes_smaller_is_refused(tmp_pat
     np.save(tmp_path / "inputs.npy", np.stack(noise(1)))
     said = capped("AVX2", "-c", INVOKE, folder=tmp_path).stderr.strip().splitlines()[-1]
     assert said.startswith("edge.errors.ModelError: x.tflite: openvino adds int8 products in 16 bits")
-    assert said.endswith("use --runtime litert")
+    assert said.endswith("choose the runtime litert")
 
 
 @pytest.fixture(scope="module")
