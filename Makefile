@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint con
 .PHONY: demo test test-pi test-matrix lint types bench train-demo release constraints clean
 
 demo: .venv/.convert
-	$(BIN)/convert-model --model demo --quantize float32,int8 --output-dir $(OUT)
+	$(BIN)/convert-model demo --quantize float32,int8 --output $(OUT)
 	$(BIN)/run-model $(DEMO)-float32.tflite --source demo --limit 100 --output null
 	$(BIN)/run-model $(DEMO)-int8.tflite --source demo --limit 100 --output $(OUT)/demo-overlay.mp4 --stats $(OUT)/demo-stats.json
 	$(BIN)/run-model $(DEMO)-int8.tflite --source demo --limit 1 --view side-by-side --output $(OUT)/demo-side-by-side.png
@@ -35,6 +35,7 @@ lint: .venv/.dev
 
 types: .venv/.dev
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file tests/mypy.ini
 
 # Measures everything but benchmarks/soak.py again, into benchmarks/results.json and README.md; each runs alone too.
 bench: .venv/.dev

@@ -23,7 +23,6 @@ def command(name: str) -> list[str]:
     limit = [] if name == "demo" else ["--min-agreement", "0"]  # random weights agree on little
     return [
         program("convert-model"),
-        "--model",
         model,
         "--quantize",
         ",".join(RECIPES),
@@ -33,7 +32,7 @@ def command(name: str) -> list[str]:
         str(calibrate),
         "--verification-frames",
         str(verify),
-        "--output-dir",
+        "--output",
         str(networks.folder()),
         *limit,
     ]

@@ -27,7 +27,7 @@ class Elsewhere:
         self._row, self._worker = row, worker
 
     def seconds(self, runs: int) -> list[float]:
-        times = self._worker.ask("invoke", 0.0, runs)
+        times = self._worker.invoke(0.0, runs)
         if self._row.error:
             raise RuntimeError(self._row.error)
         return list(times)
@@ -44,14 +44,14 @@ def tflite_ways(
     np.save(pictures / "0.npy", np.random.default_rng(0).integers(0, 256, (*size_hw, 3), np.uint8))
     ways = {}
     for recipe, path in files.items():
-        row = Row(Candidate(path, RUNTIME, threads, python))
+        row = Row(Candidate(path.resolve(), RUNTIME, threads, python))
         worker = stack.enter_context(Worker(row))
         worker.ready()
-        about = worker.ask("load", str(path.resolve()), RUNTIME, threads, str(pictures), None, None)
-        if row.error:
+        loaded = worker.load(pictures)
+        if loaded is None:
             say(f"without {RUNTIME} {recipe}: {row.error}")
             continue
-        ways[f"{RUNTIME} {about['runtime_version']}, the kit's {recipe} file"] = Elsewhere(row, worker)
+        ways[f"{RUNTIME} {loaded.runtime_version}, the kit's {recipe} file"] = Elsewhere(row, worker)
     return ways
 
 

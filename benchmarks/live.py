@@ -92,7 +92,7 @@ def main() -> None:
 def demo() -> Path:
     from convert.model_grid import convert_missing
 
-    (path, why), *_ = convert_missing("demo", sizes="257x513", strides="16", recipes="int8", notice=say)
+    (path, why), *_ = convert_missing("demo", [(257, 513)], ["16"], ["int8"], notice=say)
     assert not why, why
     return path
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import psutil
 
-from edge.device.environment import environment, version
+from edge.device.environment import environment
+from edge.versions import installed
 
 TOLD = ("cpu", "cores", "cpu_features", "memory_mb", "os", "python")
 PACKAGES = ("ai-edge-litert", "tensorflow", "openvino", "onnxruntime", "tf2onnx", "supervision")
@@ -18,8 +19,8 @@ PACKAGES = ("ai-edge-litert", "tensorflow", "openvino", "onnxruntime", "tf2onnx"
 
 def machine() -> dict[str, Any]:
     """Processor, memory, system and the versions of what is compared, as JSON can hold them."""
-    about = environment()
-    versions = about["versions"] | {name: found for name in PACKAGES if (found := version(name))}
+    about = asdict(environment())
+    versions = about["versions"] | {name: version for name in PACKAGES if (version := installed(name))}
     return {**{name: about[name] for name in TOLD}, "versions": {k: versions[k] for k in sorted(versions)}}
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from scoreboard import say
 
 from convert import job as jobs
+from convert.demo.random_weights import random_weights
 from convert.model_grid import converter_hash
 from convert.models.load import FrozenGraph
 from convert.networks import mobilenet as builder
@@ -47,7 +48,7 @@ def graph(name: str) -> Path:
 def _mobilenetv2() -> Any:
     """DeepLab as officially exported for Cityscapes: width 1.0, 19 classes."""
     architecture = Architecture(width=1.0, classes=19, crop_hw=CROP_HW, output_stride=8)
-    return builder.build(architecture, builder.random_weights(architecture, seed=1, smooth=True))
+    return builder.build(architecture, random_weights(architecture, seed=1, smooth=True))
 
 
 def _xception65() -> Any:

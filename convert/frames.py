@@ -1,4 +1,4 @@
-"""Frames to calibrate and to verify with: real ones, evenly spread, never the same for both."""
+"""Collects frames to calibrate and to verify with: real ones, evenly spread, never the same for both."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 from edge.classes import ClassSet
 from edge.data import Ids, Pixels
 from edge.errors import SinkError, SourceError, UsageError
-from edge.evaluation.datasets import labelling_for
 from edge.evaluation.labelling import read_truth
-from edge.evaluation.pairing import pair, pictures_in
+from edge.evaluation.pairing import pair
+from edge.evaluation.samples import demo, evenly, labelling_of
 from edge.preprocess import Normalisation, resize
 from edge.progress import Track, silent
-from edge.sources.demo import DEMO_HW
-from edge.sources.images import SUFFIXES, in_folder, matching, read_picture
+from edge.sources.images import picture_files, read_picture
 from edge.sources.open import open_source
 
 SEED = 2018
@@ -30,6 +29,8 @@ SEED = 2018
 
 @dataclass(frozen=True, slots=True)
 class Sample:
+    """A frame, and its labels where they are known."""
+
     pixels: Pixels
     truth: Ids | None  # same height and width; where the source knows it
     source: str
@@ -38,36 +39,31 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
+    """The frames of one conversion."""
+
     calibration: list[Sample]  # pixels are mapped from a file: they take no memory until they are looked at
     held_out: list[Sample]
     unreadable: list[str]  # pictures that were left out, each with the reason
 
-    def provenance(self) -> dict[str, Any]:
-        """For the card: which frames served for what."""
-        return {
-            "seed": SEED,
-            "calibration": _indexes(self.calibration),
-            "held_out": _indexes(self.held_out),
-        }
 
-
-def _indexes(samples: list[Sample]) -> dict[str, list[int]]:
+def places_in_sources(samples: list[Sample]) -> dict[str, tuple[int, ...]]:
+    """Returns the places of samples in their sources, which a card tells."""
     found: dict[str, list[int]] = {}
     for sample in samples:
         found.setdefault(sample.source, []).append(sample.index)
-    return found
+    return {source: tuple(places) for source, places in found.items()}
 
 
 class Truths:
-    """Label files of the pictures in folders. Raises SourceError, UsageError for labels that fit nothing."""
+    """The label files of the pictures in folders. Raises SourceError, UsageError for labels that fit nothing."""
 
     def __init__(self, folder: Path, specs: list[str], classes: ClassSet) -> None:
-        pictures = [path for spec in specs for path in pictures_of(spec, deep=True) or []]
+        pictures = [path for spec in specs for path in picture_files(spec, deep=True) or []]
         if not pictures:
-            raise UsageError(f"--labels-dir {folder}: labels need pictures, name some with --calibrate")
+            raise UsageError(f"{folder}: labels need pictures, name some with `calibrate`", "labels_dir")
         pairs = pair(pictures, folder)
         self._labels = {p.image: p.label for p in pairs}
-        self._labelling, self._classes = labelling_for("auto", pairs[0].label), classes
+        self._labelling, self._classes = labelling_of("auto", [p.label for p in pairs]), classes
 
     def of(self, picture: Path) -> Ids | None:
         label = self._labels.get(picture)
@@ -91,7 +87,7 @@ def collect(
     Raises SourceError when there is no frame for one of the purposes, SinkError when the disk is full.
     """
     held_out, held, kept = [], set(), []
-    sources = [Frames(spec, truths) for spec in dict.fromkeys(specs)]
+    sources = [FrameSource(spec, truths) for spec in dict.fromkeys(specs)]
     with tempfile.TemporaryFile(buffering=0) as file:
         for source, roles in zip(sources, _plan(sources, calibrate, verify, track), strict=True):
             for index, sample in track(source.read(roles), f"reading {source.spec}", len(roles)):
@@ -119,8 +115,8 @@ def collect(
     return Samples(calibration, held_out, unreadable)
 
 
-def _plan(sources: list[Frames], calibrate: int, verify: int, track: Track) -> list[dict[int, bool]]:
-    """Of each source the indexes of the frames to read, and whether they are held out."""
+def _plan(sources: list[FrameSource], calibrate: int, verify: int, track: Track) -> list[dict[int, bool]]:
+    """Returns of each source the indexes of the frames to read, and whether they are held out."""
     share = -(-(calibrate + verify) // len(sources))
     chosen = [(which, index) for which, source in enumerate(sources) for index in evenly(source.length(track), share)]
     order = np.random.default_rng(SEED).permutation(len(chosen))
@@ -132,12 +128,12 @@ def _plan(sources: list[Frames], calibrate: int, verify: int, track: Track) -> l
     return plan
 
 
-class Frames:
+class FrameSource:
     """One source that frames are picked from."""
 
     def __init__(self, spec: str, truths: Truths | None) -> None:
         self.spec, self._truths = spec, truths
-        self._paths = pictures_of(spec, deep=truths is not None)
+        self._paths = picture_files(spec, deep=truths is not None)
         self.unreadable: list[str] = []
 
     def length(self, track: Track) -> int:
@@ -149,10 +145,16 @@ class Frames:
             return source.info.frame_count or sum(1 for _ in track(source, f"counting the frames of {self.spec}"))
 
     def read(self, roles: dict[int, bool]) -> Iterator[tuple[int, Sample]]:
-        """The frames with these indexes; held-out ones (True) with their truth, where it is known."""
+        """Yields the frames with these indexes; held-out ones (True) with their truth, where it is known."""
         if self.spec == "demo":
-            return _draw(sorted(roles))
+            return self._draw(sorted(roles))
         return self._decode(sorted(roles)) if self._paths is None else self._open(self._paths, roles)
+
+    def _draw(self, chosen: list[int]) -> Iterator[tuple[int, Sample]]:
+        """Yields frames of the demo clip with their labels, which a source of frames does not tell."""
+        for index, sample in zip(chosen, demo(tuple(chosen)).each(), strict=True):
+            pixels, label = sample.read()
+            yield index, Sample(pixels, None if label is None else label.ids, "demo", index)
 
     def _open(self, paths: list[Path], roles: dict[int, bool]) -> Iterator[tuple[int, Sample]]:
         for index in sorted(roles):
@@ -167,11 +169,11 @@ class Frames:
                 Sample(pixels, truth, Path(self.spec).name or self.spec, index),
             )  # a card tells no one's folders
 
-    def _decode(self, wanted: list[int]) -> Iterator[tuple[int, Sample]]:
-        """Where a frame of a video cannot be decoded, the next one."""
+    def _decode(self, chosen: list[int]) -> Iterator[tuple[int, Sample]]:
+        """Yields frames of a video; where one cannot be decoded, the next one."""
         with closing(open_source(self.spec)) as source:
             name = Path(source.info.name).name or self.spec
-            todo = iter(wanted)
+            todo = iter(chosen)
             index = next(todo, None)
             for frame in source:
                 if index is None:
@@ -179,31 +181,6 @@ class Frames:
                 if frame.index >= index:
                     yield index, Sample(frame.pixels, None, name, frame.index)
                     index = next(todo, None)
-
-
-def pictures_of(spec: str, *, deep: bool) -> list[Path] | None:
-    """The picture files of a folder (`deep`: and those within), a pattern or a picture; None for other sources."""
-    path = Path(spec)
-    if path.is_dir():
-        return pictures_in(path) if deep else in_folder(path)
-    if path.is_file():
-        return [path] if path.suffix.lower() in SUFFIXES else None
-    return matching(spec) if any(char in spec for char in "*?[") else None
-
-
-def evenly(length: int, count: int) -> list[int]:
-    """`count` indexes from the first to the last of `length` frames, all of them where there are no more."""
-    return [round(i) for i in np.linspace(0, length - 1, min(count, length))]
-
-
-def _draw(wanted: list[int]) -> Iterator[tuple[int, Sample]]:
-    """Frames of the demo clip with their labels, which a source of frames does not tell."""
-    from edge.scene import DEMO_RATE, DEMO_SEED, Scene
-
-    scene = Scene(DEMO_SEED)
-    for index in wanted:
-        pixels, truth = scene.draw(float(index / DEMO_RATE), DEMO_HW)
-        yield index, Sample(pixels, truth, "demo", index)
 
 
 def _write(file: Any, pixels: Pixels) -> None:
@@ -219,12 +196,12 @@ def _write(file: Any, pixels: Pixels) -> None:
 
 
 def normalised(pixels: Pixels, norm: Normalisation) -> NDArray[np.float32]:
-    """(H, W, 3) uint8 -> (1, H, W, 3) float32, what the network was trained on."""
+    """Returns (H, W, 3) uint8 as (1, H, W, 3) float32, which is what the network was trained on."""
     return ((pixels.astype(np.float32) - np.float32(norm.mean)) / np.float32(norm.std))[None]
 
 
-class Tensors:
-    """Calibration input, float32 (1, H, W, 3), one tensor at a time and as often as it is gone through."""
+class CalibrationTensors:
+    """The input to calibrate with, float32 (1, H, W, 3), one tensor at a time and as often as it is gone through."""
 
     def __init__(self, samples: list[Sample], norm: Normalisation, track: Track = silent) -> None:
         self._samples, self._norm, self._track = samples, norm, track

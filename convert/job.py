@@ -1,4 +1,4 @@
-"""One conversion from end to end: frozen graph -> verified .tflite files."""
+"""Converts from end to end: frozen graph -> verified .tflite files."""
 
 from __future__ import annotations
 
@@ -6,23 +6,21 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
-from importlib import metadata
 from pathlib import Path
-from typing import Any
 
-from convert.frames import Samples, Truths, collect
-from convert.graph import anatomy as anatomies
-from convert.graph import graphdef as graphs
-from convert.graph import retarget as surgery
-from convert.graph.anatomy import Anatomy
+from convert.frames import SEED, Samples, Truths, collect, places_in_sources
+from convert.graph.anatomy import Anatomy, discover
+from convert.graph.graphdef import parse
+from convert.graph.retarget import RetargetedNetwork, retarget
+from convert.graph.stride import stride_for
 from convert.models.load import FrozenGraph
-from convert.subprocesses import place_for
-from convert.tensorflow import give_back, tf
-from convert.tflite.build import Maker, Rescued
+from convert.provenance import Calibration, Provenance, Rescue, SourceGraph
+from convert.subprocesses import runner_for
+from convert.tflite.build import MixedModel, ModelBuilder
 from convert.tflite.metadata import embed
 from convert.tflite.recipes import Recipe
-from convert.verify import Reference, Verdict, refer, verify
+from convert.verdict import Verdict
+from convert.verify import Reference, refer, verify
 from edge import card as cards
 from edge.card import Card
 from edge.classes import ClassSet, guess
@@ -31,6 +29,9 @@ from edge.errors import SourceError, UsageError
 from edge.files import write_whole
 from edge.preprocess import Normalisation
 from edge.progress import Track, silent
+from edge.versions import installed
+
+Notice = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Outcome:
     verdict: Verdict
     limit: float  # fidelity asked for
     max_miou_drop: float | None
-    rescued: Rescued | None = None  # where int8 fell short as it was
+    rescued: MixedModel | None = None  # where int8 fell short as it was
     plain: Verdict | None = None  # what it was before the rescue
 
     @property
@@ -77,144 +78,176 @@ class Outcome:
         return found
 
     @property
+    def rescue(self) -> Rescue | None:
+        """What was left in float, where it was needed."""
+        if self.rescued is None or self.plain is None:
+            return None
+        lost = {cost.operator: round(cost.lost, 5) for cost in self.rescued.costs}
+        return Rescue(tuple(self.rescued.in_float), lost, round(self.plain.fidelity, 5))
+
+    @property
     def passed(self) -> bool:
         return not self.shortcomings
 
 
-def run(
-    frozen: FrozenGraph, job: Job, track: Track = silent, notice: Callable[[str], None] = lambda _: None
-) -> list[Outcome]:
+def run(frozen: FrozenGraph, job: Job, track: Track = silent, notice: Notice = lambda _: None) -> list[Outcome]:
     """Converts, verifies and writes; a model below its limit is not written.
 
-    Raises RoadliteError; nothing is left under a final name that is not whole and verified.
+    Nothing is left under a final name that is not whole and verified. Raises RoadliteError where the graph, the frames
+    or the disk do not allow it.
     """
-    graph = graphs.parse(frozen.graph_bytes, frozen.name)
-    anatomy = anatomies.discover(graph, frozen.name)
+    anatomy, classes, network, samples, references = prepare(frozen, job, track, notice)
+    runner = runner_for(len(frozen.graph_bytes))
+    outcomes = []
+    with tempfile.TemporaryDirectory(prefix="roadlite-") as folder:
+        builder = ModelBuilder(network, Path(folder), samples.calibration, anatomy.norm, track, runner)
+        check = Check(anatomy.norm, classes, samples, references, track)
+        for recipe in job.recipes:
+            model, outcome = make(builder, check, recipe, frozen, network, job)
+            if recipe.calibrated and job.rescue and not outcome.passed:
+                notice(f"{', '.join(outcome.shortcomings)}: looking for the layers that hurt")
+                model, outcome = rescue(builder, check, outcome)
+            if outcome.passed:
+                card = make_card(frozen, anatomy, network, classes, samples, outcome)
+                outcome = write(model, card, outcome)
+            outcomes.append(outcome)
+    return outcomes
+
+
+def prepare(
+    frozen: FrozenGraph, job: Job, track: Track, notice: Notice
+) -> tuple[Anatomy, ClassSet, RetargetedNetwork, Samples, list[Reference]]:
+    """Loads the graph, finds its parts, re-targets it, collects frames, and asks the graph what it sees on them."""
+    graph = parse(frozen.graph_bytes, frozen.name)
+    anatomy = discover(graph, frozen.name)
+    classes = classes_of(frozen, anatomy, job)
+    network = retarget(graph, anatomy, job.input_hw, stride_for(job.output_stride, anatomy))
+    notice(describe(frozen, anatomy, network))
+    samples = collect_frames(job, classes, track, notice)
+    references = refer(graph, anatomy, network, samples.held_out, track, runner_for(len(frozen.graph_bytes)))
+    return anatomy, classes, network, samples, references
+
+
+def classes_of(frozen: FrozenGraph, anatomy: Anatomy, job: Job) -> ClassSet:
+    """Returns the class names of a graph. Raises UsageError where there are more or fewer than it has classes."""
     classes = job.classes or guess(anatomy.classes)
     if len(classes) != anatomy.classes:
-        raise UsageError(f"{frozen.name} has {anatomy.classes} classes, the label set {len(classes)}; see --labels")
-    body = surgery.retarget(graph, anatomy, job.input_hw, stride_for(job.output_stride, anatomy))
-    give_back()
-    notice(describe(frozen, anatomy, body))
-    wanted = job.calibration_frames if any(recipe.calibrated for recipe in job.recipes) else 0
+        raise UsageError(
+            f"{frozen.name} has {anatomy.classes} classes, the label set {len(classes)}; name its own", "classes"
+        )
+    return classes
+
+
+def collect_frames(job: Job, classes: ClassSet, track: Track, notice: Notice) -> Samples:
+    """Returns the frames to calibrate and to verify with. Raises SourceError where there are none."""
+    calibrate = job.calibration_frames if any(recipe.calibrated for recipe in job.recipes) else 0
     truths = Truths(job.labels_dir, job.calibrate, classes) if job.labels_dir else None
     samples = collect(
-        job.calibrate, job.input_hw, calibrate=wanted, verify=job.verification_frames, truths=truths, track=track
+        job.calibrate, job.input_hw, calibrate=calibrate, verify=job.verification_frames, truths=truths, track=track
     )
     if samples.unreadable:
         notice(f"{len(samples.unreadable)} pictures could not be read and are left out: {samples.unreadable[0]}")
     if truths and all(sample.truth is None for sample in samples.held_out):
         raise SourceError(f"{job.labels_dir}: has no label for any of the frames that were held out to verify with")
-    place = place_for(len(frozen.graph_bytes))
-    references = refer(graph, anatomy, body, samples.held_out, track, place)
-    outcomes = []
-    del graph  # a large one is large
-    give_back()
-    with tempfile.TemporaryDirectory(prefix="roadlite-") as folder:
-        maker = Maker(body, Path(folder), samples.calibration, anatomy.norm, track, place)
-        check = partial(_check, anatomy.norm, classes, samples, references, track)
-        for recipe in job.recipes:
-            limit = recipe.min_agreement if job.min_agreement is None else job.min_agreement
-            path = job.output_dir / file_name(frozen.name, body, recipe)
-            start = time.perf_counter()
-            model = maker.make(recipe)
-            made = time.perf_counter() - start
-            outcome = Outcome(recipe, path, len(model), made, check(model, recipe), limit, job.max_miou_drop)
-            if recipe.calibrated and job.rescue and not outcome.passed:
-                notice(f"{', '.join(outcome.shortcomings)}: looking for the layers that hurt")
-                start = time.perf_counter()
-                rescued = maker.rescue(asked(outcome))
-                made += time.perf_counter() - start
-                outcome = replace(
-                    outcome,
-                    seconds=made,
-                    size_bytes=len(rescued.model),
-                    rescued=rescued,
-                    plain=outcome.verdict,
-                    verdict=check(rescued.model, recipe),
-                )
-                model = rescued.model
-            if outcome.passed:
-                card = make_card(frozen, anatomy, body, classes, samples, outcome)
-                data = cards.attach(embed(model, card), card)
-                write_whole(path, data)
-                outcome = replace(outcome, size_bytes=len(data))
-            outcomes.append(outcome)
-            give_back()
-    return outcomes
+    return samples
 
 
-def _check(
-    norm: Normalisation,
-    classes: ClassSet,
-    samples: Samples,
-    references: list[Reference],
-    track: Track,
-    model: bytes,
-    recipe: Recipe,
-) -> Verdict:
-    engine = open_engine(model, recipe.name)
-    return verify(engine, norm, classes, samples.held_out, references, track, f"verifying {recipe.name}")
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Holds models against what the frozen graph sees on the held-out frames."""
+
+    norm: Normalisation
+    classes: ClassSet
+    samples: Samples
+    references: list[Reference]
+    track: Track
+
+    def __call__(self, model: bytes, recipe: Recipe) -> Verdict:
+        """Returns the verdict on a model."""
+        engine, what = open_engine(model, recipe.name), f"verifying {recipe.name}"
+        return verify(engine, self.norm, self.classes, self.samples.held_out, self.references, self.track, what)
+
+
+def make(
+    builder: ModelBuilder, check: Check, recipe: Recipe, frozen: FrozenGraph, network: RetargetedNetwork, job: Job
+) -> tuple[bytes, Outcome]:
+    """Returns the model of a recipe, and what became of it."""
+    start = time.perf_counter()
+    model = builder.make(recipe)
+    seconds = time.perf_counter() - start
+    limit = recipe.min_agreement if job.min_agreement is None else job.min_agreement
+    path = job.output_dir / file_name(frozen.name, network, recipe)
+    return model, Outcome(recipe, path, len(model), seconds, check(model, recipe), limit, job.max_miou_drop)
+
+
+def rescue(builder: ModelBuilder, check: Check, outcome: Outcome) -> tuple[bytes, Outcome]:
+    """Returns the model with layers left in float that it needs to pass, and what became of it."""
+    start = time.perf_counter()
+    mixed = builder.rescue(outcome.recipe, asked(outcome))
+    seconds = outcome.seconds + time.perf_counter() - start
+    return mixed.model, replace(
+        outcome,
+        seconds=seconds,
+        size_bytes=len(mixed.model),
+        rescued=mixed,
+        plain=outcome.verdict,
+        verdict=check(mixed.model, outcome.recipe),
+    )
+
+
+def write(model: bytes, card: Card, outcome: Outcome) -> Outcome:
+    """Writes a model with its metadata and card. Raises SinkError where the disk does not take it."""
+    data = cards.attach(embed(model, card), card)
+    write_whole(outcome.path, data)
+    return replace(outcome, size_bytes=len(data))
 
 
 def asked(outcome: Outcome) -> float:
-    """The fidelity that a rescue must reach: the limit; where only mIoU fell short, half of what was lost."""
+    """Returns the fidelity that a rescue must reach: the limit; where only mIoU fell short, half of what was lost."""
     return max(outcome.limit, (1 + outcome.verdict.fidelity) / 2 if outcome.max_miou_drop is not None else 0.0)
 
 
-def stride_for(wanted: str, anatomy: Anatomy) -> int:
-    """The output stride a job's wish comes to for a graph."""
-    if wanted in ("auto", "keep"):
-        return max(16, anatomy.output_stride) if wanted == "auto" else anatomy.output_stride
-    return int(wanted)
-
-
-def describe(frozen: FrozenGraph, anatomy: Anatomy, body: surgery.Body) -> str:
-    stock, new = ("x".join(map(str, hw)) for hw in (anatomy.crop_hw, body.input_hw))
+def describe(frozen: FrozenGraph, anatomy: Anatomy, network: RetargetedNetwork) -> str:
+    """Returns a line about a graph and what it is re-targeted to."""
+    stock, new = ("x".join(map(str, hw)) for hw in (anatomy.crop_hw, network.input_hw))
     return (
         f"{frozen.name}: {anatomy.classes} classes, {stock} at output stride {anatomy.output_stride}"
-        f" -> {new} at {body.output_stride}"
+        f" -> {new} at {network.output_stride}"
     )
 
 
-def file_name(name: str, body: surgery.Body, recipe: Recipe) -> str:
-    height, width = body.input_hw
-    return f"{name}-{height}x{width}-os{body.output_stride}-{recipe.name}.tflite"
+def file_name(name: str, network: RetargetedNetwork, recipe: Recipe) -> str:
+    """Returns the name of a model's file: `<model>-<H>x<W>-os<stride>-<recipe>.tflite`."""
+    height, width = network.input_hw
+    return f"{name}-{height}x{width}-os{network.output_stride}-{recipe.name}.tflite"
 
 
 def make_card(
-    frozen: FrozenGraph, anatomy: Anatomy, body: surgery.Body, classes: ClassSet, samples: Samples, outcome: Outcome
+    frozen: FrozenGraph,
+    anatomy: Anatomy,
+    network: RetargetedNetwork,
+    classes: ClassSet,
+    samples: Samples,
+    outcome: Outcome,
 ) -> Card:
-    recipe, frames = outcome.recipe, samples.provenance()
-    provenance: dict[str, Any] = {
-        "source": {
-            "origin": frozen.origin,
-            "sha256": frozen.sha256,
-            "input_hw": anatomy.crop_hw,
-            "output_stride": anatomy.output_stride,
-            "logits": anatomy.logits,
-        },
-        "calibration": {"seed": frames["seed"], "frames": frames["calibration"]} if recipe.calibrated else None,
-        "verification": {"held_out": frames["held_out"], **outcome.verdict.as_dict()},
-        "versions": {
-            "roadlite": _version("roadlite"),
-            "tensorflow": tf.__version__,
-            "litert-quantizer": _version("litert-quantizer"),
-        },
-    }
-    if outcome.rescued and outcome.plain:
-        provenance["rescue"] = {
-            "in_float": outcome.rescued.in_float,
-            "lost_alone": {cost.operator: round(cost.lost, 5) for cost in outcome.rescued.costs},
-            "fidelity_before": round(outcome.plain.fidelity, 5),
-        }
-    return Card(
-        frozen.name, recipe.name, body.input_hw, body.output_stride, anatomy.norm, "logits", classes, provenance
+    """Returns the card of a model, with its provenance."""
+    recipe = outcome.recipe
+    stride, logits = anatomy.output_stride, anatomy.logits
+    provenance = Provenance(
+        source=SourceGraph(frozen.origin, frozen.sha256, anatomy.crop_hw, stride, logits),
+        calibration=Calibration(SEED, places_in_sources(samples.calibration)) if recipe.calibrated else None,
+        verdict=outcome.verdict,
+        held_out=places_in_sources(samples.held_out),
+        versions={name: installed(name) or "not installed" for name in ("roadlite", "tensorflow", "litert-quantizer")},
+        rescue=outcome.rescue,
     )
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"
+    return Card(
+        frozen.name,
+        recipe.name,
+        network.input_hw,
+        network.output_stride,
+        anatomy.norm,
+        "logits",
+        classes,
+        provenance.as_json(),
+    )

@@ -1,4 +1,4 @@
-"""Models of one graph in several sizes, strides and recipes, converted once and kept."""
+"""Converts one graph in several sizes, strides and recipes once, and keeps the models."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable
-from importlib import metadata
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from convert.cli.options import STRIDES, parse_size
+from convert.graph.strides import STRIDES
 from convert.models.load import FrozenGraph, load_frozen_graph
 from convert.tflite.recipes import Recipe, parse_recipes
-from edge.errors import ConversionError, GraphError, RuntimeMissing, SinkError, UsageError
+from edge.cache import cache_folder
+from edge.errors import ConversionError, GraphError, SinkError, UsageError
 from edge.files import writable_folder
 from edge.progress import Track, silent
-from edge.requirements import install_extra
+from edge.versions import installed
 
 Made = tuple[Path, str]
 """The model's file, and why it could not be made; empty where it is there."""
@@ -24,46 +24,33 @@ Made = tuple[Path, str]
 
 def convert_missing(
     model: str,
+    input_sizes: Sequence[tuple[int, int]],
+    strides: Sequence[str],
+    recipes: Sequence[str],
     *,
-    sizes: str,
-    strides: str,
-    recipes: str,
     track: Track = silent,
     notice: Callable[[str], None] = lambda _: None,
 ) -> list[Made]:
-    """Every combination, in order; `sizes`, `strides` and `recipes` are lists as the command line takes them.
+    """Converts every combination that is not there yet, and returns all of them, in order.
 
-    A model is converted and verified as convert-model does it with its defaults, and kept in the user's cache folder
-    under the hash of all that it comes from: graph, options and converter.
+    `strides` are some of `convert.graph.strides.STRIDES`, `recipes` names of `convert.tflite.recipes.RECIPES`. A model
+    is converted and verified as convert-model does it with its defaults, and kept in the user's cache folder under the
+    hash of all that it comes from: graph, options and converter.
 
     Raises UsageError for the lists, GraphError and DownloadError for the graph, RuntimeMissing without TensorFlow.
     """
-    wanted = parse_recipes(recipes)
-    grid = [(parse_size(size.strip()), stride) for size in sizes.split(",") for stride in parse_strides(strides)]
+    wanted = parse_recipes(",".join(recipes))
+    unknown = [stride for stride in strides if stride not in STRIDES]
+    if unknown:
+        raise UsageError(f"expected some of {', '.join(STRIDES)}, got {unknown[0]!r}", "output_stride")
+    grid = [(size, stride) for size in input_sizes for stride in dict.fromkeys(strides)]
     frozen = load_frozen_graph(model, track=track, notice=notice)
-    folder = writable_folder(cache_folder())
+    folder = writable_folder(cache_folder("converted"))
     return [
         made
         for input_hw, stride in track(grid, f"models of {frozen.name}", len(grid))
         for made in _convert(frozen, input_hw, stride, wanted, folder, notice)
     ]
-
-
-def parse_strides(text: str) -> list[str]:
-    strides = [stride.strip() for stride in text.split(",")]
-    for stride in strides:
-        if stride not in STRIDES:
-            raise UsageError(f"--strides: expected some of {', '.join(STRIDES)}, got {stride!r}")
-    return list(dict.fromkeys(strides))
-
-
-def cache_folder() -> Path:
-    """`$ROADLITE_CACHE`, or `roadlite` in the user's cache folder. Raises RuntimeMissing without the convert extra."""
-    try:
-        import pooch
-    except ImportError as exc:
-        raise RuntimeMissing(f"{exc.name} is missing: {install_extra('convert')}") from exc
-    return Path(os.environ.get("ROADLITE_CACHE") or pooch.os_cache("roadlite")) / "converted"
 
 
 def _convert(
@@ -129,22 +116,14 @@ def _model_in(folder: Path) -> Path | None:
 
 
 def _key(frozen: FrozenGraph, input_hw: tuple[int, int], stride: str, recipe: Recipe) -> str:
-    versions = {name: metadata.version(name) for name in ("tensorflow", "litert-quantizer") if _installed(name)}
+    versions = {name: version for name in ("tensorflow", "litert-quantizer") if (version := installed(name))}
     text = json.dumps([frozen.sha256, frozen.name, input_hw, stride, recipe.name, converter_hash(), versions])
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
 def converter_hash() -> str:
-    """A hash of the converter's own code: versions stay the same while someone works on it."""
+    """Returns a hash of the converter's own code: versions stay the same while someone works on it."""
     found = hashlib.sha256()
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         found.update(path.read_bytes())
     return found.hexdigest()
-
-
-def _installed(package: str) -> bool:
-    try:
-        metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return False
-    return True

@@ -1,24 +1,22 @@
-"""A frozen graph as it is, run in TensorFlow, for others to be measured against."""
+"""Runs a frozen graph as it is in TensorFlow, for others to be measured against."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
 
-import numpy as np
-
 from convert.graph import anatomy as anatomies
 from convert.graph import graphdef as graphs
+from convert.graph.anatomy import answer
 from convert.models.load import load_frozen_graph
 from edge.classes import ClassSet, guess
 from edge.data import Ids, Pixels
-from edge.errors import GraphError
 from edge.preprocess import Fit, fitted, resize
 from edge.progress import Track, silent
 
 
 class FrozenReference:
-    """Labels pictures with the graph that `model` names (as for `--model`), at its own size and stride.
+    """Labels pictures with the graph that `model` names , at its own size and stride.
 
     `fit` says how pictures of another shape come to its size, as for models: it pads smaller ones itself.
 
@@ -37,16 +35,12 @@ class FrozenReference:
         self.classes: ClassSet = guess(self._anatomy.classes)
 
     def __call__(self, pixels: Pixels) -> Ids:
-        """RGB uint8 (H, W, 3) -> uint8 label map at the size that is baked into the graph, or that fits into it."""
+        """Labels RGB uint8 (H, W, 3): returns a uint8 label map at the size that is baked into the graph, or that fits
+        into it.
+        """
         crop_hw = self._anatomy.crop_hw
         height, width = crop_hw if self._fit == "stretch" else fitted((pixels.shape[0], pixels.shape[1]), crop_hw)
-        found = self._run({self._anatomy.image: resize(pixels, (height, width))[None]})[0]
-        if found.shape != (1, height, width) or not np.issubdtype(found.dtype, np.integer):
-            raise GraphError(
-                f"{self._anatomy.labels}: expected integer labels of {height}x{width}, got {found.dtype} {found.shape}"
-            )
-        ids: Ids = found[0].astype(np.uint8)
-        return ids
+        return answer(self._run, self._anatomy, resize(pixels, (height, width)))
 
     def close(self) -> None:
         self._stack.close()

@@ -1,4 +1,4 @@
-"""Work in a process of its own, so that the memory it took is the system's again when it is done.
+"""Runs work in a process of its own, so that the memory it took is the system's again when it is done.
 
 A large graph passes through a dozen copies of itself on its way, and TensorFlow keeps most of them.
 """
@@ -12,6 +12,7 @@ from contextlib import closing
 from multiprocessing.connection import Connection
 from typing import Any, Protocol, TypeVar
 
+from convert.tensorflow import release_memory
 from edge.errors import ConversionError, RoadliteError
 from edge.progress import Track, silent
 
@@ -19,23 +20,27 @@ T = TypeVar("T")
 LARGE = 50_000_000  # bytes of a graph; below it, starting TensorFlow once more costs more than it saves
 
 
-class Place(Protocol):
+class Runner(Protocol):
     """Calls `work(*arguments, track=track)` somewhere and returns what it returns or raises."""
 
     def __call__(self, work: Callable[..., T], *arguments: Any, track: Track = silent) -> T: ...
 
 
-def place_for(size_bytes: int) -> Place:
-    """Where to work with a graph of a size."""
-    return apart if size_bytes > LARGE else here
+def runner_for(size_bytes: int) -> Runner:
+    """Returns where to work with a graph of a size."""
+    return in_a_subprocess if size_bytes > LARGE else in_this_process
 
 
-def here(work: Callable[..., T], *arguments: Any, track: Track = silent) -> T:
-    return work(*arguments, track=track)
+def in_this_process(work: Callable[..., T], *arguments: Any, track: Track = silent) -> T:
+    """Works here, and gives memory back."""
+    try:
+        return work(*arguments, track=track)
+    finally:
+        release_memory()
 
 
-def apart(work: Callable[..., T], *arguments: Any, track: Track = silent) -> T:
-    """`work` is a function of a module; arguments and result are such as pickle takes.
+def in_a_subprocess(work: Callable[..., T], *arguments: Any, track: Track = silent) -> T:
+    """Works in another process; `work` is a function of a module, arguments and result are such as pickle takes.
 
     Raises ConversionError when the process ends without an answer.
     """

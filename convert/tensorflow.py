@@ -1,16 +1,21 @@
-"""TensorFlow, imported once and quietly: `from convert.tensorflow import tf`."""
+"""Imports TensorFlow once and quietly: `from convert.tensorflow import tf`."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import gc
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
 from edge import memory
 from edge.errors import ConversionError
 from edge.requirements import install_extra
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 # Start-up notices of the C++ parts; a GPU would only make results differ from run to run.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -28,10 +33,23 @@ tf: Any = tensorflow
 tf.get_logger().setLevel("ERROR")
 
 
-def give_back() -> None:
+def release_memory() -> None:
     """Returns what TensorFlow has let go of to the system: a large graph passes through a dozen copies of itself,
     and freed memory that the C library keeps adds up to gigabytes.
     """
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):  # other C libraries than GNU's have none
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def releasing_memory(work: Callable[P, T]) -> Callable[P, T]:
+    """Makes a function give memory back when it is done."""
+
+    @functools.wraps(work)
+    def wrapped(*arguments: P.args, **options: P.kwargs) -> T:
+        try:
+            return work(*arguments, **options)
+        finally:
+            release_memory()
+
+    return wrapped

@@ -55,7 +55,7 @@ class Card:
 
 
 def attach(model: bytes, card: Card) -> bytes:
-    """The flatbuffer `model` with the card behind it.
+    """Returns the flatbuffer `model` with the card behind it.
 
     Raises ValueError for provenance that is no JSON, nan included.
     """
@@ -87,7 +87,7 @@ def attach(model: bytes, card: Card) -> bytes:
 
 
 def read(data: bytes, where: str) -> Card | None:
-    """The card of a .tflite file's bytes; None where it has none of ours.
+    """Returns the card of a .tflite file's bytes; None where it has none of ours.
 
     Raises CardError when there is one but it is damaged, or the model in front of it is.
     """

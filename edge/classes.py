@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,7 @@ class ClassSet:
         return len(self.names)
 
     def table(self) -> NDArray[np.uint8]:
-        """RGB of every possible id, uint8 (256, 3); ids without a class are black."""
+        """Returns RGB of every possible id, uint8 (256, 3); ids without a class are black."""
         table = np.zeros((256, 3), np.uint8)
         table[: len(self.colours)] = self.colours
         return table
@@ -87,7 +88,7 @@ CITYSCAPES_LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27
 
 
 def spread_colours(count: int) -> tuple[Colour, ...]:
-    """Distinct colours for any number of classes: the bits of the id, spread over R, G and B.
+    """Returns distinct colours for any number of classes: the bits of the id, spread over R, G and B.
 
     This is the PASCAL VOC colour map: bit 0, 1, 2 of the id become the top bits of R, G, B,
     the next three bits the next lower ones, and so on; class 0 is black.
@@ -131,15 +132,24 @@ VOC = ClassSet(
 _KNOWN = {"cityscapes": CITYSCAPES, "voc": VOC}
 
 
+def class_set(text: str) -> ClassSet:
+    """Returns the label set of a name, or of a file with one class name a line. Raises UsageError, CardError."""
+    path = Path(text)
+    if not path.is_file():
+        return known(text)
+    with path.open("rb") as file:
+        return parse_names(file.read(1 << 16).decode("utf-8-sig", "replace"), text)
+
+
 def known(name: str) -> ClassSet:
-    """A label set by name: `cityscapes` or `voc`."""
+    """Returns a label set by name: `cityscapes` or `voc`."""
     if name not in _KNOWN:
-        raise UsageError(f"unknown label set {name!r}: expected one of {', '.join(_KNOWN)} or a file of names")
+        raise UsageError(f"expected one of {', '.join(_KNOWN)} or a file of names, got {name!r}", "classes")
     return _KNOWN[name]
 
 
 def guess(count: int) -> ClassSet:
-    """The label set that a model with `count` classes most likely uses; numbered classes where none fits."""
+    """Returns the label set that a model with `count` classes most likely uses; numbered classes where none fits."""
     for classes in _KNOWN.values():
         if len(classes) == count:
             return classes
@@ -147,7 +157,7 @@ def guess(count: int) -> ClassSet:
 
 
 def parse_names(text: str, where: str) -> ClassSet:
-    """One class name a line, as in labels.txt. Known names keep their usual colours."""
+    """Reads one class name a line, as in labels.txt. Known names keep their usual colours."""
     names = [line.strip() for line in text.splitlines() if line.strip()]
     if not 1 <= len(names) <= 255 or any(len(n) > 64 or not n.isprintable() for n in names):
         raise CardError(f"{where}: expected 1 to 255 printable class names, one a line, of 64 characters at most")

@@ -12,7 +12,8 @@
     ├── ConversionError   a conversion produced something that cannot be trusted
     └── GateFailed        the work is done but a limit was missed (exit 3)
 
-A message is one line and names the thing, what was expected, what was found and the way out.
+A message is one line and names the thing, what was expected, what was found and the way out. Where the way out is an
+argument, its name stands in backquotes, and a command replaces it by the flag that sets it.
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -47,3 +48,14 @@ def writable_folder(folder: Path) -> Path:
     except OSError as exc:
         raise SinkError(f"{folder}: cannot be written to ({exc.strerror or exc}); choose another folder") from exc
     return folder
+
+
+def sha256(path: Path) -> str | None:
+    """Returns the sha256 of a file; None where it cannot be read, or is a pipe or a device, which may have no end."""
+    try:
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None

@@ -1,4 +1,4 @@
-"""Model output -> label map at the picture's size."""
+"""Makes a label map at the picture's size of a model's output."""
 
 from __future__ import annotations
 
@@ -119,7 +119,9 @@ class Upsample:
 
 
 def nearest(ids: Ids, out_hw: tuple[int, int]) -> Ids:
-    """Label map at another size, nearest neighbour with align_corners as TensorFlow's ResizeNearestNeighbor."""
+    """Returns a label map at another size, nearest neighbour with align_corners as TensorFlow's
+    ResizeNearestNeighbor.
+    """
     rows, cols = (_nearest_nodes(n, out) for n, out in zip(ids.shape, out_hw, strict=True))
     return ids.take(rows, axis=0).take(cols, axis=1)
 
@@ -143,7 +145,7 @@ class Postprocess:
         self._upsample: Upsample | None = None
 
     def __call__(self, output: Logits, size_hw: HW) -> LabelMap:
-        """Logits (1, h, w, C), or labels (1, h, w) of any integer dtype -> label map of size_hw.
+        """Returns the label map of size_hw of logits (1, h, w, C), or of labels (1, h, w) of any integer dtype.
 
         Labels that are no class id, such as -1, become IGNORE.
         """

@@ -1,4 +1,4 @@
-"""Picture -> the model's input tensor. Calibration, verification and the runtime all come through here."""
+"""Makes the model's input tensor of a picture. Calibration, verification and the runtime all come through here."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.data import Pixels, TensorSpec
+from edge.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,20 @@ WARPS_EXACTLY = int(cv2.__version__.partition(".")[0]) >= 5
 DEEPLAB = Normalisation(127.5, 127.5)  # x / 127.5 - 1, in every DeepLab export
 
 
+def parse_normalisation(text: str) -> Normalisation:
+    """Returns the normalisation `deeplab`, `unit` or `MEAN,STD`, the last in grey levels. Raises UsageError."""
+    named = {"deeplab": DEEPLAB, "unit": Normalisation(0.0, 255.0)}
+    if text in named:
+        return named[text]
+    try:
+        mean, std = (float(part) for part in text.split(","))
+    except ValueError as exc:
+        raise UsageError(f"expected deeplab, unit or MEAN,STD, got {text!r}", "normalise") from exc
+    if not (abs(mean) <= 1e6 and 1e-6 < std <= 1e6):
+        raise UsageError(f"expected a finite mean and a positive deviation, got {text!r}", "normalise")
+    return Normalisation(mean, std)
+
+
 class Resize:
     """Bilinear with align_corners, as TensorFlow's ResizeBilinear, rounded to whole grey levels.
 
@@ -43,7 +58,7 @@ class Resize:
         self._warped: Any = None
 
     def __call__(self, pixels: Pixels) -> Pixels:
-        """A contiguous picture of the wanted size; the same one where nothing is to be done."""
+        """Returns a contiguous picture of the wanted size; the same one where nothing is to be done."""
         (height, width), (out_h, out_w) = pixels.shape[:2], self.size_hw
         if (height, width) == (out_h, out_w):
             return np.ascontiguousarray(pixels)
@@ -74,12 +89,12 @@ def _interpolated(values: NDArray[Any], size: int, axis: int) -> NDArray[np.floa
 
 
 def resize(pixels: Pixels, size_hw: tuple[int, int]) -> Pixels:
-    """One picture, as `Resize` does it."""
+    """Returns one picture, as `Resize` does it."""
     return Resize(size_hw)(pixels)
 
 
 def lookup(spec: TensorSpec, norm: Normalisation) -> NDArray[Any]:
-    """The stored input value of each grey level, (256,) in the tensor's dtype.
+    """Returns the stored input value of each grey level, (256,) in the tensor's dtype.
 
     A pixel takes one of 256 values, so normalising and quantizing is a table: for float tensors
     (x - mean) / std, for quantized ones that divided by scale, rounded, plus zero_point, clipped.
@@ -93,7 +108,9 @@ def lookup(spec: TensorSpec, norm: Normalisation) -> NDArray[Any]:
 
 
 def stored(real: NDArray[np.floating[Any]], spec: TensorSpec) -> NDArray[Any]:
-    """Real values as a tensor of `spec` stores them, in its dtype: halves, and what lies just below, upwards."""
+    """Returns real values as a tensor of `spec` stores them, in its dtype: halves, and what lies just below,
+    upwards.
+    """
     if spec.dtype == np.float32:
         return real.astype(np.float32, copy=False)
     limits = np.iinfo(spec.dtype)
@@ -103,7 +120,7 @@ def stored(real: NDArray[np.floating[Any]], spec: TensorSpec) -> NDArray[Any]:
 
 
 def fitted(size_hw: tuple[int, int], input_hw: tuple[int, int]) -> tuple[int, int]:
-    """The size of a picture scaled down, where it must be, to fit into the input in its own shape."""
+    """Returns the size of a picture scaled down, where it must be, to fit into the input in its own shape."""
     (height, width), (most_h, most_w) = size_hw, input_hw
     scale = min(1.0, (most_h - 1) / max(height - 1, 1), (most_w - 1) / max(width - 1, 1))
     return round((height - 1) * scale) + 1, round((width - 1) * scale) + 1
@@ -122,7 +139,7 @@ class Preprocess:
         self._shift = self._stored[0] if shifted else None
 
     def __call__(self, pixels: Pixels) -> NDArray[Any]:
-        """RGB uint8 (H, W, 3) -> (1, h, w, 3) in the model's input dtype, an array of its own."""
+        """Returns RGB uint8 (H, W, 3) as (1, h, w, 3) in the model's input dtype, an array of its own."""
         if self.fit == "stretch":
             return self._store(self._resize(pixels))[None]
         height, width = fitted((pixels.shape[0], pixels.shape[1]), self.size_hw)

@@ -31,8 +31,7 @@ class Renderer:
     Hidden classes are treated as ignored, and not listed. `boundaries` draws a white line around every area.
     The line of numbers runs along the upper edge and the legend hangs below it, where a road scene has its sky.
 
-    Raises:
-        UsageError: the view is unknown or alpha is not within 0 to 1.
+    Raises UsageError where the view is unknown or alpha is not within 0 to 1.
     """
 
     def __init__(self, classes: ClassSet, controls: Controls, *, legend: bool = True, hud: bool = True) -> None:
@@ -48,7 +47,7 @@ class Renderer:
         self._names = [printable(name) for name in classes.names]
 
     def __call__(self, pixels: Pixels, ids: Ids, hud_line: str = "") -> Pixels:
-        """A new picture, (H, W, 3), or (H, 2 W, 3) side by side; the arguments stay as they are."""
+        """Returns a new picture, (H, W, 3), or (H, 2 W, 3) side by side; the arguments stay as they are."""
         ids = self._without_hidden(ids)
         shown, labelled = self._paint(pixels, ids)
         text_px = max(8, round(min(ids.shape) / 55))
@@ -109,7 +108,9 @@ class Renderer:
 
 
 def printable(text: str) -> str:
-    """`text` as the font can draw it: one line, and where the font is ASCII only, accents dropped, the rest as `?`."""
+    """Returns `text` as the font can draw it: one line, and where the font is ASCII only, accents dropped, the rest as
+    `?`.
+    """
     line = "".join(" " if char.isspace() else char if char.isprintable() else "?" for char in text)
     if _DRAWS_UNICODE:
         return line

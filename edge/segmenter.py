@@ -1,4 +1,4 @@
-"""A model file as a function from picture to label map."""
+"""Makes a model file a function from picture to label map."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import numpy as np
 from edge import card as cards
 from edge.card import Card, OutputKind
 from edge.classes import ClassSet, guess
-from edge.data import LabelMap, Pixels, TensorSpec
+from edge.data import Ids, LabelMap, Pixels, TensorSpec
 from edge.engine.base import Engine
 from edge.engine.open import open_engine
 from edge.errors import ModelError, UsageError
-from edge.postprocess import Postprocess
+from edge.postprocess import Postprocess, nearest
 from edge.preprocess import DEEPLAB, Fit, Normalisation, Preprocess
 
 MAX_FILE = 1 << 30  # bytes; far above any model that could run on a Pi
 
 
 class Segmenter:
-    """Loads a .tflite and labels pictures with it.
+    """A .tflite that labels pictures.
 
     >>> segment = Segmenter("mobilenetv2-513x1025-os16-int8.tflite")  # doctest: +SKIP
     >>> labels = segment(rgb)  # uint8 (H, W, 3) -> LabelMap, ids uint8 (H, W)  # doctest: +SKIP
@@ -50,14 +50,21 @@ class Segmenter:
         self.postprocess = Postprocess(self.preprocess.size_hw if fit == "pad" else None)
 
     def __call__(self, pixels: Pixels) -> LabelMap:
-        """RGB uint8 (H, W, 3) -> labels of the same height and width. Raises UsageError for any other array."""
+        """Labels RGB uint8 (H, W, 3) at the same height and width. Raises UsageError for any other array."""
         _check_pixels(pixels)
-        height, width = pixels.shape[:2]
-        return self.postprocess(self.engine.invoke(self.preprocess(pixels)), (height, width))
+        return LabelMap(self.label(pixels, (pixels.shape[0], pixels.shape[1])))
+
+    def label(self, pixels: Pixels, size_hw: tuple[int, int]) -> Ids:
+        """Returns the labels, uint8 (H, W), of a picture at another size than its own. Raises ModelError."""
+        own_hw = pixels.shape[0], pixels.shape[1]
+        # How much of the output belongs to a padded picture depends on the picture's own size.
+        at_hw = own_hw if self.preprocess.fit == "pad" else size_hw
+        ids = self.postprocess(self.engine.invoke(self.preprocess(pixels)), at_hw).ids
+        return ids if at_hw == size_hw else nearest(ids, size_hw)
 
 
 def read_model(path: Path) -> bytes:
-    """The bytes of a model file: a copy, so that replacing the file later does not touch a running model."""
+    """Returns the bytes of a model file: a copy, so that replacing the file later does not touch a running model."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -88,7 +95,7 @@ def describe(
     norm: Normalisation | None = None,
     classes: ClassSet | None = None,
 ) -> Card:
-    """The card of a model, checked against its tensors; derived from them where there is none.
+    """Returns the card of a model, checked against its tensors; derived from them where there is none.
 
     Raises ModelError where the tensors are not those of a segmentation model, contradict the card, or leave
     open what only the user can say.
@@ -137,11 +144,11 @@ def _output_kind(spec: TensorSpec, where: str) -> OutputKind:
 
 
 def _norm(spec: TensorSpec, where: str) -> Normalisation:
-    """What a quantized input's scale says; a float input says nothing."""
+    """Returns what a quantized input's scale says; a float input says nothing."""
     if spec.dtype == np.float32:
         raise ModelError(
             f"{where}: has no model card and a float input, which does not tell how pixels are normalised; "
-            "pass --normalise deeplab (x / 127.5 - 1), unit (x / 255) or MEAN,STD"
+            "pass `normalise` deeplab (x / 127.5 - 1), unit (x / 255) or MEAN,STD"
         )
     limits = np.iinfo(spec.dtype)
     low, high = ((n - spec.zero_point) * spec.scale for n in (limits.min, limits.max))
@@ -151,7 +158,7 @@ def _norm(spec: TensorSpec, where: str) -> Normalisation:
             return norm
     raise ModelError(
         f"{where}: has no model card and its input range {low:.3g}..{high:.3g} does not tell how pixels are "
-        "normalised; pass --normalise deeplab, unit or MEAN,STD"
+        "normalised; pass `normalise` deeplab, unit or MEAN,STD"
     )
 
 

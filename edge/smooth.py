@@ -1,4 +1,4 @@
-"""Steadier labels: each frame's class scores are mixed with those of the frames before it."""
+"""Steadies labels: each frame's class scores are mixed with those of the frames before it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GAP_S = 1.0  # a pause beyond this and four times the last one means that time w
 
 
 def parse_smooth(text: str) -> float | None:
-    """`two` (None), or the weight of the newest frame. Raises UsageError."""
+    """Returns None for `two`, or the weight of the newest frame. Raises UsageError."""
     if text == "two":
         return None
     try:
@@ -23,7 +23,7 @@ def parse_smooth(text: str) -> float | None:
     except ValueError:
         weight = math.nan
     if not 0.0 < weight < 1.0:
-        raise UsageError(f"--smooth: expected two, or a weight of the newest frame between 0 and 1, got {text!r}")
+        raise UsageError(f"expected two, or a weight of the newest frame between 0 and 1, got {text!r}", "smooth")
     return weight
 
 
@@ -36,8 +36,7 @@ class Smoother:
 
     It starts anew when the size changes, time went by unseen, or scores that are no numbers came in.
 
-    Raises:
-        UsageError: the kind is unknown.
+    Raises UsageError where the kind is unknown.
     """
 
     def __init__(self, kind: str) -> None:
@@ -56,11 +55,10 @@ class Smoother:
         int16 from int8 and uint8 with `two`, float32 with a number. With `frame`, whose scores they are, pictures of
         another size and pauses in time are noticed.
 
-        Raises:
-            UsageError: the model gives labels, which cannot be mixed.
+        Raises UsageError where the model gives labels, which cannot be mixed.
         """
         if logits.ndim != 4:
-            raise UsageError("--smooth: expected a model that gives class scores, this one gives labels")
+            raise UsageError("expected a model that gives class scores, this one gives labels", "smooth")
         if self._starts_anew(logits, frame):
             self._before = None
         return self._sum(logits) if self._weight is None else self._mean(logits, self._weight)

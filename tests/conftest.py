@@ -44,8 +44,9 @@ def shared() -> Callable[[str], Path]:
 @pytest.fixture(scope="session")
 def random_graph() -> bytes:
     """A small DeepLab with random weights as a frozen graph: 19 classes, 129x257, output stride 8."""
+    from convert.demo.random_weights import random_weights
     from convert.networks.architecture import Architecture
-    from convert.networks.mobilenet import build, random_weights
+    from convert.networks.mobilenet import build
 
     arch = Architecture(width=0.25, classes=19, crop_hw=(129, 257), output_stride=8)
     data: bytes = build(arch, random_weights(arch, seed=1)).SerializeToString()

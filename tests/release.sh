@@ -22,7 +22,7 @@ quiet "$python" -m build --outdir "$work/dist" "$work/project"
 "$python" -m twine check --strict "$work"/dist/*
 
 say "making a model to try them with ..."
-quiet "$(dirname "$python")/convert-model" --model demo --quantize int8 --input-size 129x257 --output-dir "$work"
+quiet "$(dirname "$python")/convert-model" demo --quantize int8 --input-size 129x257 --output "$work"
 for archive in "$work"/dist/*; do
     say "trying $(basename "$archive") ..."
     rm -rf "$work/venv" "$work/o.png"

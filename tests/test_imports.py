@@ -18,7 +18,7 @@ EDGE, CONVERT = PROJECT / "edge", PROJECT / "convert"
 LAYERS = (
     "edge.errors edge.native_output edge.processors edge.text edge.versions edge.cache",
     "edge.memory edge.requirements",
-    "edge.data edge.threads edge.timing",
+    "edge.data edge.threads edge.timing edge.typed_json",
     "edge.classes edge.files edge.preprocess edge.progress edge.scene edge.smooth",
     "edge.engine",
     "edge.card edge.controls edge.device edge.postprocess",
@@ -29,8 +29,8 @@ LAYERS = (
     "edge.cli",
     "convert.tensorflow",
     "convert.graph convert.models convert.networks",
-    "convert.frames convert.subprocesses",
-    "convert.tflite",
+    "convert.frames convert.subprocesses convert.verdict",
+    "convert.provenance convert.tflite",
     "convert.reference convert.verify",
     "convert.job",
     "convert.demo convert.model_grid",
@@ -186,6 +186,15 @@ def test_the_frame_path_imports_nothing_slow() -> None:
     """What every command pays before it says anything; the libraries named are loaded where they are needed."""
     loaded = set(child("from edge import Segmenter\nprint(*sys.modules)").split())
     assert not loaded & {"av", "rich", "psutil", "multiprocessing", "ai_edge_litert.interpreter", "asyncio"}
+
+
+def test_a_candidate_needs_numpy_and_opencv_alone() -> None:
+    """Its process may run in another interpreter, whose libraries are few: `compare-models --python` asks for two."""
+    loaded = {
+        name.partition(".")[0] for name in child("import edge.compare.worker_process\nprint(*sys.modules)").split()
+    }
+    assert {"numpy", "cv2"} <= loaded
+    assert not loaded & {"av", "dacite", "natsort", "packaging", "platformdirs", "psutil", "rich"}
 
 
 def test_importing_edge_takes_less_than_a_second() -> None:

@@ -104,7 +104,7 @@ def test_wheel_runs_without_tensorflow(wheel: Path, int8_model: Path, tmp_path: 
     assert out.stat().st_size > 10_000
     for name in ("compare-models", "evaluate-model", "check-device", "inspect-model", "convert-model"):
         subprocess.run([programs / name, "--help"], check=True, capture_output=True)
-    convert = [programs / "convert-model", "--model", "demo"]
+    convert = [programs / "convert-model", "demo"]
     converted = subprocess.run(convert, capture_output=True, text=True, check=False)
     assert converted.returncode == 1
     assert re.search('pip install .*"tensorflow>=', converted.stderr)

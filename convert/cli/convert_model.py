@@ -1,33 +1,42 @@
-"""`convert-model`: a frozen DeepLab graph becomes verified TensorFlow Lite files."""
+"""`convert-model` turns frozen DeepLab graphs into verified TensorFlow Lite files."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from convert.cli.options import STRIDES, parse_size
+from convert.graph.strides import STRIDES
 from convert.tflite.recipes import RECIPES, parse_recipes
 from edge.cli.main import Parser, parser, run, say
-from edge.cli.options import parse_labels
-from edge.errors import GateFailed, UsageError
+from edge.cli.options import classes, parse_hw
+from edge.errors import GateFailed, RoadliteError, UsageError
 from edge.files import writable_folder
 from edge.progress import bars
 
 if TYPE_CHECKING:
     from convert.job import Outcome
-    from convert.tflite.build import Rescued
+    from convert.tflite.build import MixedModel
+
+
+EXAMPLES = (
+    "convert-model --quantize int8                                     the official MobileNetV2, or else the demo",
+    "convert-model graph.pb --input-size 257x513 --calibrate drive/    calibrated on your frames",
+    "convert-model a.pb b.tar.gz --quantize float32,int8 --output out  several graphs, two files each",
+)
+FIELDS = {"labels_dir": "--labels"}
 
 
 def build_parser() -> Parser:
-    made = parser("convert-model", "Turn a frozen DeepLab graph into small, verified .tflite files.")
+    made = parser("convert-model", "Turn frozen DeepLab graphs into small, verified .tflite files.", EXAMPLES, FIELDS)
     made.add_argument(
-        "--model",
-        default="auto",
-        metavar="NAME|PATH",
+        "graphs",
+        nargs="*",
+        metavar="GRAPH",
         help="mobilenetv2 or xception65 (official, downloaded once), demo (embedded), a .pb or .tar.gz, "
-        "or auto: mobilenetv2 if it can be had, else demo",
+        "or auto: mobilenetv2 if it can be had, else demo (default: auto)",
     )
     made.add_argument("--quantize", default="int8", metavar="RECIPE,...", help=f"any of {','.join(RECIPES)}")
     made.add_argument("--input-size", default="513x1025", metavar="HxW", help="height and width of the model's input")
@@ -45,14 +54,14 @@ def build_parser() -> Parser:
         help="image, folder or video to calibrate and verify with, repeatable (default: the demo's frames)",
     )
     made.add_argument(
-        "--labels-dir",
+        "--labels",
         type=Path,
         metavar="DIR",
         help="label files of the --calibrate pictures, named like them: gives the mean IoU of the held-out ones",
     )
     made.add_argument("--calibration-frames", type=int, default=32, metavar="N", help="frames to calibrate int8 with")
     made.add_argument("--verification-frames", type=int, default=8, metavar="N", help="other frames to verify with")
-    made.add_argument("--labels", metavar="NAME|FILE", help="cityscapes, voc or a file with one class name a line")
+    made.add_argument("--classes", metavar="NAME|FILE", help="cityscapes, voc or a file with one class name a line")
     made.add_argument(
         "--min-agreement",
         type=float,
@@ -71,7 +80,9 @@ def build_parser() -> Parser:
         action="store_true",
         help="int8 stays int8 throughout, instead of keeping the layers that hurt in float where it falls short",
     )
-    made.add_argument("--output-dir", type=Path, default=Path(), metavar="DIR", help="where the files go")
+    made.add_argument(
+        "--output", type=Path, default=Path(), metavar="DIR", help="where the files go (default: this folder)"
+    )
     made.add_argument("--json", action="store_true", help="print the verdicts as JSON")
     return made
 
@@ -81,62 +92,90 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def convert(options: argparse.Namespace) -> int:
-    recipes = parse_recipes(options.quantize)
-    input_hw = parse_size(options.input_size)
-    classes = parse_labels(options.labels)
-    if options.min_agreement is not None and not 0 <= options.min_agreement <= 1:
-        raise UsageError(f"--min-agreement: expected 0 to 1, got {options.min_agreement}")
-    if options.max_miou_drop is not None and not 0 <= options.max_miou_drop <= 1:
-        raise UsageError(f"--max-miou-drop: expected 0 to 1, got {options.max_miou_drop}")
-    if not 1 <= options.calibration_frames <= 10000 or not 1 <= options.verification_frames <= 1000:
-        raise UsageError("expected 1 to 10000 calibration frames and 1 to 1000 verification frames")
-    writable_folder(options.output_dir)
+    """Converts every graph; one that fails does not stop the others."""
+    check(options)
+    recipes, input_hw, names = parse_recipes(options.quantize), parse_hw(options.input_size), classes(options)
+    writable_folder(options.output)
 
     from convert.models.load import load_frozen_graph
 
-    frozen = load_frozen_graph(options.model, track=bars, notice=say)
+    outcomes: list[Outcome] = []
+    failures: list[RoadliteError] = []
+    done: dict[str, str] = {}  # name of a graph's files -> what named the graph
+    for graph in options.graphs or ["auto"]:
+        try:
+            frozen = load_frozen_graph(graph, track=bars, notice=say)
+            if frozen.name in done:
+                raise UsageError(f"{graph}: its files would be named like those of {done[frozen.name]}; rename it")
+            done[frozen.name] = graph
 
-    from convert import job as jobs  # brings TensorFlow
+            from convert import job as jobs  # brings TensorFlow
 
-    job = jobs.Job(
-        recipes,
-        input_hw,
-        options.output_stride,
-        options.output_dir,
-        options.calibrate or ["demo"],
-        options.calibration_frames,
-        options.verification_frames,
-        options.min_agreement,
-        classes,
-        options.labels_dir,
-        options.max_miou_drop,
-        not options.no_rescue,
-    )
-    outcomes = jobs.run(frozen, job, bars, say)
-    report(outcomes, as_json=options.json)
-    failed = [o for o in outcomes if not o.passed]
+            job = jobs.Job(
+                recipes,
+                input_hw,
+                options.output_stride,
+                options.output,
+                options.calibrate or ["demo"],
+                options.calibration_frames,
+                options.verification_frames,
+                options.min_agreement,
+                names,
+                options.labels,
+                options.max_miou_drop,
+                not options.no_rescue,
+            )
+            made = jobs.run(frozen, job, bars, say)
+        except RoadliteError as exc:
+            failures.append(exc)
+            if len(options.graphs) > 1:
+                say(f"{graph}: not converted: {exc}")
+            continue
+        outcomes += made
+        if not options.json:
+            show(made)
+    if options.json and outcomes:
+        print(json.dumps([as_row(outcome) for outcome in outcomes], indent=1))  # noqa: T201
+    judge(outcomes, failures, len(options.graphs))
+    return 0
+
+
+def check(options: argparse.Namespace) -> None:
+    """Refuses what makes no sense before anything is loaded."""
+    for name in ("min_agreement", "max_miou_drop"):
+        value = getattr(options, name)
+        if value is not None and not 0 <= value <= 1:
+            raise UsageError(f"expected 0 to 1, got {value}", name)
+    if not 1 <= options.calibration_frames <= 10000 or not 1 <= options.verification_frames <= 1000:
+        raise UsageError("expected 1 to 10000 calibration frames and 1 to 1000 verification frames")
+
+
+def judge(outcomes: list[Outcome], failures: list[RoadliteError], graphs: int) -> None:
+    """Raises the error of a single graph, or one for all that failed, or GateFailed for what was not written."""
+    if len(failures) == 1 and graphs <= 1:
+        raise failures[0]
+    if failures:
+        raise RoadliteError(f"{len(failures)} of {graphs} graphs were not converted")
+    failed = [outcome for outcome in outcomes if not outcome.passed]
     if failed:
         raise GateFailed(
             f"not written, not good enough: {', '.join(text for o in failed for text in o.shortcomings)}"
             f"{''.join(_hurting(o) for o in failed)}; try other --calibrate frames or a lower --min-agreement"
         )
-    return 0
 
 
 def _hurting(outcome: Outcome) -> str:
-    """Which layers cost the most, for the message of a failed gate."""
+    """Returns which layers cost the most, for the message of a failed gate."""
     if outcome.rescued is None or not outcome.rescued.costs:
         return ""
-    from convert.tflite.build import first
+    from convert.tflite.build import first_name
 
-    worst = (f"{first(cost.operator)} ({cost.lost:.3f})" for cost in outcome.rescued.costs[:4])
+    worst = (f"{first_name(cost.operator)} ({cost.lost:.3f})" for cost in outcome.rescued.costs[:4])
     return f"; the layers that cost {outcome.recipe.name} most, each quantized alone: {', '.join(worst)}"
 
 
-def report(outcomes: list[Outcome], *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps([as_row(o) for o in outcomes], indent=1))  # noqa: T201
-        return
+def show(outcomes: list[Outcome]) -> None:
+    """Prints what became of one graph."""
     from rich.console import Console
 
     console = Console()
@@ -151,31 +190,25 @@ def report(outcomes: list[Outcome], *, as_json: bool) -> None:
             console.print(f"{o.recipe.name}: {o.path}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _in_float(rescued: Rescued) -> str:
-    from convert.tflite.build import first
+def _in_float(rescued: MixedModel) -> str:
+    from convert.tflite.build import first_name
 
-    names = ", ".join(map(first, rescued.in_float))
+    names = ", ".join(map(first_name, rescued.in_float))
     return f"{len(rescued.in_float)} layers left in float: {names}" if names else "no layer found that would help"
 
 
-def as_row(outcome: Outcome) -> dict[str, Any]:
-    o = outcome
-    row = {
-        "recipe": o.recipe.name,
-        "file": str(o.path) if o.passed else None,
-        "passed": o.passed,
-        "limit": o.limit,
-        "size_bytes": o.size_bytes,
-        "convert_s": round(o.seconds, 2),
-        **o.verdict.as_dict(),
+def as_row(outcome: Outcome) -> dict[str, object]:
+    """Returns what became of a recipe as `--json` prints it."""
+    row: dict[str, object] = {
+        "recipe": outcome.recipe.name,
+        "file": str(outcome.path) if outcome.passed else None,
+        "passed": outcome.passed,
+        "limit": outcome.limit,
+        "size_bytes": outcome.size_bytes,
+        "convert_s": round(outcome.seconds, 2),
+        **outcome.verdict.as_json(),
     }
-    if o.rescued and o.plain:
-        row["rescue"] = {
-            "in_float": o.rescued.in_float,
-            "lost_alone": {c.operator: round(c.lost, 5) for c in o.rescued.costs},
-            "fidelity_before": round(o.plain.fidelity, 5),
-        }
-    return row
+    return row if outcome.rescue is None else {**row, "rescue": asdict(outcome.rescue)}
 
 
 def table(outcomes: list[Outcome]) -> object:

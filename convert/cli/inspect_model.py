@@ -1,4 +1,4 @@
-"""`inspect-model`: what is in a .tflite, or what the converter finds in a frozen graph."""
+"""`inspect-model` shows what is in a .tflite, or what the converter finds in a frozen graph."""
 
 from __future__ import annotations
 
@@ -6,22 +6,34 @@ import argparse
 import json
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from convert.cli.options import STRIDES, parse_size
+from convert.graph.strides import STRIDES
 from edge import card as cards
 from edge.cli.main import Parser, parser, run, say
-from edge.cli.options import parse_labels, parse_norm
+from edge.cli.options import parse_hw
 from edge.data import TensorSpec
 from edge.engine.open import open_engine
+from edge.preprocess import DEEPLAB
 from edge.segmenter import describe, read_model
 
 if TYPE_CHECKING:
-    from convert.graph.retarget import Body
+    from convert.graph.retarget import RetargetedNetwork
+
+
+Facts = dict[str, object]
+
+EXAMPLES = (
+    "inspect-model model.tflite                     what is in a model",
+    "inspect-model graph.pb                         what the converter finds in a graph",
+    "inspect-model graph.pb --input-size 257x513    and what it makes of it at another size",
+)
 
 
 def build_parser() -> Parser:
-    made = parser("inspect-model", "Show a model's card, tensors and operators, or what a frozen graph holds.")
+    made = parser(
+        "inspect-model", "Show a model's card, tensors and operators, or what a frozen graph holds.", EXAMPLES
+    )
     made.add_argument(
         "model", metavar="MODEL", help="a .tflite; or, with the convert extra, all that convert-model takes"
     )
@@ -50,14 +62,14 @@ def inspect(options: argparse.Namespace) -> int:
     return 0
 
 
-def inspect_tflite(path: Path) -> dict[str, Any]:
-    """The file as a dict: model, tensors, operators, delegate, provenance."""
+def inspect_tflite(path: Path) -> Facts:
+    """Returns what is in the file, by title: model, tensors, operators, delegate, provenance."""
     data = read_model(path)
     found = cards.read(data, path.name)  # first: a damaged file of ours must not reach native code
     engine = open_engine(data, path.name)
     partitions = engine.partitions()
-    about: dict[str, Any] = {"file": path.name, "size_bytes": len(data), "card": found is not None}
-    card = describe(engine.input, engine.output, found, path.name, parse_norm("deeplab"), parse_labels(None))
+    about: Facts = {"file": path.name, "size_bytes": len(data), "card": found is not None}
+    card = describe(engine.input, engine.output, found, path.name, DEEPLAB)
     if found is not None:
         about |= {"name": card.name, "recipe": card.recipe}
     return {
@@ -80,8 +92,8 @@ def tensor(spec: TensorSpec) -> str:
     return f"{spec.name} {spec.dtype.name} {'x'.join(map(str, spec.shape))}{quantized}"
 
 
-def inspect_graph(model: str, input_size: str | None, output_stride: str) -> dict[str, Any]:
-    """What the converter finds in a frozen graph, and what it makes of it."""
+def inspect_graph(model: str, input_size: str | None, output_stride: str) -> Facts:
+    """Returns what the converter finds in a frozen graph, and what it makes of it, by title."""
     from convert.models.load import load_frozen_graph
 
     frozen = load_frozen_graph(model, notice=say)
@@ -89,7 +101,7 @@ def inspect_graph(model: str, input_size: str | None, output_stride: str) -> dic
     from convert.graph import anatomy as anatomies
     from convert.graph import graphdef as graphs
     from convert.graph import retarget as surgery
-    from convert.job import stride_for
+    from convert.graph.stride import stride_for
 
     graph = graphs.parse(frozen.graph_bytes, frozen.name)
     anatomy = anatomies.discover(graph, frozen.name)
@@ -97,7 +109,7 @@ def inspect_graph(model: str, input_size: str | None, output_stride: str) -> dic
     body = graphs.ancestors(nodes, [anatomy.logits], frozenset({anatomy.normalised}))
     operators = Counter(nodes[name].op for name in body if nodes[name].op not in ("Const", "Identity"))
     stock = surgery.retarget(graph, anatomy, anatomy.crop_hw)
-    size = parse_size(input_size) if input_size else anatomy.crop_hw
+    size = parse_hw(input_size) if input_size else anatomy.crop_hw
     moved = surgery.retarget(graph, anatomy, size, stride_for(output_stride, anatomy))
     return {
         "graph": {
@@ -125,11 +137,10 @@ def inspect_graph(model: str, input_size: str | None, output_stride: str) -> dic
     }
 
 
-def _network(body: Body) -> dict[str, str]:
-    """Size, stride, atrous rates and multiply-accumulates of a re-targeted network."""
-    from convert.graph.graphdef import CONVOLUTIONS
+def _network(body: RetargetedNetwork) -> dict[str, str]:
+    """Returns size, stride, atrous rates and multiply-accumulates of a re-targeted network."""
+    from convert.graph.graphdef import CONVOLUTIONS, rate
     from convert.graph.macs import macs
-    from convert.graph.stride import rate
 
     rates = Counter(rate(node) for node in body.graph.node if node.op in CONVOLUTIONS)
     return {
@@ -140,7 +151,7 @@ def _network(body: Body) -> dict[str, str]:
     }
 
 
-def show(found: dict[str, Any]) -> None:
+def show(found: Facts) -> None:
     from rich.console import Console
     from rich.table import Table
 

@@ -1,4 +1,4 @@
-"""Where the workstation's programs begin."""
+"""Starts the workstation's programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches to train on: generated scenes, and real frames with a teacher's labels where there are some."""
+"""Draws batches to train on: generated scenes, and real frames with a teacher's labels where there are some."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.data import IGNORE, Ids, Pixels
+from edge.data import Ids, Pixels
 from edge.scene import Scene
 
 FULL_HW = (513, 1025)
@@ -48,19 +48,19 @@ class Recipe:
 
 
 def held_out(size: int) -> Iterator[tuple[Pixels, Ids]]:
-    """The fixed scenes that mIoU is measured on, at `FULL_HW`."""
+    """Yields the fixed scenes that mIoU is measured on, at `FULL_HW`."""
     for index in range(size):
         yield Scene(HELD_OUT_SEED + index).draw(1.5, FULL_HW)
 
 
 def batch(recipe: Recipe, step: int) -> Batch:
-    """The crops of one step, or its whole pictures."""
+    """Returns the crops of one step, or its whole pictures."""
     return chunk(recipe, step // CHUNK)[step % CHUNK]
 
 
 @lru_cache(maxsize=1)
 def chunk(recipe: Recipe, number: int) -> list[Batch]:
-    """`CHUNK` steps that share pictures: drawing is expensive, so each serves several of them."""
+    """Returns `CHUNK` steps that share pictures: drawing is expensive, so each serves several of them."""
     random = np.random.default_rng((recipe.seed, number))
     seeds = count(FIRST_SEED + (recipe.seed << 32) + (number << 16))
     whole = CHUNK // FULL_EVERY * (recipe.batch // 4)
@@ -129,7 +129,9 @@ def _crop(pixels: Pixels, ids: Ids, size_hw: tuple[int, int], random: np.random.
 
 
 def disturb(pixels: Pixels, random: np.random.Generator) -> Pixels:
-    """Other exposures, colour casts, saturations, now and then blur or compression; some pictures stay as they are."""
+    """Disturbs a picture: other exposures, colour casts, saturations, now and then blur or compression; some pictures
+    stay as they are.
+    """
     if random.random() < AS_DRAWN:
         return pixels
     gains = random.uniform(0.88, 1.14, 3) * random.uniform(0.72, 1.3)
@@ -159,7 +161,8 @@ def class_weights(recipe: Recipe, classes: int) -> NDArray[np.float32]:
 
 
 def batches(recipe: Recipe, first: int, last: int) -> Iterator[Batch]:
-    """Batches `first` to `last` - 1 in order, drawn by other processes: one a core, but for one core that trains.
+    """Yields batches `first` to `last` - 1 in order, drawn by other processes: one a core, but for one core that
+    trains.
 
     They come by way of files: through a pipe a batch would come in thousands of pieces, each waiting for Python's lock.
     """
@@ -199,17 +202,3 @@ def _store(recipe: Recipe, number: int, folder: str) -> list[tuple[Path, Path]]:
             np.save(path, array)
         paths.append(pair)
     return paths
-
-
-def confusion(truth: Ids, found: NDArray[np.integer], classes: int) -> NDArray[np.int64]:
-    """Pixels by true and found class, int64 (classes, classes); ignored ones are left out."""
-    counted = truth != IGNORE
-    index = truth[counted].astype(np.int64) * classes + found[counted].astype(np.int64)
-    return np.bincount(index, minlength=classes * classes).reshape(classes, classes)
-
-
-def class_ious(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Intersection over union of every class, NaN for classes that the truth lacks."""
-    hits = np.diag(counts)
-    union = counts.sum(0) + counts.sum(1) - hits
-    return np.where(counts.sum(1) > 0, hits / np.maximum(union, 1), np.nan)

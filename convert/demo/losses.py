@@ -31,7 +31,9 @@ class SegmentationLoss:
 
 
 def upsample(x: Tensor, height: Tensor, width: Tensor) -> Tensor:
-    """Bilinear with corners aligned, [N, h, w, C] -> [N, height, width, C]: a product with each axis' weights."""
+    """Resizes bilinearly with corners aligned, [N, h, w, C] -> [N, height, width, C]: a product with each axis'
+    weights.
+    """
     rows, columns = _interpolation(ops.shape(x)[1], height), _interpolation(ops.shape(x)[2], width)
     return ops.einsum("Xx,nYxc->nYXc", columns, ops.einsum("Yy,nyxc->nYxc", rows, x))
 
@@ -44,7 +46,7 @@ def _interpolation(given: Tensor, wanted: Tensor) -> Tensor:
 
 
 def overlap_loss(logits: Tensor, truth: Tensor) -> Tensor:
-    """One minus the soft intersection over union, mean over the classes that the batch holds.
+    """Returns one minus the soft intersection over union, mean over the classes that the batch holds.
 
     Probabilities stand in for the found pixels (Rahman and Wang 2016). Cross-entropy counts pixels, and so does little
     for classes that have few of them; this counts classes, as mIoU does. `truth` is one-hot, all zero where ignored.

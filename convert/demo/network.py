@@ -38,7 +38,7 @@ class Network(keras.Model):  # type: ignore[misc]
         )
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
-        """The weights by their checkpoint names."""
+        """Returns the weights by their checkpoint names."""
         return {name: np.asarray(variable.value) for name, variable in self.named.items()}
 
     def assign(self, weights: Weights) -> None:

@@ -1,4 +1,4 @@
-"""Labels for real frames: a trained model's vote over many views of each frame, ignored where it is unsure.
+"""Labels real frames by a trained model's vote over many views of each frame, ignored where it is unsure.
 
 One look of a small model at a road unlike those it was trained on is unreliable (clear sky became vegetation, asphalt
 became car); over mirrored, brighter, darker and paler views the errors differ and the truth stays.
@@ -29,7 +29,7 @@ BELIEVED = np.array([ROAD, VEGETATION, TERRAIN, SKY, CAR])
 
 
 def views(pixels: Pixels) -> Iterator[tuple[Pixels, bool]]:
-    """Differently exposed copies; the flag tells that one is mirrored."""
+    """Yields differently exposed copies; the flag tells that one is mirrored."""
     grey = cv2.cvtColor(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     for gamma, saturation in product(GAMMAS, SATURATIONS):
         mixed = cv2.addWeighted(pixels, saturation, grey, 1 - saturation, 0)
@@ -40,7 +40,9 @@ def views(pixels: Pixels) -> Iterator[tuple[Pixels, bool]]:
 
 
 def vote(label: Callable[[Pixels], Ids], pixels: Pixels) -> Ids:
-    """What most views say about each pixel; `IGNORE` where fewer than `SURE` agree or the class is not `BELIEVED`."""
+    """Returns what most views say about each pixel; `IGNORE` where fewer than `SURE` agree or the class is not
+    `BELIEVED`.
+    """
     votes = np.zeros((CLASSES, *pixels.shape[:2]), np.uint8)
     rows, columns = np.ogrid[: pixels.shape[0], : pixels.shape[1]]
     looks = list(views(pixels))

@@ -15,22 +15,20 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.demo.data import FULL_HW, Recipe, batches, class_weights
+from convert.demo.checkpoint import ARCHITECTURE, CHECKPOINT, TRAINED_STRIDE, about, weights_of
+from convert.demo.data import Recipe, batches, class_weights
 from convert.demo.losses import SegmentationLoss
 from convert.demo.network import Network
-from convert.networks.architecture import Architecture, initial_weights
+from convert.networks.architecture import initial_weights
 from edge.classes import CITYSCAPES
+from edge.versions import installed
 
-ARCHITECTURE = Architecture(width=0.48, crop_hw=FULL_HW, output_stride=8)  # 0.48 keeps the file below 3 MB
-TRAINED_STRIDE = 16
-CHECKPOINT = Path("build/demo.weights.h5")
 WARM_UP = 0.03  # share of the steps
 DECAY = 2e-4
 CLIP = 5.0  # global norm of the gradients
@@ -67,7 +65,7 @@ class Trainer:
                 report(f"step {step + 1}/{steps}  loss {np.mean(losses[-save_every:]):.4f}  {pace:.3f} s a step")
 
     def save(self) -> None:
-        """Weights, moments and step; beside them, as JSON, what led there."""
+        """Writes weights, moments and step; beside them, as JSON, what led there."""
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         partial = self.checkpoint.with_name(f"part.{self.checkpoint.name}")
         self.network.save_weights(partial)
@@ -84,39 +82,28 @@ class Trainer:
 
 
 def rate(step: int, steps: int, peak: float) -> float:
-    """Linear warm-up, then half a cosine to zero."""
+    """Returns the learning rate: a linear warm-up, then half a cosine to zero."""
     done = step / steps
     if done < WARM_UP:
         return peak * (step + 1) / (steps * WARM_UP)
     return peak * 0.5 * (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP)))
 
 
-def about(checkpoint: Path) -> Path:
-    """The JSON beside a checkpoint: the commands and the versions of what ran them."""
-    return checkpoint.with_suffix(".json")
-
-
 def versions() -> dict[str, str]:
-    found = {}
-    for name in ("keras", keras.backend.backend(), "numpy", "opencv-python-headless"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "unknown"
-    return found
+    """Returns the versions of what trains."""
+    names = ("keras", keras.backend.backend(), "numpy", "opencv-python-headless")
+    return {name: installed(name) or "unknown" for name in names}
 
 
 def begin_with(graph: Path, network: Network) -> list[str]:
     """Gives the network the weights of a frozen demo graph; returns the commands that made them."""
-    from convert.demo.publish import weights_of
-
     network.assign(weights_of(graph))
     made: list[str] = json.loads(graph.with_suffix(".json").read_text())["commands"]
     return [f"earlier: {line}" for line in made]
 
 
 def command(options: argparse.Namespace) -> str:
-    """What to type for the same training, without this machine's folders."""
+    """Returns what to type for the same training, without this machine's folders."""
     words = [f"KERAS_BACKEND={keras.backend.backend()}", "python", "-m", "convert.demo.train"]
     for name in ("steps", "batch", "seed", "rate", "precision"):
         words += [f"--{name}", str(getattr(options, name))]

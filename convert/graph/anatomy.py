@@ -1,8 +1,9 @@
-"""Finding the parts of a frozen DeepLab graph by walking it, never by name."""
+"""Finds the parts of a frozen DeepLab graph by walking it, never by name."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,8 @@ from convert.graph.graphdef import (
     upstream,
     validate,
 )
-from convert.tensorflow import tf
+from convert.tensorflow import releasing_memory, tf
+from edge.data import Ids, Pixels
 from edge.errors import GraphError
 from edge.preprocess import Normalisation
 
@@ -120,6 +122,7 @@ class Anatomy:
     classes: int
 
 
+@releasing_memory
 def discover(graph: GraphDef, where: str) -> Anatomy:
     """Finds the parts of a DeepLab graph. Raises GraphError naming what is missing, unknown or no number."""
     try:
@@ -252,10 +255,23 @@ def _line(picture: NDArray[np.uint8], out: NDArray[Any]) -> Normalisation | None
 
 
 def generation(nodes: Nodes, anatomy: Anatomy) -> str:
-    """Which of the three known exporters wrote a graph, told by what only it writes."""
+    """Returns which of the three known exporters wrote a graph, told by what only it writes."""
     before = {nodes[name].op for name in ancestors(nodes, [anatomy.normalised])}
     if "ResizeBilinear" in before:
         return "2018-01: resizes the picture to its own size first"
     if any(node.op in ("AddV2", "FusedBatchNormV3") for node in nodes.values()):
         return "2019 or later: AddV2, FusedBatchNormV3"
     return "2018-02"
+
+
+def answer(run: Callable[[dict[str, NDArray[Any]]], list[NDArray[Any]]], anatomy: Anatomy, picture: Pixels) -> Ids:
+    """Returns the labels, uint8 (H, W), that a running graph gives a picture of that size.
+
+    Raises GraphError where they are of another size or no integers.
+    """
+    ids = run({anatomy.image: picture[None]})[0]
+    if ids.shape != (1, *picture.shape[:2]) or not np.issubdtype(ids.dtype, np.integer):
+        height, width = picture.shape[:2]
+        raise GraphError(f"{anatomy.labels}: expected integer labels of {height}x{width}, got {ids.dtype} {ids.shape}")
+    labels: Ids = ids[0].astype(np.uint8)
+    return labels

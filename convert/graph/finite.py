@@ -1,4 +1,4 @@
-"""Numbers that are none, and numbers that a type has no room for, looked for in the weights themselves.
+"""Looks for numbers that are none in the weights of a graph.
 
 What a network makes of them cannot be relied on: by processor, a Relu6 makes 0 or 6 of what is not a number, and
 TensorFlow Lite's converter writes the largest number of a type for one that does not fit, without a word.
@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from convert.graph.graphdef import NodeDef, Nodes, consumers
 from convert.tensorflow import tf
-from convert.tflite.recipes import Recipe
-from edge.errors import ConversionError, GraphError
+from edge.errors import GraphError
 from edge.text import counted
 
 BOUNDING = frozenset({"Maximum", "Minimum", "PadV2"})  # operators to which infinity means what it says
@@ -54,29 +53,3 @@ def _values(node: NodeDef) -> NDArray[Any]:
     except (ValueError, TypeError) as exc:
         raise GraphError(f"damaged graph: node {node.name} does not hold the values that it says ({exc})") from exc
     return values
-
-
-def check_constants(interpreter: Any, recipe: Recipe) -> None:
-    """Raises ConversionError where a .tflite's scales or constants do not fit the type that they are stored in."""
-    made = {int(index) for op in interpreter._get_ops_details() for index in op["outputs"]}
-    made |= {int(detail["index"]) for detail in interpreter.get_input_details()}
-    for detail in interpreter.get_tensor_details():
-        if not np.isfinite(detail["quantization_parameters"]["scales"]).all():
-            raise ConversionError(
-                f"{recipe.name}: expected finite scales, got others for {detail['name']}: its values are too far apart "
-                f"for 255 steps; {DIVERGED}"
-            )
-        dtype = np.dtype(detail["dtype"])
-        if detail["index"] not in made and dtype.kind == "f":
-            _check_fits(interpreter.get_tensor(detail["index"]), detail["name"], recipe)
-
-
-def _check_fits(values: NDArray[Any], name: str, recipe: Recipe) -> None:
-    most = np.finfo(values.dtype).max
-    over = int((~(np.abs(values) < most)).sum())
-    if over:
-        way_out = "take another recipe than float16, or " if values.dtype == np.float16 else ""
-        raise ConversionError(
-            f"{recipe.name}: {over:,} of {counted(values.size, 'value')} of {name} do not fit {values.dtype.name}, "
-            f"which ends at {most:.6g}; {way_out}{DIVERGED}"
-        )

@@ -1,4 +1,4 @@
-"""GraphDefs: parse, walk, cut, infer shapes, run a part."""
+"""Handles GraphDefs: parses, walks and cuts them, infers shapes, runs a part."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONVOLUTIONS = frozenset({"Conv2D", "DepthwiseConv2dNative"})
 
 
 def parse(data: bytes, where: str) -> GraphDef:
-    """A GraphDef from the bytes of a .pb. Raises GraphError."""
+    """Returns a GraphDef from the bytes of a .pb. Raises GraphError."""
     from google.protobuf.message import DecodeError
 
     graph = tf.compat.v1.GraphDef()
@@ -49,17 +49,17 @@ def by_name(graph: GraphDef) -> Nodes:
 
 
 def producer(tensor: str) -> str:
-    """`node:0` or `^node` -> `node`."""
+    """Returns `node:0` or `^node` -> `node`."""
     return tensor.lstrip("^").split(":")[0]
 
 
 def inputs(node: NodeDef) -> list[str]:
-    """The producers of a node's data inputs, in order."""
+    """Returns the producers of a node's data inputs, in order."""
     return [producer(name) for name in node.input if not name.startswith("^")]
 
 
 def ancestors(nodes: Nodes, roots: Iterable[str], stop: frozenset[str] = frozenset()) -> set[str]:
-    """All nodes the roots depend on, themselves included, not looking behind those in `stop`."""
+    """Returns all nodes the roots depend on, themselves included, not looking behind those in `stop`."""
     seen: set[str] = set()
     todo = list(roots)
     while todo:
@@ -75,7 +75,7 @@ def ancestors(nodes: Nodes, roots: Iterable[str], stop: frozenset[str] = frozens
 
 
 def consumers(nodes: Nodes) -> dict[str, list[str]]:
-    """Who reads each node's data outputs."""
+    """Returns who reads each node's data outputs."""
     readers: dict[str, list[str]] = {name: [] for name in nodes}
     for node in nodes.values():
         for name in inputs(node):
@@ -94,7 +94,7 @@ def upstream(nodes: Nodes, name: str, skip: frozenset[str]) -> str:
 
 
 def prune(graph: GraphDef, outputs: Iterable[str]) -> GraphDef:
-    """The part of the graph that the outputs need, without cached shapes, which any rewrite makes wrong."""
+    """Returns the part of the graph that the outputs need, without cached shapes, which any rewrite makes wrong."""
     nodes = by_name(graph)
     wanted = ancestors(nodes, outputs)
     pruned = tf.compat.v1.GraphDef(versions=graph.versions)
@@ -115,7 +115,7 @@ def evaluate(graph: GraphDef, outputs: list[str], feeds: dict[str, NDArray[Any]]
 
 @contextmanager
 def running(graph: GraphDef, outputs: list[str]) -> Iterator[Callable[[dict[str, NDArray[Any]]], list[NDArray[Any]]]]:
-    """A function {input: value} -> values of `outputs`, on one TensorFlow session. It raises GraphError."""
+    """Yields a function {input: value} -> values of `outputs`, on one TensorFlow session. It raises GraphError."""
     with tf.Graph().as_default() as scope:
         load(prune(graph, outputs))
     session = tf.compat.v1.Session(graph=scope)
@@ -143,7 +143,7 @@ def load(graph: GraphDef) -> None:
 
 
 def first_line(exc: Exception) -> str:
-    """What TensorFlow says went wrong, in one line: without operator definitions, with the name of the node."""
+    """Returns what TensorFlow says went wrong, in one line: without operator definitions, with the name of the node."""
     text = str(exc).strip() or type(exc).__name__
     lines = text.split("\nNode: ")[-1].splitlines()  # a session's reason stands behind the line that names the node
     reason = re.split(r"(?:;| from) Op<", lines[min(text.count("\nNode: "), len(lines) - 1)])[0].strip()
@@ -152,7 +152,8 @@ def first_line(exc: Exception) -> str:
 
 
 def strides(nodes: Nodes, start: str, end: str) -> dict[str, int]:
-    """The stride of every node between two nodes, for as long as only convolutions and pools of fixed size made it.
+    """Returns the stride of every node between two nodes, for as long as only convolutions and pools of fixed size made
+    it.
 
     What comes behind a resize or a pool over the whole map has a size of its own and is left out.
     """
@@ -169,7 +170,7 @@ def strides(nodes: Nodes, start: str, end: str) -> dict[str, int]:
 
 
 def topological(nodes: Nodes, roots: Iterable[str], stop: frozenset[str]) -> list[str]:
-    """The nodes that the roots need, each behind its inputs. Raises GraphError for a cycle."""
+    """Returns the nodes that the roots need, each behind its inputs. Raises GraphError for a cycle."""
     done: dict[str, bool] = {}
     order: list[str] = []
     todo = list(roots)
@@ -193,7 +194,7 @@ def topological(nodes: Nodes, roots: Iterable[str], stop: frozenset[str]) -> lis
 def shapes(
     graph: GraphDef, placeholder: str, shape: tuple[int, ...], wanted: Iterable[str] | None = None
 ) -> dict[str, tuple[int | None, ...]]:
-    """Static shapes as TensorFlow infers them when the tensor `placeholder` is float32 of `shape`."""
+    """Returns static shapes as TensorFlow infers them when the tensor `placeholder` is float32 of `shape`."""
     nodes = by_name(graph)
     targets = list(wanted) if wanted is not None else list(nodes)
     cut = cut_at(graph, placeholder, shape, targets)
@@ -207,7 +208,7 @@ def shapes(
 
 
 def cut_at(graph: GraphDef, tensor: str, shape: tuple[int, ...], outputs: list[str]) -> GraphDef:
-    """The part of the graph between `tensor`, which becomes a float32 placeholder, and the outputs."""
+    """Returns the part of the graph between `tensor`, which becomes a float32 placeholder, and the outputs."""
     cut = tf.compat.v1.GraphDef(versions=graph.versions)
     for node in graph.node:
         new = cut.node.add()
@@ -221,7 +222,7 @@ def cut_at(graph: GraphDef, tensor: str, shape: tuple[int, ...], outputs: list[s
 
 
 def constant(nodes: Nodes, name: str, user: str) -> Any:
-    """The value of a constant input, worked out where the graph computes it from constants."""
+    """Returns the value of a constant input, worked out where the graph computes it from constants."""
     node = nodes[name]
     if node.op == "Const":
         return tf.make_ndarray(node.attr["value"].tensor)
@@ -231,3 +232,14 @@ def constant(nodes: Nodes, name: str, user: str) -> Any:
         return evaluate(graph, [name], {})[0]
     except GraphError as exc:
         raise GraphError(f"{user}: expected constant input {name}, it depends on the picture") from exc
+
+
+def kernel_hw(nodes: Nodes, conv: NodeDef) -> tuple[int, int]:
+    """Returns height and width of a convolution's kernel."""
+    height, width = constant(nodes, inputs(conv)[1], conv.name).shape[:2]
+    return height, width
+
+
+def rate(conv: NodeDef) -> int:
+    """Returns the atrous rate of a convolution, 1 where it has none."""
+    return int(conv.attr["dilations"].list.i[1]) if "dilations" in conv.attr else 1

@@ -1,4 +1,4 @@
-"""Ways to write the same network that suit a kind of arithmetic."""
+"""Writes the same network in ways that suit a kind of arithmetic."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from convert.graph.graphdef import GraphDef, by_name, consumers, inputs, producer
-from convert.graph.retarget import Body
+from convert.graph.retarget import RetargetedNetwork
 from convert.tensorflow import tf
 
 
-def for_integers(body: Body, in_float: Collection[str] = ()) -> Body:
-    """The same network in forms that stay whole on the delegate when quantized.
+def for_integers(body: RetargetedNetwork, in_float: Collection[str] = ()) -> RetargetedNetwork:
+    """Returns the same network in forms that stay whole on the delegate when quantized.
 
     `in_float` names operators of a .tflite made from it that will not be: they keep the form that is fastest in float.
     """

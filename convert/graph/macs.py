@@ -8,7 +8,7 @@ from convert.graph.graphdef import CONVOLUTIONS, GraphDef, by_name, inputs, shap
 
 
 def macs(graph: GraphDef, image: str, logits: str, input_hw: tuple[int, int]) -> int:
-    """Multiply-accumulates from the tensor `image`, float32 (1, H, W, 3), to `logits`.
+    """Returns multiply-accumulates from the tensor `image`, float32 (1, H, W, 3), to `logits`.
 
     Output elements times the kernel elements that each of them needs. An atrous convolution written as
     SpaceToBatchND -> convolution -> BatchToSpaceND counts with the padding it computes on.

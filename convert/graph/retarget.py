@@ -1,4 +1,4 @@
-"""Re-targeting a frozen graph: another input size, another output stride, same weights.
+"""Re-targets a frozen graph: another input size, another output stride, same weights.
 
 The result is the network alone, from the normalised picture to the logits, in forms that TensorFlow Lite
 maps one to one onto its operators.
@@ -22,18 +22,19 @@ from convert.graph.graphdef import (
     consumers,
     cut_at,
     inputs,
+    kernel_hw,
     producer,
     shapes,
 )
-from convert.graph.stride import change_stride, kernel_hw
-from convert.tensorflow import tf
+from convert.graph.stride import change_stride
+from convert.tensorflow import releasing_memory, tf
 from edge.errors import GraphError, UsageError
 
 HW = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class RetargetedNetwork:
     """A network ready for conversion."""
 
     graph: GraphDef
@@ -43,8 +44,9 @@ class Body:
     output_stride: int
 
 
-def retarget(graph: GraphDef, anatomy: Anatomy, input_hw: HW, output_stride: int | None = None) -> Body:
-    """The network of `graph` at another input size and output stride (None keeps the graph's own).
+@releasing_memory
+def retarget(graph: GraphDef, anatomy: Anatomy, input_hw: HW, output_stride: int | None = None) -> RetargetedNetwork:
+    """Returns the network of `graph` at another input size and output stride (None keeps the graph's own).
 
     Raises UsageError for a size or stride that does not fit, GraphError for a node that cannot be moved.
     """
@@ -67,11 +69,11 @@ def retarget(graph: GraphDef, anatomy: Anatomy, input_hw: HW, output_stride: int
     packed = cut_at(_pack(nodes, body), anatomy.normalised, (1, *input_hw, 3), [anatomy.logits])
     logits_hw = _moved(baked[anatomy.logits][1:3], anatomy.logits, anatomy, input_hw, stride)
     _check_result(packed, anatomy, input_hw, logits_hw)
-    return Body(packed, anatomy.normalised, anatomy.logits, input_hw, stride)
+    return RetargetedNetwork(packed, anatomy.normalised, anatomy.logits, input_hw, stride)
 
 
 def check_size(input_hw: HW, stride: int) -> None:
-    """DeepLab sizes are multiples of the stride plus one: only then do align_corners resizes hit whole cells."""
+    """Refuses a size that is no multiple of the stride plus one: only then do align_corners resizes hit whole cells."""
     if any(n < stride + 1 or n > 8193 or (n - 1) % stride for n in input_hw):
         near = [min(max(round((n - 1) / stride), 1), 8192 // stride) * stride + 1 for n in input_hw]
         raise UsageError(

@@ -1,10 +1,17 @@
-"""Raising the output stride of a network whose atrous convolutions are single nodes, with the same weights."""
+"""Raises the output stride of a network whose atrous convolutions are single nodes, with the same weights."""
 
 from __future__ import annotations
 
 from convert.graph.anatomy import Anatomy
-from convert.graph.graphdef import CONVOLUTIONS, NodeDef, Nodes, ancestors, constant, inputs, strides
+from convert.graph.graphdef import CONVOLUTIONS, Nodes, ancestors, inputs, kernel_hw, rate, strides
 from edge.errors import GraphError
+
+
+def stride_for(asked: str, anatomy: Anatomy) -> int:
+    """Returns the output stride that one of `convert.graph.strides.STRIDES` comes to for a graph."""
+    if asked in ("auto", "keep"):
+        return max(16, anatomy.output_stride) if asked == "auto" else anatomy.output_stride
+    return int(asked)
 
 
 def change_stride(nodes: Nodes, anatomy: Anatomy, stride: int) -> None:
@@ -62,12 +69,3 @@ def _shrink_around(nodes: Nodes, strided: str, order: list[str]) -> None:
             if conv.op != "Conv2D" or kernel_hw(nodes, conv) != (1, 1):
                 raise GraphError(f"{name}: what goes around {strided} has no 1x1 convolution to take the stride")
             conv.attr["strides"].list.i[:] = [1, 2, 2, 1]
-
-
-def kernel_hw(nodes: Nodes, conv: NodeDef) -> tuple[int, int]:
-    height, width = constant(nodes, inputs(conv)[1], conv.name).shape[:2]
-    return height, width
-
-
-def rate(conv: NodeDef) -> int:
-    return int(conv.attr["dilations"].list.i[1]) if "dilations" in conv.attr else 1

@@ -1,4 +1,4 @@
-"""Where a frozen graph comes from: an official model, a file, or the demo graph that comes with the kit."""
+"""Loads a frozen graph: an official model, a file, or the demo graph that comes with the kit."""
 
 from __future__ import annotations
 
@@ -32,15 +32,13 @@ class FrozenGraph:
 
 
 def load_frozen_graph(model: str, *, track: Track = silent, notice: Callable[[str], None]) -> FrozenGraph:
-    """The graph that `--model` names: an official model, `demo`, a path, or `auto`.
+    """Returns the graph that a text names: an official model, `demo`, a path, or `auto`.
 
     `auto` is the official MobileNetV2 or, where that cannot be had, the demo graph: then `notice` gets one line that
     says so. Nothing else falls back.
 
-    Raises:
-        DownloadError: an official model cannot be fetched.
-        GraphError: a file holds no frozen graph that could be read.
-        UsageError: `model` is none of these.
+    Raises DownloadError where an official model cannot be fetched, GraphError where a file holds no frozen graph that
+    could be read, UsageError where `model` is none of these.
     """
     if model == "demo":
         return _demo()

@@ -1,4 +1,4 @@
-"""The official models: downloaded once, kept in the user's cache folder, checked at every use."""
+"""Gets the official models: they are downloaded once, kept in the user's cache folder, checked at every use."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convert.models.tarball import read_graph
+from edge.cache import cache_folder
 from edge.errors import DownloadError, GraphError
 from edge.progress import Track
 from edge.requirements import install_extra
+from edge.text import public
 
 BASE_URL = "https://download.tensorflow.org/models/"
 
@@ -42,17 +44,17 @@ class _Record:
 
 
 def official_graph(name: str, track: Track) -> tuple[bytes, str]:
-    """(serialized GraphDef, where it came from) of a key of `TARBALLS`: from the cache, or downloaded into it.
+    """Returns (serialized GraphDef, where it came from) of a key of `TARBALLS`: from the cache, or downloaded into it.
 
     The cache is `$ROADLITE_CACHE` or else `roadlite` in the user's cache folder; the address is below
     `$ROADLITE_MODELS_URL` or else the official one.
 
-    Raises:
-        DownloadError: it cannot be fetched or stored, or is not what it was at its first use.
-        GraphError: a tarball put into the cache by hand holds no usable graph.
+    Raises DownloadError where it cannot be fetched or stored, or is not what it was at its first use, GraphError where
+    a tarball put into the cache by hand holds no usable graph.
     """
     file_name = TARBALLS[name].file_name
-    folder = _cache_folder(name)
+    _check_libraries(name)
+    folder = cache_folder()
     path, record_path = folder / file_name, folder / f"{file_name}.sha256"
     try:
         record = _read_record(record_path)
@@ -65,17 +67,17 @@ def official_graph(name: str, track: Track) -> tuple[bytes, str]:
             _write_record(record_path, f"{sha256}  {file_name}\n# {origin}\n")
     except OSError as exc:
         why = f"cannot use the cache {folder}: {exc.strerror or exc}"
-        raise DownloadError(f"{name}: {why}; mend it or set ROADLITE_CACHE to another folder") from exc
+        raise DownloadError(f"{name}: {why}; fix it or set ROADLITE_CACHE to another folder") from exc
     return graph, origin
 
 
-def _cache_folder(name: str) -> Path:
+def _check_libraries(name: str) -> None:
+    """Says what the download needs before anything is tried. Raises DownloadError."""
     try:
-        import pooch
-        import requests  # noqa: F401  (the download needs it: say so before anything is tried)
+        import pooch  # noqa: F401
+        import requests  # noqa: F401
     except ImportError as exc:
         raise DownloadError(f"{name}: {exc.name} is missing: {install_extra('convert')}") from exc
-    return Path(os.environ.get("ROADLITE_CACHE") or pooch.os_cache("roadlite"))
 
 
 def _address(name: str) -> str:
@@ -86,7 +88,7 @@ def _download(name: str, path: Path, record: _Record | None, record_path: Path, 
     """Fetches into `path`, which appears when it is whole and checked. Returns (GraphDef, sha256, origin)."""
     import pooch
 
-    from convert.models.transfer import PIECE_BYTES, shown, transfer
+    from convert.models.transfer import PIECE_BYTES, transfer
 
     address = _address(name)
     checked: list[tuple[bytes, str]] = []
@@ -103,8 +105,8 @@ def _download(name: str, path: Path, record: _Record | None, record_path: Path, 
         pooch.retrieve(address, known_hash=None, fname=path.name, path=path.parent, downloader=fetch)
     except (DownloadError, GraphError) as exc:
         hint = f"try again, or get it in another way and pass its path, or put it into {path.parent}"
-        raise DownloadError(f"{name}: cannot download {shown(address)}: {exc}; {hint}") from exc
-    return *checked[0], shown(address)
+        raise DownloadError(f"{name}: cannot download {public(address)}: {exc}; {hint}") from exc
+    return *checked[0], public(address)
 
 
 def _check(path: Path, where: str, record: _Record | None, record_path: Path) -> tuple[bytes, str]:

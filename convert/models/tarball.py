@@ -19,11 +19,11 @@ LISTED = 5
 
 
 def read_graph(path: Path, where: str) -> bytes:
-    """The only `frozen_inference_graph.pb` of a .tar or .tar.gz, as serialized GraphDef; errors begin with `where`.
+    """Returns the only `frozen_inference_graph.pb` of a .tar or .tar.gz, as serialized GraphDef; errors begin with
+    `where`.
 
-    Raises:
-        GraphError: the archive is broken, holds no such file, several, one that is too big, or one that is not a
-            plain file under a plain name.
+    Raises GraphError where the archive is broken, holds no such file, several, one that is too big, or one that is not
+    a plain file under a plain name.
     """
     try:
         with path.open("rb") as file, _unzipped(file) as raw:

@@ -1,11 +1,13 @@
-"""One file over https, under limits of time and size. Imports requests: import this module only where it is needed."""
+"""Fetches one file over https, under limits of time and size.
+
+Imports requests: import this module only where it is needed.
+"""
 
 from __future__ import annotations
 
 import http.client
 import ipaddress
 import queue
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +18,7 @@ import requests
 import urllib3
 
 from edge.errors import DownloadError
+from edge.text import public
 
 REACH_S = 8.5  # from the name lookup to the first bytes of the file; with the way out of it, within 10 s
 STALL_S = 10.0  # CHUNK_BYTES must come within this, however slowly they drip
@@ -34,8 +37,7 @@ def transfer(url: str, most_bytes: int) -> Iterator[tuple[int | None, Iterator[b
     A thread does the talking, because nothing else can end a name lookup, a connection attempt or a trickle of
     headers in time. It is left to itself where it cannot be stopped, and dies with the process at the latest.
 
-    Raises:
-        DownloadError: the reason alone, for the caller to complete.
+    Raises DownloadError where the reason alone, for the caller to complete.
     """
     items: queue.Queue[_Item] = queue.Queue(maxsize=16)
     stop = Event()
@@ -150,7 +152,7 @@ def require_safe(url: str) -> None:
     host = parts.hostname or ""
     if host and (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))):
         return
-    raise DownloadError(f"expected an https address, got {shown(url)!r}")
+    raise DownloadError(f"expected an https address, got {public(url)!r}")
 
 
 def _is_loopback(host: str) -> bool:
@@ -160,17 +162,12 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def shown(text: str) -> str:
-    """`text` without the user names and passwords of the addresses in it."""
-    return re.sub(r"//[^/\s]*@", "//", text)
-
-
 def _reason(exc: BaseException) -> str:
     """What the innermost error says, such as "Connection refused", as one short line."""
     while (inner := exc.__cause__ or exc.__context__ or _wrapped(exc)) is not None:
         exc = inner
     text = getattr(exc, "strerror", None) or (exc if isinstance(exc, DownloadError) else f"{type(exc).__name__}: {exc}")
-    return shown(" ".join(str(text).split()))[:200]
+    return public(" ".join(str(text).split()))[:200]
 
 
 def _wrapped(exc: BaseException) -> BaseException | None:

@@ -43,7 +43,7 @@ class Architecture:
             raise UsageError(f"width multiplier {self.width} cannot be built: expected more than 0, such as 0.5")
 
     def channels(self, count: int) -> int:
-        """`count` at this width, as slim's `_make_divisible` rounds: to 8, never more than 10 % down."""
+        """Returns `count` at this width, as slim's `_make_divisible` rounds: to 8, never more than 10 % down."""
         wanted = count * self.width
         rounded = max(8, int(wanted + 4) // 8 * 8)
         return rounded + 8 if rounded < 0.9 * wanted else rounded
@@ -70,7 +70,7 @@ class Block:
 
 
 def blocks(arch: Architecture) -> Iterator[Block]:
-    """The body behind the first convolution. Past the output stride, strides turn into rates."""
+    """Yields the body behind the first convolution. Past the output stride, strides turn into rates."""
     inputs, reached, rate, index = arch.channels(32), 2, 1, 0
     for expansion, channels, repeats, group_stride in GROUPS:
         for repeat in range(repeats):
@@ -83,7 +83,7 @@ def blocks(arch: Architecture) -> Iterator[Block]:
 
 
 def kernel_shapes(arch: Architecture) -> dict[str, tuple[int, ...]]:
-    """Shape of every convolution kernel by its checkpoint name, in the order of the data."""
+    """Returns the shape of every convolution kernel by its checkpoint name, in the order of the data."""
     shapes: dict[str, tuple[int, ...]] = {"MobilenetV2/Conv/weights": (3, 3, 3, arch.channels(32))}
     for block in blocks(arch):
         if block.expands:
@@ -97,7 +97,7 @@ def kernel_shapes(arch: Architecture) -> dict[str, tuple[int, ...]]:
 
 
 def initial_weights(arch: Architecture, seed: int) -> dict[str, NDArray[np.float32]]:
-    """He-scaled kernels (He et al. 2015, fan in) and BatchNorms that do nothing yet."""
+    """Returns He-scaled kernels (He et al. 2015, fan in) and BatchNorms that do nothing yet."""
     random = np.random.default_rng(seed)
     weights: dict[str, NDArray[np.float32]] = {"logits/semantic/biases": np.zeros(arch.classes, np.float32)}
     for name, shape in kernel_shapes(arch).items():

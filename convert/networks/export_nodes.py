@@ -37,7 +37,7 @@ def _slice(x: Tensor, begin: list[int], end: list[int], name: str, shrink: bool 
 
 
 def preprocess(arch: Crop) -> tuple[Tensor, Tensor]:
-    """The padded, normalised picture (x / 127.5 - 1) and the height and width it had."""
+    """Returns the padded, normalised picture (x / 127.5 - 1) and the height and width it had."""
     ops = tf.raw_ops
     image = tf.compat.v1.placeholder(tf.uint8, [1, None, None, 3], "ImageTensor")
     size = _slice(ops.Shape(input=image, name="Shape"), [1], [3], "strided_slice")

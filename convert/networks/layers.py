@@ -1,4 +1,6 @@
-"""Graph nodes as the official DeepLab exporter of early 2018 wrote them; used inside a `tf.Graph().as_default()`."""
+"""Writes graph nodes as the official DeepLab exporter of early 2018 wrote them; used inside a
+`tf.Graph().as_default()`.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ def const(name: str, value: ArrayLike, dtype: Any = np.int32) -> Tensor:
 
 
 def same_paddings(size: int, kernel: int, rate: int) -> tuple[list[int], list[int]]:
-    """What `tf.nn.convolution` bakes for one axis of an atrous SAME convolution: SpaceToBatchND's paddings and
+    """Returns what `tf.nn.convolution` bakes for one axis of an atrous SAME convolution: SpaceToBatchND's paddings and
     BatchToSpaceND's crops. The effective kernel is padded on both sides, then the end up to a multiple of the rate.
     """
     around = (kernel - 1) * rate
@@ -39,7 +41,7 @@ class Layers:
     batch_norm: BatchNorm
 
     def read(self, name: str) -> Tensor:
-        """A weight as freezing leaves a variable: a constant and the Identity that read it."""
+        """Returns a weight as freezing leaves a variable: a constant and the Identity that read it."""
         return tf.identity(const(name, self.weights[name], np.float32), name=f"{name}/read")
 
     def conv(
@@ -53,7 +55,7 @@ class Layers:
         rate: int = 1,
         padding: str = "SAME",
     ) -> Tensor:
-        """Convolution, BatchNorm and activation; depthwise where `scope` ends so. `rate` > 1 is atrous."""
+        """Writes convolution, BatchNorm and activation; depthwise where `scope` ends so. `rate` > 1 is atrous."""
         depthwise = scope.endswith("depthwise")
         folded = self.batch_norm == "folded"
         scale, offset = self._affine(scope, epsilon)
@@ -101,7 +103,9 @@ class Layers:
 def convolve(
     x: Tensor, kernel: Tensor, name: str, *, depthwise: bool, stride: int = 1, rate: int = 1, padding: str = "SAME"
 ) -> Tensor:
-    """Convolution; an atrous one, always SAME, as SpaceToBatchND, VALID one, BatchToSpaceND with baked numbers."""
+    """Writes a convolution; an atrous one, always SAME, as SpaceToBatchND, VALID one, BatchToSpaceND with baked
+    numbers.
+    """
     if rate == 1:
         return _plain(x, kernel, name, padding, depthwise=depthwise, stride=stride)
     sides = [same_paddings(int(size), int(kernel.shape[0]), rate) for size in x.shape[1:3]]
@@ -127,5 +131,5 @@ def _plain(x: Tensor, kernel: Tensor, name: str, padding: str, *, depthwise: boo
 
 
 def resize(x: Tensor, size: Tensor, name: str) -> Tensor:
-    """Bilinear with corners aligned, as everywhere in DeepLab."""
+    """Writes a bilinear resize with corners aligned, as everywhere in DeepLab."""
     return tf.raw_ops.ResizeBilinear(images=x, size=size, align_corners=True, name=name)

@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
-from convert.networks.architecture import BODY_EPSILON, HEAD_EPSILON, Architecture, Weights, blocks, initial_weights
+from convert.networks.architecture import BODY_EPSILON, HEAD_EPSILON, Architecture, Weights, blocks
 from convert.networks.export_nodes import predict, preprocess
 from convert.networks.layers import Layers, Tensor, const, convolve, resize
 
 
-def random_weights(arch: Architecture, seed: int, smooth: bool = False) -> dict[str, NDArray[np.float32]]:
-    """Weights for tests of exactness and speed: random kernels, BatchNorm statistics of a few random pictures, and
-    biases that give every class its share of them.
-
-    Label maps are noise. With `smooth`, depthwise kernels are positive, which makes them averages: label maps then
-    have areas and borders, twice as many as a street has.
-    """
-    from convert.demo.network import Network
-
-    initial = initial_weights(arch, seed)
-    if smooth:
-        initial = {k: np.abs(v) if k.endswith("depthwise_weights") else v for k, v in initial.items()}
-    network = Network(replace(arch, output_stride=16), initial, momentum=0.0)
-    pictures = np.random.default_rng(seed).uniform(-1, 1, (8, 8, 16, 3))
-    smooth = (tf.image.resize(pictures.astype(np.float32), (129, 257)) + 1) * 127.5
-    network(smooth, training=True)
-    return {**network.arrays(), "logits/semantic/biases": -tf.reduce_mean(network(smooth), [0, 1, 2]).numpy()}
-
-
 def build(arch: Architecture, weights: Weights) -> Any:
-    """The frozen `GraphDef`: `ImageTensor` uint8 [1, ?, ?, 3] RGB to `SemanticPredictions` int64 [1, height, width]."""
+    """Returns the frozen `GraphDef`: `ImageTensor` uint8 [1, ?, ?, 3] RGB to `SemanticPredictions` int64 [1, height,
+    width].
+    """
     graph = tf.Graph()
     with graph.as_default():
         layers = Layers(weights, arch.batch_norm)

@@ -54,7 +54,7 @@ class Unit:
 
 
 def units(arch: Xception) -> Iterator[Unit]:
-    """The body behind the two root convolutions. Past the output stride, strides turn into rates."""
+    """Yields the body behind the two root convolutions. Past the output stride, strides turn into rates."""
     plan = [
         ("entry_flow/block1/unit_1", (128, 128, 128), "conv", 2, False),
         ("entry_flow/block2/unit_1", (256, 256, 256), "conv", 2, False),
@@ -187,7 +187,7 @@ def _random_layer(random: np.random.Generator, name: str, shape: tuple[int, ...]
 
 
 def random_weights(arch: Xception, seed: int) -> dict[str, NDArray[np.float32]]:
-    """Weights for tests of exactness and speed; they depend on neither crop nor stride."""
+    """Returns weights for tests of exactness and speed; they depend on neither crop nor stride."""
     weights: dict[str, NDArray[np.float32]] = {}
     with tf.Graph().as_default():
         picture, _ = preprocess(replace(arch, crop_hw=(65, 65), batch_norm="fused"))
@@ -196,7 +196,9 @@ def random_weights(arch: Xception, seed: int) -> dict[str, NDArray[np.float32]]:
 
 
 def build(arch: Xception, weights: Weights) -> Any:
-    """The frozen `GraphDef`: `ImageTensor` uint8 [1, ?, ?, 3] RGB to `SemanticPredictions` int64 [1, height, width]."""
+    """Returns the frozen `GraphDef`: `ImageTensor` uint8 [1, ?, ?, 3] RGB to `SemanticPredictions` int64 [1, height,
+    width].
+    """
     graph = tf.Graph()
     with graph.as_default():
         picture, size = preprocess(arch)

@@ -8,33 +8,33 @@ from typing import Any
 
 import numpy as np
 
-from convert.graph.finite import check_constants
 from convert.graph.graphdef import first_line, load
-from convert.graph.retarget import Body
+from convert.graph.retarget import RetargetedNetwork
 from convert.tensorflow import tf
+from convert.tflite.constants import check_constants
 from convert.tflite.quantize import Range, quantize
-from convert.tflite.recipes import RECIPES, Recipe
+from convert.tflite.recipes import Recipe
 from edge.errors import ConversionError
 from edge.progress import Track, silent
 
-Network = Any  # a tf.function: float32 (1, H, W, 3) -> float32 (1, h, w, classes)
+NetworkFunction = Any  # a tf.function: float32 (1, H, W, 3) -> float32 (1, h, w, classes)
 LARGE = 1024  # elements; smaller kernels may stay in float
 WEIGHTED = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})  # operators whose second input is a kernel
 
 
-def as_function(body: Body) -> Network:
-    """The network as a TensorFlow function, for reference runs and for saving."""
+def as_function(body: RetargetedNetwork) -> NetworkFunction:
+    """Returns the network as a TensorFlow function, for reference runs and for saving."""
     wrapped = tf.compat.v1.wrap_function(lambda: load(body.graph), [])
     return wrapped.prune(f"{body.image}:0", f"{body.logits}:0")
 
 
-def export(body: Body, folder: Path, track: Track = silent) -> None:
+def export(body: RetargetedNetwork, folder: Path, track: Track = silent) -> None:
     """Writes the network of `body` as a SavedModel."""
     for _ in track(range(1), "exporting the network", 1):
         save(as_function(body), body.input_hw, folder)
 
 
-def save(network: Network, input_hw: tuple[int, int], folder: Path) -> None:
+def save(network: NetworkFunction, input_hw: tuple[int, int], folder: Path) -> None:
     """Writes a SavedModel with a `serving_default` signature {image -> logits}, which other tools can open."""
     module = tf.Module()
     spec = tf.TensorSpec((1, *input_hw, 3), tf.float32, name="image")
@@ -44,7 +44,7 @@ def save(network: Network, input_hw: tuple[int, int], folder: Path) -> None:
 
 
 def convert(saved_model: Path, recipe: Recipe, track: Track = silent) -> bytes:
-    """The SavedModel as a .tflite flatbuffer by a recipe that needs no calibration.
+    """Returns the SavedModel as a .tflite flatbuffer by a recipe that needs no calibration.
 
     Raises ConversionError when the converter fails or breaks the recipe's promise.
     """
@@ -64,11 +64,14 @@ def convert(saved_model: Path, recipe: Recipe, track: Track = silent) -> bytes:
     return model
 
 
-def integers(model: bytes, ranges: dict[str, Range], in_float: Collection[str] = ()) -> bytes:
-    """A float .tflite as int8, but for the operators named `in_float`. Raises ConversionError."""
-    quantized = quantize(model, ranges, in_float)
-    check_promise(quantized, RECIPES["int8"], in_float)
-    return quantized
+def quantized(model: bytes, ranges: dict[str, Range], recipe: Recipe, in_float: Collection[str] = ()) -> bytes:
+    """Returns a float .tflite quantized by a calibrated recipe, but for the operators named `in_float`.
+
+    Raises ConversionError where the quantizer fails or breaks the recipe's promise.
+    """
+    made = quantize(model, ranges, recipe, in_float)
+    check_promise(made, recipe, in_float)
+    return made
 
 
 def check_promise(model: bytes, recipe: Recipe, in_float: Collection[str] = ()) -> None:

@@ -1,4 +1,4 @@
-"""TensorFlow Lite metadata: what a model's input and output mean, in the flatbuffer that other tools look for.
+"""Writes TensorFlow Lite metadata: what a model's input and output mean, in the flatbuffer that other tools look for.
 
 The layout is that of `metadata_schema.fbs` of TensorFlow Lite Support (identifier M001), written field by field: of the
 two packages that hold its generated code one needs an old numpy and the other is a vision framework.
@@ -17,7 +17,7 @@ _NORMALISATION = 1  # ProcessUnitOptions
 
 
 def embed(model: bytes, card: Card) -> bytes:
-    """The .tflite with metadata that names the card's files and says how pixels are normalised."""
+    """Returns the .tflite with metadata that names the card's files and says how pixels are normalised."""
     from ai_edge_litert import schema_py_generated as schema
     from ai_edge_litert.tools import flatbuffer_utils
 
@@ -31,7 +31,7 @@ def embed(model: bytes, card: Card) -> bytes:
 
 
 def describe(card: Card) -> bytes:
-    """The metadata flatbuffer of a model with one picture in and one map out."""
+    """Returns the metadata flatbuffer of a model with one picture in and one map out."""
     import flatbuffers
 
     made = _Writer(flatbuffers.Builder(1024))

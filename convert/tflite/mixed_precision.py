@@ -1,4 +1,4 @@
-"""Finding the operators that quantization hurts, and keeping as few of them as needed in float.
+"""Finds the operators that quantization hurts, and keeps as few of them as needed in float.
 
 A tensor of wide range whose small differences matter has too few steps in int8. It shows in the operators on both
 sides of it, so those are what is looked for: each run of operators is quantized alone, all else in float, and where
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.tflite.quantize import Range, operators, quantize
+from convert.tflite.recipes import Recipe
 from edge.data import Ids
 from edge.engine.open import open_engine
 from edge.evaluation.metrics import agreement
@@ -35,20 +36,22 @@ class Cost:
     lost: float  # share of pixels that change their class
 
 
-class Trials:
+class QuantizationTrials:
     """Partly quantized versions of one float model, compared with it on a few frames.
 
     `samples` are float32 (1, H, W, 3), what the model takes.
     """
 
-    def __init__(self, model: bytes, ranges: dict[str, Range], samples: Sequence[NDArray[np.float32]]) -> None:
-        self._model, self._ranges, self._samples = model, ranges, samples
+    def __init__(
+        self, model: bytes, ranges: dict[str, Range], recipe: Recipe, samples: Sequence[NDArray[np.float32]]
+    ) -> None:
+        self._model, self._ranges, self._recipe, self._samples = model, ranges, recipe, samples
         self.operators = operators(model)
         self._wanted = list(self._labels(model))
 
     def agreement(self, in_float: Collection[str]) -> float:
-        """Share of pixels as in the float model when all but these operators are quantized."""
-        found = self._labels(quantize(self._model, self._ranges, in_float))
+        """Returns the share of pixels as in the float model when all but these operators are quantized."""
+        found = self._labels(quantize(self._model, self._ranges, self._recipe, in_float))
         return float(np.mean([agreement(*pair) for pair in zip(found, self._wanted, strict=True)]))
 
     def _labels(self, model: bytes) -> Iterator[Ids]:
@@ -59,8 +62,8 @@ class Trials:
             yield upsample(engine.invoke(stored(sample, engine.input))[0])
 
 
-def costly(trials: Trials, limit: float, track: Track = silent) -> list[Cost]:
-    """The operators that alone cost a good part of what may be lost, 1 - `limit`; the costliest first.
+def costly(trials: QuantizationTrials, limit: float, track: Track = silent) -> list[Cost]:
+    """Returns the operators that alone cost a good part of what may be lost, 1 - `limit`; the costliest first.
 
     Where they are too many for a rescue, the search ends.
     """
@@ -74,7 +77,7 @@ def costly(trials: Trials, limit: float, track: Track = silent) -> list[Cost]:
     return sorted(found, key=lambda cost: -cost.lost)
 
 
-def _halve(trials: Trials, first: int, last: int, tolerance: float) -> Iterator[Cost | None]:
+def _halve(trials: QuantizationTrials, first: int, last: int, tolerance: float) -> Iterator[Cost | None]:
     names = trials.operators
     lost = 1 - trials.agreement(names[:first] + names[last:])
     if last - first == 1 and lost > tolerance:
@@ -87,9 +90,9 @@ def _halve(trials: Trials, first: int, last: int, tolerance: float) -> Iterator[
         yield from _halve(trials, middle, last, tolerance)
 
 
-def keep_in_float(trials: Trials, costs: Sequence[Cost], limit: float, track: Track = silent) -> list[str]:
-    """As few of the costly operators as needed for an agreement of `limit`; all of them where that is not enough,
-    none where they are more than what `MOST` allows.
+def keep_in_float(trials: QuantizationTrials, costs: Sequence[Cost], limit: float, track: Track = silent) -> list[str]:
+    """Returns as few of the costly operators as needed for an agreement of `limit`; all of them where that is not
+    enough, none where they are more than what `MOST` allows.
 
     They are taken in the order of their costs until the limit is met, then each is given back if it can be.
     """

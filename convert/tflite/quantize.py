@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.graph.finite import DIVERGED
+from convert.tflite.recipes import Recipe
 from edge.errors import ConversionError
 
 MAX_OUTPUT_BYTES = 1 << 30  # of activations kept at once; what exceeds it is measured in another pass
@@ -40,7 +41,7 @@ class Range:
 
 
 def measure_ranges(model: bytes, samples: Iterable[NDArray[np.float32]], input_range: Range) -> dict[str, Range]:
-    """Range of every activation of a float .tflite over the samples (1, H, W, 3), by tensor name.
+    """Returns the range of every activation of a float .tflite over the samples (1, H, W, 3), by tensor name.
 
     The input's range is given, not measured: it follows from the normalisation. Raises ConversionError where an
     activation has no finite range.
@@ -56,10 +57,10 @@ def measure_ranges(model: bytes, samples: Iterable[NDArray[np.float32]], input_r
 
 def _range(name: str, low: float, high: float) -> Range:
     if low > high:  # as they were before the first frame
-        raise ConversionError(f"int8: {name} has no finite range: there are no calibration frames")
+        raise ConversionError(f"{name} has no finite range: there are no calibration frames")
     if not high - low < np.finfo(np.float32).max:
         raise ConversionError(
-            f"int8: {name} has no finite range: finite weights make values from {low:g} to {high:g} of the "
+            f"{name} has no finite range: finite weights make values from {low:g} to {high:g} of the "
             f"calibration frames; {DIVERGED}"
         )
     return Range(low, high)
@@ -87,14 +88,14 @@ def _shared(model: bytes, ranges: dict[str, Range]) -> dict[str, Range]:
     return found
 
 
-def quantize(model: bytes, ranges: dict[str, Range], in_float: Collection[str] = ()) -> bytes:
-    """A float .tflite as int8 throughout, weights per channel, but for the operators whose output tensors are named
-    `in_float`. Raises ConversionError.
+def quantize(model: bytes, ranges: dict[str, Range], made_as: Recipe, in_float: Collection[str] = ()) -> bytes:
+    """Returns a float .tflite quantized as a calibrated recipe says, weights per channel, but for the operators whose
+    output tensors are named `in_float`. Raises ConversionError.
     """
     from litert_quantizer import algorithm_manager, quantizer, recipe
 
     made = quantizer.Quantizer(bytearray(model))
-    made.load_quantization_recipe(recipe.static_wi8_ai8())
+    made.load_quantization_recipe(getattr(recipe, made_as.quantizer)())
     for name in in_float:
         skip = algorithm_manager.AlgorithmName.NO_QUANTIZE
         made.update_quantization_recipe(f"^{re.escape(name)};", "*", algorithm_key=skip)
@@ -108,12 +109,12 @@ def quantize(model: bytes, ranges: dict[str, Range], in_float: Collection[str] =
             result = made.quantize(values, enable_progress_bar=False, enable_progress_report=False)
     except (ValueError, RuntimeError, KeyError) as exc:
         reason = (str(exc).strip() or type(exc).__name__).splitlines()[0]
-        raise ConversionError(f"int8: the quantizer failed: {reason}") from exc
+        raise ConversionError(f"{made_as.name}: the quantizer failed: {reason}") from exc
     return bytes(result.quantized_model)
 
 
 def operators(model: bytes) -> list[str]:
-    """The operators of a .tflite in order, each by the name of its output tensor."""
+    """Returns the operators of a .tflite in order, each by the name of its output tensor."""
     from ai_edge_litert.tools import flatbuffer_utils
 
     graph = flatbuffer_utils.read_model_from_bytearray(bytearray(model)).subgraphs[0]

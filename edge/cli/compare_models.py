@@ -1,9 +1,8 @@
-"""`compare-models`: which model, on this device, and how sure is that."""
+"""`compare-models` tells which model to take on this device, and how sure that is."""
 
 from __future__ import annotations
 
 import argparse
-import importlib
 import importlib.util
 import json
 import math
@@ -11,28 +10,36 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from edge.cli import workstation
 from edge.cli.compare_table import show
 from edge.cli.main import Parser, parser, run, say
-from edge.cli.options import parse_labels, parse_norm
+from edge.cli.options import classes, normalisation, parse_hw
 from edge.compare import pythons as interpreters
 from edge.compare import verdict
 from edge.compare.comparison import Comparison, Settings
-from edge.compare.report.document import Document, document, names
-from edge.compare.report.files import read_report, write_report
+from edge.compare.report.building import document, names
+from edge.compare.report.document import Document, read_report, row_as_json
+from edge.compare.report.files import write_report
 from edge.compare.rows import Candidate, Row
 from edge.engine.open import MAX_THREADS
 from edge.engine.runtimes import NAMES
-from edge.errors import GateFailed, RoadliteError, RuntimeMissing, UsageError
+from edge.errors import GateFailed, RoadliteError, UsageError
 from edge.files import writable_folder
 from edge.progress import bars
 from edge.requirements import install_extra
 from edge.text import one_line
 
+EXAMPLES = (
+    "compare-models a.tflite b.tflite                                which is faster here, and how sure is that",
+    "compare-models *.tflite --source street/ --labels truth/        with their accuracy",
+    "compare-models demo --input-size 257x513,513x1025 --output out  a grid, and a report with plots",
+)
+FIELDS = {"labels_dir": "--labels", "rate": "--source"}
 GRAPHS = (".pb", ".tar.gz", ".tgz", ".tar")
 
 
 def build_parser() -> Parser:
-    made = parser("compare-models", "Time several models in turns, each in a process of its own.")
+    made = parser("compare-models", "Time several models in turns, each in a process of its own.", EXAMPLES, FIELDS)
     made.add_argument(
         "models",
         nargs="+",
@@ -52,9 +59,7 @@ def build_parser() -> Parser:
         help="run runtime R in another Python interpreter, which needs numpy and OpenCV; repeatable (default: this "
         "one, or one on PATH that has the runtime)",
     )
-    made.add_argument(
-        "--labels", metavar="NAME|FILE", help="classes of models without a card: cityscapes, voc or a file"
-    )
+    made.add_argument("--classes", metavar="NAME|FILE", help="of models without a card: cityscapes, voc or a file")
     made.add_argument("--normalise", metavar="N", help="of float models without a card: deeplab, unit or MEAN,STD")
     _add_measuring(made)
     _add_judging(made)
@@ -84,7 +89,7 @@ def _add_measuring(made: argparse.ArgumentParser) -> None:
 
 
 def _add_judging(made: argparse.ArgumentParser) -> None:
-    made.add_argument("--labels-dir", type=Path, metavar="DIR", help="label files for the pictures of --source")
+    made.add_argument("--labels", type=Path, metavar="DIR", help="label files for the pictures of --source")
     made.add_argument(
         "--reference",
         type=Path,
@@ -94,7 +99,7 @@ def _add_judging(made: argparse.ArgumentParser) -> None:
     budget = made.add_mutually_exclusive_group()
     budget.add_argument("--budget-ms", type=float, metavar="MS", help="name the best model that is this fast")
     budget.add_argument("--budget-fps", type=float, metavar="FPS", help="the same, in frames per second")
-    made.add_argument("--report", type=Path, metavar="DIR", help="write report.json, .csv, .md and .html there")
+    made.add_argument("--output", type=Path, metavar="DIR", help="write report.json, .csv, .md and .html there")
     made.add_argument("--baseline", type=Path, metavar="FILE", help="an earlier report.json to compare with")
     made.add_argument(
         "--fail-above", type=float, metavar="RATIO", help="exit with 3 where a model takes so many times as long"
@@ -104,8 +109,8 @@ def _add_judging(made: argparse.ArgumentParser) -> None:
 
 def _add_grid(made: argparse.ArgumentParser) -> None:
     grid = made.add_argument_group("where MODEL is a graph")
-    grid.add_argument("--sizes", default="513x1025", metavar="HxW,...", help="input sizes")
-    grid.add_argument("--strides", default="auto", metavar="N,...", help="output strides: 8, 16, 32, keep, auto")
+    grid.add_argument("--input-size", default="513x1025", metavar="HxW,...", help="input sizes")
+    grid.add_argument("--output-stride", default="auto", metavar="N,...", help="output strides: 8, 16, 32, keep, auto")
     grid.add_argument("--quantize", default="float32,int8", metavar="RECIPE,...", help="as convert-model takes it")
 
 
@@ -119,9 +124,9 @@ def compare_models(options: argparse.Namespace, command: Sequence[str]) -> int:
     budget_ms = budget_from(options)
     earlier = read_report(options.baseline) if options.baseline else None
     if options.fail_above is not None and (earlier is None or not 0 < options.fail_above < math.inf):
-        raise UsageError("--fail-above: expected a ratio above 0, and --baseline with it")
-    if options.report is not None:
-        writable_folder(options.report)
+        raise UsageError("expected a ratio above 0, and --baseline with it", "--fail-above")
+    if options.output is not None:
+        writable_folder(options.output)
     comparison = Comparison(rows_from(options), settings)
     interrupted = False
     try:
@@ -141,18 +146,18 @@ def compare_models(options: argparse.Namespace, command: Sequence[str]) -> int:
 
 def tell(found: Document, options: argparse.Namespace) -> None:
     if options.json:
-        print(json.dumps([shortened(row) for row in found["rows"]], indent=1))  # noqa: T201
+        print(json.dumps([shortened(row_as_json(row)) for row in found.rows], indent=1))  # noqa: T201
     else:
         show(found)
-    if options.report is not None:
-        for path in write_report(found, options.report):
+    if options.output is not None:
+        for path in write_report(found, options.output):
             print(one_line(str(path)), file=sys.stderr if options.json else sys.stdout)
         if importlib.util.find_spec("matplotlib") is None:
             say(f"report.html has no plots: matplotlib is missing: {install_extra('report')}")
 
 
 def shortened(row: dict[str, object]) -> dict[str, object]:
-    """Without the single times, which --report keeps."""
+    """Returns a row without the single times, which the report keeps."""
     return {name: value for name, value in row.items() if name not in ("samples_ms", "rounds")}
 
 
@@ -168,42 +173,42 @@ def judge(rows: Sequence[Row]) -> int:
 def settings_from(options: argparse.Namespace) -> Settings:
     for name, least, most in (("seconds", 1e-3, 3600), ("min_runs", 1, 100_000), ("cool_down", 0, 600)):
         if not least <= getattr(options, name) <= most:
-            raise UsageError(
-                f"--{name.replace('_', '-')}: expected {least:g} to {most:g}, got {getattr(options, name)}"
-            )
+            raise UsageError(f"expected {least:g} to {most:g}, got {getattr(options, name)}", name)
     if not 0 <= options.profile <= 86_400:
-        raise UsageError(f"--profile: expected seconds, up to 86400, got {options.profile}")
-    parse_norm(options.normalise)
-    parse_labels(options.labels)
+        raise UsageError(f"expected seconds, up to 86400, got {options.profile}", "profile")
+    normalisation(options)
+    classes(options)
     return Settings(
         options.source,
         options.seconds,
         options.min_runs,
         options.cool_down,
-        labels_dir=options.labels_dir,
+        labels_dir=options.labels,
         reference=options.reference,
         profile_s=options.profile,
         norm=options.normalise,
-        labels=options.labels,
+        classes=options.classes,
     )
 
 
 def budget_from(options: argparse.Namespace) -> float | None:
-    """In milliseconds. Raises UsageError."""
+    """Returns the budget in milliseconds. Raises UsageError."""
     value = options.budget_ms if options.budget_fps is None else options.budget_fps
     if value is None:
         return None
     if not 1e-6 <= value <= 1e12:  # nan is not either
-        raise UsageError(f"--budget-ms, --budget-fps: expected a number above 0, got {value}")
+        raise UsageError(f"expected a number above 0, got {value}", "--budget-ms, --budget-fps")
     return float(value if options.budget_fps is None else 1e3 / value)
 
 
 def rows_from(options: argparse.Namespace) -> list[Row]:
-    """One row for each model, runtime and number of threads; a graph's models are converted where they are missing."""
+    """Returns one row for each model, runtime and number of threads; a graph's models are converted where they are
+    missing.
+    """
     runtimes = [name.strip() for name in options.runtime.split(",")]
     unknown = [name for name in runtimes if name not in NAMES]
     if unknown:
-        raise UsageError(f"--runtime: unknown {unknown[0]!r}, expected some of {', '.join(NAMES)}")
+        raise UsageError(f"unknown {unknown[0]!r}, expected some of {', '.join(NAMES)}", "--runtime")
     threads, asked = parse_threads(options.threads), interpreters.parse(options.python)
     pythons = {runtime: interpreters.interpreter_for(runtime, asked) for runtime in runtimes}
     models = [made for model in options.models for made in models_of(model, options)]
@@ -216,30 +221,25 @@ def rows_from(options: argparse.Namespace) -> list[Row]:
 
 
 def models_of(model: str, options: argparse.Namespace) -> list[tuple[Path, str]]:
-    """(file, why it could not be made) of a model file, or of each model of a graph's grid."""
+    """Returns (file, why it could not be made) of a model file, or of each model of a graph's grid."""
     path = Path(model)
     if path.suffix == ".tflite" or (path.is_file() and not model.lower().endswith(GRAPHS)):
         return [(path, "")]
-    try:
-        grid = importlib.import_module("convert.model_grid")  # not an import statement: edge runs where it is not
-    except ImportError as exc:
-        raise RuntimeMissing(
-            f"{model}: converting needs {exc.name}: {install_extra('convert')}, or name .tflite files"
-        ) from exc
-    made: list[tuple[Path, str]] = grid.convert_missing(
-        model, sizes=options.sizes, strides=options.strides, recipes=options.quantize, track=bars, notice=say
+    sizes = [parse_hw(size.strip()) for size in options.input_size.split(",")]
+    strides, recipes = (
+        [part.strip() for part in text.split(",")] for text in (options.output_stride, options.quantize)
     )
-    return made
+    return workstation.convert_missing(model, sizes, strides, recipes, track=bars, notice=say)
 
 
 def parse_threads(text: str) -> list[int | None]:
-    """`1,2` -> [1, 2]; empty -> the default. Raises UsageError."""
+    """Returns [1, 2] for `1,2`, the default where it is empty. Raises UsageError."""
     if not text:
         return [None]
     try:
         counts = [int(part) for part in text.split(",")]
     except ValueError as exc:
-        raise UsageError(f"--threads: expected numbers like 1,2, got {text!r}") from exc
+        raise UsageError(f"expected numbers like 1,2, got {text!r}", "--threads") from exc
     if not all(1 <= count <= MAX_THREADS for count in counts):
-        raise UsageError(f"--threads: expected 1 to {MAX_THREADS} threads, got {text!r}")
+        raise UsageError(f"expected 1 to {MAX_THREADS} threads, got {text!r}", "--threads")
     return list(counts)

@@ -1,4 +1,4 @@
-"""How a comparison looks in a terminal of 80 columns or more."""
+"""Shows a comparison in a terminal of 80 columns or more."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from edge.cli.main import say
-from edge.compare.report.document import Document
+from edge.compare.report.document import Document, FailedRow, MeasuredRow, ReportedAccuracy, ReportedProfile
 from edge.compare.report.page import LAYER_COLUMNS, costliest, layer_cells, layers_line
 from edge.compare.report.tables import doubts, fastest_pairs, times
+from edge.compare.rows import STAGES
 from edge.text import one_line
 
 WIDTH = 100  # where there is no terminal to ask
@@ -16,43 +17,42 @@ NARROWEST = 80
 LAYERS = 10  # of each model
 KIND = 26  # letters of a layer's operators
 
-Cells = dict[str, Callable[[dict[str, Any]], str]]
+Cells = dict[str, Callable[[MeasuredRow], str]]
 
-STAGES = ("preprocess", "invoke", "postprocess", "render")
 FRAME: Cells = {
-    "recipe": lambda row: row["recipe"],
-    "input": lambda row: "x".join(map(str, row["input_hw"])),
-    "os": lambda row: str(row["output_stride"]),
-    "runtime": lambda row: row["runtime"],
-    "thr": lambda row: str(row["threads"]),
-    "p90": lambda row: _ms(row["frame_ms"]["p90"]),
-    "median": lambda row: _ms(row["frame_ms"]["median"]),
-    "p99": lambda row: _ms(row["frame_ms"]["p99"]),
-    "fps": lambda row: f"{row['fps']:.1f}",
-    "labels": lambda row: _accuracy(row["accuracy"]),
+    "recipe": lambda row: row.recipe,
+    "input": lambda row: "x".join(map(str, row.input_hw)),
+    "os": lambda row: str(row.output_stride),
+    "runtime": lambda row: row.runtime,
+    "thr": lambda row: str(row.threads),
+    "p90": lambda row: _ms(row.frame_ms.p90),
+    "median": lambda row: _ms(row.frame_ms.median),
+    "p99": lambda row: _ms(row.frame_ms.p99),
+    "fps": lambda row: f"{row.fps:.1f}",
+    "labels": lambda row: _accuracy(row.accuracy),
 }
 INVOKE: Cells = {
     **{
-        name: lambda row, name=name: _ms(row["invoke_ms"][name])  # type: ignore[misc]
+        name: lambda row, name=name: _ms(getattr(row.invoke_ms, name))  # type: ignore[misc]
         for name in ("p90", "median", "p99", "max", "jitter")
     },
-    "load": lambda row: _ms(row["load_ms"]),
-    "first": lambda row: _ms(row["first_invoke_ms"]),
-    "warm-up": lambda row: f"{len(row['warm_up_ms'])}: {_ms(row['warm_up_ms'][0])}",
-    "GMAC": lambda row: f"{row['macs'] / 1e9:.2f}",
-    "GMAC/s": lambda row: "-" if row["gmacs_per_s"] is None else f"{row['gmacs_per_s']:.1f}",
-    "parts": lambda row: f"{row['partitions']}+{row['ops_outside']}",
+    "load": lambda row: _ms(row.load_ms),
+    "first": lambda row: _ms(row.first_invoke_ms),
+    "warm-up": lambda row: f"{len(row.warm_up_ms)}: {_ms(row.warm_up_ms[0])}",
+    "GMAC": lambda row: f"{row.macs / 1e9:.2f}",
+    "GMAC/s": lambda row: "-" if row.gmacs_per_s is None else f"{row.gmacs_per_s:.1f}",
+    "parts": lambda row: f"{row.partitions}+{row.ops_outside}",
 }
 COST: Cells = {
     **{
-        name: lambda row, name=name: _ms(row["stages_ms"][name]["median"])  # type: ignore[misc]
+        name: lambda row, name=name: _ms(row.stages_ms[name].median)  # type: ignore[misc]
         for name in STAGES
     },
-    "outside": lambda row: "-" if row["outside_share"] is None else f"{row['outside_share']:.0%}",
-    "file": lambda row: f"{row['size_bytes'] / 1e6:.2f}",
-    "peak": lambda row: f"{row['peak_rss_mb']:.0f}",
-    "steady": lambda row: f"{row['rss_mb']:.0f}",
-    "energy": lambda row: "-" if row["frame_j"] is None else f"{row['frame_j']:.2f}",
+    "outside": lambda row: "-" if row.outside_share is None else f"{row.outside_share:.0%}",
+    "file": lambda row: f"{row.size_bytes / 1e6:.2f}",
+    "peak": lambda row: f"{row.peak_rss_mb:.0f}",
+    "steady": lambda row: f"{row.rss_mb:.0f}",
+    "energy": lambda row: "-" if row.frame_j is None else f"{row.frame_j:.2f}",
 }
 TABLES = (
     (
@@ -77,71 +77,70 @@ TABLES = (
 
 
 def show(document: Document) -> None:
-    """The document on stdout; models that failed on stderr."""
+    """Prints the document on stdout, and models that failed on stderr."""
     from rich.console import Console
 
     console = Console()
     width = max(console.width, NARROWEST) if console.is_terminal else WIDTH
     console = Console(width=width)
-    for number, row in enumerate(document["rows"], start=1):
-        console.print(one_line(f"{number} {row['model']}"), highlight=False, markup=False, soft_wrap=True)
-    if any("error" not in row for row in document["rows"]):
+    for number, row in enumerate(document.rows, start=1):
+        console.print(one_line(f"{number} {row.model}"), highlight=False, markup=False, soft_wrap=True)
+    if document.measured:
         for title, columns, legend in TABLES:
             console.print(_table(title, columns, document, legend))
         console.print()
     for text in lines(document):
         console.print(one_line(text), highlight=False, markup=False, soft_wrap=True)
-    for row in document["rows"]:
-        if row.get("profile"):
-            console.print(_layers(row, width))
-    for row in document["rows"]:
-        if "error" in row and len(document["rows"]) > 1:  # of a single one it is how the command ends
-            say(f"{row['name']}: {row['error']}")
+    for row in document.rows:
+        if isinstance(row, MeasuredRow) and row.profile:
+            console.print(_layers(row, row.profile, width))
+    for row in document.rows:
+        if isinstance(row, FailedRow) and len(document.rows) > 1:  # of a single one it is how the command ends
+            say(f"{row.name}: {row.error}")
 
 
 def lines(document: Document) -> list[str]:
-    """What stands below the tables; rows go by their numbers."""
-    number = {row["name"]: str(place) for place, row in enumerate(document["rows"], start=1)}
-    found = [f"warning: {text}" for text in document["warnings"]]
+    """Returns what stands below the tables; rows go by their numbers."""
+    number = {row.name: str(place) for place, row in enumerate(document.rows, start=1)}
+    found = [f"warning: {text}" for text in document.warnings]
     found += [
         f"! doubtful: {', '.join(number[name] for name in rows)}: {reason}" for reason, rows in doubts(document).items()
     ]
     found += [
-        f"{number[pair['second']]} against {number[pair['first']]}, the fastest: invoke {times(pair['invoke'])}, "
-        f"frame {times(pair['frame'])}"
+        f"{number[pair.second]} against {number[pair.first]}, the fastest: invoke {times(pair.invoke)}, "
+        f"frame {times(pair.frame)}"
         for pair in fastest_pairs(document)
     ]
-    if document["environment"]["int8_note"]:
-        found.append(f"this processor: {document['environment']['int8_note']}")
-    if document["budget"]:
-        found.append(f"budget: {document['budget']['sentence']}")
-    if document["baseline"]:
-        found += [f"another machine than the baseline's: {text}" for text in document["baseline"]["differs"]]
+    if document.environment.int8_note:
+        found.append(f"this processor: {document.environment.int8_note}")
+    if document.budget:
+        found.append(f"budget: {document.budget.sentence}")
+    if document.baseline:
+        found += [f"another machine than the baseline's: {text}" for text in document.baseline.differs]
         found += [
-            f"{number[change['name']]} since {document['baseline']['created'][:10]}: invoke {times(change['invoke'])}, "
-            f"frame {times(change['frame'])}"
-            for change in document["baseline"]["changes"]
+            f"{number[change.name]} since {document.baseline.created[:10]}: invoke {times(change.invoke)}, "
+            f"frame {times(change.frame)}"
+            for change in document.baseline.changes
         ]
     return found
 
 
 def _table(title: str, columns: Cells, document: Document, legend: str) -> Any:
     made = _empty(["", *columns, " "], ("recipe", "runtime", " "), title, legend)
-    for number, row in enumerate(document["rows"], start=1):
-        if "error" in row:
+    for number, row in enumerate(document.rows, start=1):
+        if isinstance(row, FailedRow):
             made.add_row(str(number), "failed", *["-"] * (len(columns) - 1), "")
             continue
-        mark = ("*" if row["name"] in document["front"] else "") + ("!" if row["invalid"] else "")
+        mark = ("*" if row.name in document.front else "") + ("!" if row.invalid else "")
         made.add_row(str(number), *(cell(row) for cell in columns.values()), mark)
     return made
 
 
-def _layers(row: dict[str, Any], width: int) -> Any:
-    profile = row["profile"]
+def _layers(row: MeasuredRow, profile: ReportedProfile, width: int) -> Any:
     cells = [layer_cells(layer) for layer in costliest(profile, LAYERS)]
     used = [max(map(len, column)) + 1 for column in zip(LAYER_COLUMNS, *cells, strict=True)]
     room = width - min(used[0], KIND + 1) - sum(used[1:-1])
-    title = f"Costliest layers of {row['name']}"
+    title = f"Costliest layers of {row.name}"
     made = _empty(LAYER_COLUMNS, ("layer", "name", "delegated"), title, layers_line(profile))
     for kind, *figures, name in cells:
         made.add_row(kind if len(kind) <= KIND else f"{kind[: KIND - 1]}…", *figures, _end(name, room))
@@ -178,7 +177,7 @@ def _ms(value: float) -> str:
     return f"{value:.0f}" if value >= 1000 else f"{value:.1f}"
 
 
-def _accuracy(found: dict[str, Any] | None) -> str:
-    if not found:
+def _accuracy(found: ReportedAccuracy | None) -> str:
+    if found is None:
         return "-"
-    return f"{found['miou']:.3f}" if found["miou"] is not None else f"{found['agreement']:.1%}"
+    return f"{found.miou:.3f}" if found.miou is not None else f"{found.agreement or 0:.1%}"

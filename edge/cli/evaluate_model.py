@@ -1,41 +1,39 @@
-"""`evaluate-model`: how well models label pictures whose labels are known."""
+"""`evaluate-model` scores how well models label pictures whose labels are known."""
 
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, get_args
 
+from edge.cli import workstation
 from edge.cli.main import INTERRUPTED, Parser, parser, run, say
-from edge.cli.options import parse_labels, parse_norm
-from edge.engine.runtimes import NAMES
-from edge.errors import RoadliteError, RuntimeMissing, UsageError
+from edge.cli.options import add_model_options, segmenter
+from edge.errors import UsageError
 from edge.evaluation.datasets import KINDS
 from edge.evaluation.report import as_dict, classes, figures, write_folder
-from edge.evaluation.samples import ALL, open_examples, parse_indices
+from edge.evaluation.samples import ALL, open_samples, parse_indices
 from edge.evaluation.scoring import Evaluation, Reference, evaluate
 from edge.files import writable_folder
-from edge.preprocess import Fit
 from edge.progress import bars
-from edge.requirements import install_extra
-from edge.segmenter import Segmenter
 from edge.text import counted, one_line
 
+EXAMPLES = (
+    "evaluate-model model.tflite --source demo                               the demo's frames know their labels",
+    "evaluate-model a.tflite b.tflite --source street/ --labels truth/       pictures with label files",
+    "evaluate-model a.tflite --source drive.mp4 --reference mobilenetv2.pb   against the frozen graph",
+)
 MAX_WORST = 100
 SHOWN = 3  # pictures left out that are named on stderr
 
 
 def build_parser() -> Parser:
-    made = parser("evaluate-model", "Score models on pictures with labels, or against another model.")
+    made = parser("evaluate-model", "Score models on pictures with labels, or against another model.", EXAMPLES)
     made.add_argument("models", type=Path, nargs="+", metavar="MODEL", help=".tflite files")
     made.add_argument(
         "--source",
-        "--images",
-        "--video",
         required=True,
         metavar="S",
         help="folder of pictures (looked through to any depth), pattern, picture, video, or demo, which has labels",
@@ -56,20 +54,7 @@ def build_parser() -> Parser:
     made.add_argument(
         "--frames", default="", metavar="I,J|A:B:STEP", help="take only these pictures, counted from 0 (default: all)"
     )
-    made.add_argument("--classes", metavar="NAME|FILE", help="cityscapes, voc or a file with one class name a line")
-    made.add_argument(
-        "--normalise",
-        metavar="N",
-        help="for float models without a card: deeplab (x/127.5-1), unit (x/255) or MEAN,STD",
-    )
-    made.add_argument(
-        "--fit",
-        default="stretch",
-        choices=get_args(Fit),
-        help="pictures of another shape than the input's: stretch them, or pad them as the frozen graph does",
-    )
-    made.add_argument("--runtime", default="auto", choices=NAMES, help="auto takes the first that is installed")
-    made.add_argument("--threads", type=int, metavar="N", help="threads of the runtime (default: all cores, 4 at most)")
+    add_model_options(made)
     made.add_argument(
         "--output",
         type=Path,
@@ -89,15 +74,15 @@ def evaluate_model(options: argparse.Namespace) -> int:
     if (options.labels is None) == (options.reference is None) and options.source != "demo":
         raise UsageError("expected the truth: --labels DIR or --reference MODEL, one of them")
     if not 0 <= options.worst <= MAX_WORST:
-        raise UsageError(f"--worst: expected 0 to {MAX_WORST}, got {options.worst}")
+        raise UsageError(f"expected 0 to {MAX_WORST}, got {options.worst}", "worst")
     indices = parse_indices(options.frames) if options.frames else ALL
-    examples = open_examples(options.source, options.labels, options.mapping, indices)
+    samples = open_samples(options.source, options.labels, options.mapping, indices)
     if options.output:
         writable_folder(options.output)
-    models = [open_model(path, options) for path in options.models]
+    models = [segmenter(path, options) for path in options.models]
     with open_reference(options) as reference:
         kept = options.worst if options.output else 0
-        evaluation = evaluate(models, examples, reference=reference, keep_worst=kept)
+        evaluation = evaluate(models, samples, reference=reference, keep_worst=kept)
         try:
             evaluation.run(bars)
         except KeyboardInterrupt:
@@ -110,37 +95,17 @@ def evaluate_model(options: argparse.Namespace) -> int:
     return 0
 
 
-def open_model(path: Path, options: argparse.Namespace) -> Segmenter:
-    norm, names = parse_norm(options.normalise), parse_labels(options.classes)
-    return Segmenter(path, runtime=options.runtime, threads=options.threads, norm=norm, classes=names, fit=options.fit)
-
-
 @contextmanager
 def open_reference(options: argparse.Namespace) -> Iterator[Reference | None]:
-    """The model or graph that takes the place of the truth, where one does."""
+    """Yields the model or graph that takes the place of the truth, where one does."""
     if options.reference is None:
         yield None
     elif options.reference.endswith(".tflite"):
-        segmenter = open_model(Path(options.reference), options)
-        yield Reference(segmenter.path.name, segmenter.card.classes, lambda pixels: segmenter(pixels).ids)
+        model = segmenter(Path(options.reference), options)
+        yield Reference(model.path.name, model.card.classes, lambda pixels: model(pixels).ids)
     else:
-        with closing(frozen_reference(options.reference, options.fit)) as graph:
+        with closing(workstation.frozen_reference(options.reference, fit=options.fit, track=bars, notice=say)) as graph:
             yield Reference(graph.name, graph.classes, graph)
-
-
-def frozen_reference(model: str, fit: Fit) -> Any:
-    """A frozen graph. The workstation's part of the kit runs it, which devices do not have: nothing here imports it.
-
-    Raises RuntimeMissing where that part cannot be imported.
-    """
-    try:
-        module = importlib.import_module("convert.reference")
-    except (ImportError, RoadliteError) as exc:
-        raise RuntimeMissing(
-            f"--reference {model}: a frozen graph needs TensorFlow: {install_extra('convert')}; "
-            f"a .tflite as reference does without ({exc})"
-        ) from exc
-    return module.FrozenReference(model, fit=fit, track=bars, notice=say)
 
 
 def report(evaluation: Evaluation, options: argparse.Namespace) -> None:
@@ -174,7 +139,7 @@ def show(evaluation: Evaluation) -> None:
     console = Console()
     truth = "" if evaluation.reference else f", labels {evaluation.labelling.name}"
     against = f" against {evaluation.reference.name}" if evaluation.reference else ""
-    title = f"{counted(evaluation.pictures, 'picture')} of {evaluation.examples.name}{truth}{against}"
+    title = f"{counted(evaluation.pictures, 'picture')} of {evaluation.samples.name}{truth}{against}"
     console.print(one_line(title), highlight=False, markup=False, soft_wrap=True)
     for number, tally in enumerate(evaluation.tallies, start=1):
         console.print(one_line(f"{number} {tally.segmenter.path.name}"), highlight=False, markup=False, soft_wrap=True)
@@ -204,7 +169,7 @@ def summary(evaluation: Evaluation) -> object:
 
 
 def per_class(evaluation: Evaluation) -> object:
-    """A row per class, a column per model; boundary scores too where there is room for them."""
+    """Returns a row per class, a column per model; boundary scores too where there is room for them."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import signal
 import sys
 import threading
@@ -38,6 +39,10 @@ class Parser(argparse.ArgumentParser):
         """Returns the flag that sets a field of the library, the field itself where none does."""
         flags = {action.dest: action.option_strings[-1] for action in self._actions if action.option_strings}
         return self.fields.get(field) or flags.get(field, field)
+
+    def with_flags(self, message: str) -> str:
+        """Returns a message of the library, in which fields stand in backquotes, with the flags that set them."""
+        return re.sub(r"`([a-z_]+)`", lambda found: self.flag(found[1]), message)
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
@@ -135,9 +140,9 @@ def _parse_and_work(
     try:
         return work(options)
     except UsageError as exc:
-        if not exc.field:
-            raise
-        raise UsageError(exc.message, parser.flag(exc.field)) from exc
+        raise UsageError(parser.with_flags(exc.message), parser.flag(exc.field) if exc.field else "") from exc
+    except RoadliteError as exc:
+        raise type(exc)(parser.with_flags(str(exc))) from exc
 
 
 def _give_up_stdout() -> None:

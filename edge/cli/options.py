@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import get_args
 
-from edge import classes as class_sets
-from edge.classes import ClassSet
+from edge.classes import ClassSet, class_set
 from edge.engine.runtimes import NAMES
 from edge.errors import UsageError
-from edge.preprocess import DEEPLAB, Fit, Normalisation
+from edge.preprocess import Fit, Normalisation, parse_normalisation
 from edge.progress import bars
 from edge.segmenter import Segmenter
 from edge.sources.options import SourceOptions
@@ -58,12 +58,17 @@ def segmenter_from(options: argparse.Namespace, say: Callable[[str], None]) -> S
         runtime = fastest_runtime(
             options.model, options.threads, options.normalise, options.classes, say=say, track=bars
         )
+    return segmenter(options.model, options, runtime)
+
+
+def segmenter(path: Path, options: argparse.Namespace, runtime: str = "") -> Segmenter:
+    """Opens a model, on another runtime than the one asked for where one is named."""
     return Segmenter(
-        options.model,
-        runtime=runtime,
+        path,
+        runtime=runtime or options.runtime,
         threads=options.threads,
-        norm=parse_norm(options.normalise),
-        classes=parse_labels(options.classes),
+        norm=normalisation(options),
+        classes=classes(options),
         fit=options.fit,
     )
 
@@ -129,28 +134,19 @@ def parse_rate(text: str) -> Fraction:
         raise UsageError(f"expected a number such as 30, 29.97 or 30000/1001, got {text!r}", "--fps") from exc
 
 
-def parse_labels(text: str | None) -> ClassSet | None:
-    """A label set's name or a file of names. Raises UsageError, CardError."""
-    if text is None:
-        return None
-    path = Path(text)
-    if not path.is_file():
-        return class_sets.known(text)
-    with path.open("rb") as file:
-        return class_sets.parse_names(file.read(1 << 16).decode("utf-8-sig", "replace"), text)
+def classes(options: argparse.Namespace) -> ClassSet | None:
+    """Returns the class names that are asked for. Raises UsageError, CardError."""
+    return None if options.classes is None else class_set(options.classes)
 
 
-def parse_norm(text: str | None) -> Normalisation | None:
-    """`deeplab`, `unit` or `MEAN,STD`, the last in grey levels. Raises UsageError."""
-    if text is None:
-        return None
-    named = {"deeplab": DEEPLAB, "unit": Normalisation(0.0, 255.0)}
-    if text in named:
-        return named[text]
-    try:
-        mean, std = (float(part) for part in text.split(","))
-    except ValueError as exc:
-        raise UsageError(f"--normalise: expected deeplab, unit or MEAN,STD, got {text!r}") from exc
-    if not (abs(mean) <= 1e6 and 1e-6 < std <= 1e6):
-        raise UsageError(f"--normalise: expected a finite mean and a positive deviation, got {text!r}")
-    return Normalisation(mean, std)
+def normalisation(options: argparse.Namespace) -> Normalisation | None:
+    """Returns the normalisation that is asked for. Raises UsageError."""
+    return None if options.normalise is None else parse_normalisation(options.normalise)
+
+
+def parse_hw(text: str, flag: str = "--input-size") -> tuple[int, int]:
+    """Returns (513, 1025) for `513x1025`. Raises UsageError."""
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    if not match:
+        raise UsageError(f"expected HEIGHTxWIDTH like 513x1025, got {text!r}", flag)
+    return int(match[1]), int(match[2])

@@ -1,7 +1,10 @@
-"""Accuracy beside latency: against the truth where it is known, against a reference model where there is one."""
+"""Measures accuracy beside latency: against the truth where it is known, against a reference model where there is
+one.
+"""
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -18,11 +21,12 @@ from edge.evaluation.metrics import Confusion, agreement
 from edge.postprocess import nearest
 from edge.progress import Track, silent
 
-Bench = tuple[Row, Worker]
+RunningRow = tuple[Row, Worker]
+"""A row and the process of its candidate."""
 
 
 def assess(
-    benches: Sequence[Bench], frames: Frames, reference: Bench | None, notes: list[str], track: Track = silent
+    running: Sequence[RunningRow], frames: Frames, reference: RunningRow | None, notes: list[str], track: Track = silent
 ) -> None:
     """Sets `row.accuracy`. Threads do not change labels: of rows that differ in nothing else, one is asked.
 
@@ -33,11 +37,11 @@ def assess(
         standard = None
         if reference is not None:
             standard = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="roadlite-")))
-            reference[1].ask("label", str(standard))
+            reference[1].label(standard)
             if reference[0].error:
                 standard = None
-        for row, worker in track(benches, "accuracy", len(benches)):
-            key = row.candidate.path, str(row.about.get("runtime", row.candidate.runtime))
+        for row, worker in track(running, "accuracy", len(running)):
+            key = row.candidate.path, row.runtime
             if row.error:
                 continue
             if key not in known:
@@ -45,29 +49,32 @@ def assess(
             row.accuracy = known[key]
 
 
-def find_reference(benches: Sequence[Bench]) -> Bench | None:
-    """The float32 model of the list with the most pixels, where there is one and something to hold against it."""
-    exact = [bench for bench in benches if not bench[0].error and bench[0].candidate.runtime != "openvino-bf16"]
-    floats = [bench for bench in exact if bench[0].about["recipe"] == "float32"]
-    others = {(row.candidate.path, row.candidate.runtime) for row, _ in benches}
+def find_reference(running: Sequence[RunningRow]) -> RunningRow | None:
+    """Returns the float32 model of the list with the most pixels, where there is one and something to hold against
+    it.
+    """
+    exact = [row for row in running if not row[0].error and row[0].candidate.runtime != "openvino-bf16"]
+    floats = [row for row in exact if row[0].loaded and row[0].loaded.recipe == "float32"]
+    others = {(row.candidate.path, row.candidate.runtime) for row, _ in running}
     if not floats or len(others) < 2:
         return None
-    return max(floats, key=lambda bench: bench[0].about["input_hw"][0] * bench[0].about["input_hw"][1])
+    return max(floats, key=lambda row: math.prod(row[0].loaded.input_hw) if row[0].loaded else 0)
 
 
 def reference_row(path: Path) -> Row:
-    """One that is asked for labels only."""
+    """Returns a row that is asked for labels only."""
     return Row(Candidate(path, "auto", None))
 
 
 def _of(
     row: Row, worker: Worker, frames: Frames, standard: Path | None, reference: Row | None, notes: list[str]
 ) -> Accuracy | None:
-    classes = row.about["classes"]
+    assert row.loaded is not None
+    classes = row.loaded.classes
     confusion, equal = Confusion(len(classes)), []
-    comparable = reference is not None and reference.about.get("classes") == classes
+    comparable = reference is not None and reference.loaded is not None and reference.loaded.classes == classes
     with tempfile.TemporaryDirectory(prefix="roadlite-") as folder:
-        for name in worker.ask("label", folder) or []:
+        for name in worker.label(Path(folder)):
             ids: Ids = np.load(Path(folder, name))
             truth = _truth(frames, name, classes, notes)
             if truth is not None:

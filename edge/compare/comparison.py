@@ -1,4 +1,4 @@
-"""From candidates to rows: everything is loaded, takes its turns, and labels what there is to label."""
+"""Makes rows of candidates: everything is loaded, takes its turns, and labels what there is to label."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from edge.compare.accuracy import Bench, assess, find_reference, reference_row
+from edge.compare.accuracy import RunningRow, assess, find_reference, reference_row
 from edge.compare.frames import Frames, prepare
 from edge.compare.layers import profile
 from edge.compare.monitor import Monitor, doubts, slowed
@@ -36,7 +35,7 @@ class Settings:
     reference: Path | None = None  # a model whose labels count as right; None for the float32 one of the list
     profile_s: float = 0.0  # to find what each candidate's layers take; 0 for not at all
     norm: str | None = None  # for models without a card, as run-model takes them
-    labels: str | None = None
+    classes: str | None = None
 
     @property
     def rounds(self) -> int:
@@ -47,7 +46,7 @@ class Comparison:
     """What is being compared and, while it runs and after, what was found: also when it is interrupted."""
 
     def __init__(self, rows: Sequence[Row], settings: Settings, monitor: Monitor | None = None) -> None:
-        """A row that has an error already, because its model could not be made, stays as it is."""
+        """Takes rows; one that has an error already, because its model could not be made, stays as it is."""
         self.settings = settings
         self.rows = list(rows)
         self.monitor = monitor or Monitor()
@@ -56,53 +55,43 @@ class Comparison:
         """Loads, measures, labels. Raises SourceError and UsageError for the source; a model's failure is a row's."""
         with ExitStack() as stack:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="roadlite-"))
-            wanted = self.settings
-            frames = prepare(wanted.source, Path(folder), wanted.frames, wanted.labels_dir, track)
-            benches = [(row, stack.enter_context(Worker(row, self.monitor.tick))) for row in self.rows if not row.error]
+            settings = self.settings
+            frames = prepare(settings.source, Path(folder), settings.frames, settings.labels_dir, track)
+            running = [(row, stack.enter_context(Worker(row, self.monitor.tick))) for row in self.rows if not row.error]
             reference = None
-            if wanted.reference is not None:
-                row = reference_row(wanted.reference)
+            if settings.reference is not None:
+                row = reference_row(settings.reference)
                 reference = row, stack.enter_context(Worker(row))
-            self._load([*benches, *([reference] if reference else [])], frames, track)
+            self._load([*running, *([reference] if reference else [])], frames, track)
             if reference is not None and reference[0].error:
                 self.monitor.notes.append(f"no reference: {reference[0].error}")
                 reference = None
             try:
-                self._measure([bench for bench in benches if not bench[0].error], track)
+                self._measure([row for row in running if not row[0].error], track)
             finally:
                 self._judge()
-            assess(benches, frames, reference or find_reference(benches), self.monitor.notes, track)
+            assess(running, frames, reference or find_reference(running), self.monitor.notes, track)
             self._keep_measured("accuracy")
-            if wanted.profile_s:
-                profile(benches, wanted.profile_s, track)
+            if settings.profile_s:
+                profile(running, settings.profile_s, track)
                 self._keep_measured("profile")
 
-    def _load(self, benches: Sequence[Bench], frames: Frames, track: Track) -> None:
-        for _, worker in benches:
+    def _load(self, running: Sequence[RunningRow], frames: Frames, track: Track) -> None:
+        for _, worker in running:
             worker.ready()  # all of them first: their imports are not to disturb each other's loading
         settings = self.settings
-        for row, worker in track(benches, "loading", len(benches)):
-            candidate = row.candidate
-            answer = worker.ask(
-                "load",
-                str(candidate.path),
-                candidate.runtime,
-                candidate.threads,
-                str(frames.folder),
-                settings.norm,
-                settings.labels,
-            )
-            row.about = answer or {}
-            if row.about and row.about["ops_outside"] == 0 and row.about["runtime"] in INTERPRETERS:
+        for row, worker in track(running, "loading", len(running)):
+            row.loaded = worker.load(frames.folder, settings.norm, settings.classes)
+            if row.loaded and not row.loaded.ops_outside and row.loaded.runtime in INTERPRETERS:
                 row.outside_share = 0.0
-            row.memory = worker.ask("memory") or {}
-        self.monitor.follow([worker.pid for _, worker in benches])
+            row.memory = worker.memory()
+        self.monitor.follow([worker.pid for _, worker in running])
 
-    def _measure(self, benches: Sequence[Bench], track: Track) -> None:
+    def _measure(self, running: Sequence[RunningRow], track: Track) -> None:
         rounds = self.settings.rounds
-        schedule = [(turn + place) % len(benches) for turn in range(rounds) for place in range(len(benches))]
+        schedule = [(turn + place) % len(running) for turn in range(rounds) for place in range(len(running))]
         for which in track(schedule, "measuring", len(schedule)):
-            row, worker = benches[which]
+            row, worker = running[which]
             if not row.error:
                 time.sleep(self.settings.cool_down_s)
                 self._turn(row, worker)
@@ -111,19 +100,19 @@ class Comparison:
         rounds, monitor = self.settings.rounds, self.monitor
         seconds, min_runs = self.settings.seconds / rounds, -(-self.settings.min_runs // rounds)
         watch = monitor.begin()
-        spent: list[float | None] = []
-        found: list[Any] = []
-        for question in ("invoke", "frames"):
-            monitor.meter.begin()
-            found.append(worker.ask(question, seconds, min_runs))
-            spent.append(monitor.meter.end())
+        monitor.meter.begin()
+        invoke_s = worker.invoke(seconds, min_runs)
+        invoke_j = monitor.meter.end()
+        monitor.meter.begin()
+        stages_s = worker.frames(seconds, min_runs)
+        frame_j = monitor.meter.end()
         seen = monitor.end(watch)
         if row.error:
             return
         row.turns.append(
-            Turn(seen.start_s, seen.end_s, found[0], found[1], spent[0], spent[1], seen.clock_mhz, seen.reasons)
+            Turn(seen.start_s, seen.end_s, invoke_s, stages_s, invoke_j, frame_j, seen.clock_mhz, seen.reasons)
         )
-        row.memory = worker.ask("memory") or row.memory
+        row.memory = worker.memory() or row.memory
 
     def _keep_measured(self, what: str) -> None:
         """Times stay good where a process fails that was asked for more after its turns."""

@@ -1,4 +1,4 @@
-"""How sure a difference is: medians over rounds, and what resampling the rounds says of them."""
+"""Estimates how sure a difference is: medians over rounds, and what resampling the rounds says of them."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Estimate:
     high: float
 
     def holds(self, value: float) -> bool:
-        """Whether `value` cannot be told from this figure."""
+        """Returns whether `value` cannot be told from this figure."""
         return self.low <= value <= self.high
 
 
 def median(samples: Sequence[float]) -> Estimate:
-    """Median with its percentile bootstrap interval (Efron, 1979), the same at every call."""
+    """Returns the median with its percentile bootstrap interval (Efron, 1979), the same at every call."""
     values = np.asarray(samples, np.float64)
     if len(values) < FEWEST:
         return Estimate(float(np.median(values)), -np.inf, np.inf)
@@ -35,7 +35,7 @@ def median(samples: Sequence[float]) -> Estimate:
 
 
 def ratio(second: Sequence[float], first: Sequence[float]) -> Estimate:
-    """How many times as long `second` takes as `first`, both measured in the same rounds, in order.
+    """Returns how many times as long `second` takes as `first`, both measured in the same rounds, in order.
 
     Rounds are compared one by one, so that what slows down both in a round does not count.
     """
@@ -44,7 +44,9 @@ def ratio(second: Sequence[float], first: Sequence[float]) -> Estimate:
 
 
 def change(now: Sequence[float], then: Sequence[float]) -> Estimate:
-    """As `ratio`, of rounds that were measured at different times and are resampled each for themselves."""
+    """Returns the same as `ratio` of rounds that were measured at different times and are resampled each for
+    themselves.
+    """
     logs = [np.log(np.asarray(rounds, np.float64)) for rounds in (now, then)]
     value = float(np.median(logs[0]) - np.median(logs[1]))
     if min(len(rounds) for rounds in logs) < FEWEST:
@@ -53,7 +55,9 @@ def change(now: Sequence[float], then: Sequence[float]) -> Estimate:
 
 
 def jitter(samples: Sequence[float]) -> float:
-    """Mean distance of a sample from the one before it, as RFC 3550 has it for packets, without its smoothing."""
+    """Returns the mean distance of a sample from the one before it, as RFC 3550 has it for packets, without its
+    smoothing.
+    """
     return float(np.abs(np.diff(samples)).mean()) if len(samples) > 1 else 0.0
 
 

@@ -1,4 +1,4 @@
-"""The pictures that every candidate gets, and what is known of them."""
+"""Prepares the pictures that every candidate gets, and what is known of them."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from edge.classes import CITYSCAPES, ClassSet
 from edge.data import Ids, Pixels
 from edge.errors import SourceError, UsageError
-from edge.evaluation.datasets import labelling_for
 from edge.evaluation.labelling import Labelling, read_truth
 from edge.evaluation.pairing import pair
+from edge.evaluation.samples import DEMO_FRAMES, demo, evenly, labelling_of
 from edge.progress import Track, silent
-from edge.sources.images import in_folder, matching, read_picture
+from edge.sources.images import picture_files, read_picture
 from edge.sources.open import open_source
 
 FARTHEST = 30  # frames of a video between two that are taken: looking further costs decoding
@@ -40,7 +39,7 @@ class Frames:
         return name
 
     def truth(self, name: str, classes: Sequence[str]) -> Ids | None:
-        """Of a picture, in ids of a model with these classes; None where it is not known.
+        """Returns the labels of a picture in ids of a model with these classes; None where they are not known.
 
         Raises SourceError for a label file that cannot be used.
         """
@@ -51,20 +50,20 @@ class Frames:
         return None
 
     def draw(self, count: int, track: Track) -> None:
-        """Of the demo clip, whose truth is drawn with it."""
-        from edge.scene import DEMO_RATE, DEMO_SEED, Scene
-        from edge.sources.demo import DEMO_HW, DEMO_SECONDS
-
-        scene = Scene(DEMO_SEED)
-        for t_s in track(np.linspace(0, DEMO_SECONDS - 1 / float(DEMO_RATE), count), "drawing the demo", count):
-            pixels, truth = scene.draw(float(t_s), DEMO_HW)
-            self._drawn[self.add(pixels)] = truth
+        """Adds frames of the demo clip, whose truth is drawn with it."""
+        chosen = tuple(evenly(DEMO_FRAMES, count))
+        for sample in track(demo(chosen).each(), "drawing the demo", len(chosen)):
+            pixels, label = sample.read()
+            name = self.add(pixels)
+            if label is not None and label.ids is not None:
+                self._drawn[name] = label.ids
 
     def read_labelled(self, source: str, labels_dir: Path, count: int, track: Track) -> None:
+        """Adds pictures that have label files."""
         pairs = pair(_pictures(source), labels_dir)
-        self._labelling = labelling_for("auto", pairs[0].label)
-        for which in track(_evenly(pairs, count), "reading pictures", min(count, len(pairs))):
-            self._labelled[self.add(read_picture(which.image))] = which.label
+        self._labelling = labelling_of("auto", [found.label for found in pairs])
+        for place in track(evenly(len(pairs), count), "reading pictures", min(count, len(pairs))):
+            self._labelled[self.add(read_picture(pairs[place].image))] = pairs[place].label
 
     def read(self, source: str, count: int, track: Track) -> None:
         with closing(open_source(source)) as opened:
@@ -77,7 +76,7 @@ class Frames:
 
 
 def prepare(source: str, folder: Path, count: int, labels_dir: Path | None = None, track: Track = silent) -> Frames:
-    """At most `count` pictures of a source, evenly spread.
+    """Prepares at most `count` pictures of a source, evenly spread.
 
     Raises SourceError, and UsageError for labels of what is no folder of pictures.
     """
@@ -94,21 +93,13 @@ def prepare(source: str, folder: Path, count: int, labels_dir: Path | None = Non
 
 
 def _pictures(source: str) -> Path | list[Path]:
+    """Returns the folder or the files that a source names. Raises UsageError where it names no pictures."""
     if Path(source).is_dir():
         return Path(source)
-    if any(char in source for char in "*?["):
-        return matching(source)
-    if source == "demo" or not Path(source).exists():
-        raise UsageError(f"--labels-dir: expected --source to be a folder of pictures or a pattern, got {source}")
-    return [path for path in in_folder(Path(source).parent) if path == Path(source)] or _refuse(source)
-
-
-def _refuse(source: str) -> Any:
-    raise UsageError(f"--labels-dir: expected --source to be pictures, got {source}; see evaluate-model for videos")
-
-
-def _evenly(pairs: Sequence[Any], count: int) -> list[Any]:
-    return [pairs[round(i)] for i in np.linspace(0, len(pairs) - 1, min(count, len(pairs)))]
+    pictures = None if source == "demo" else picture_files(source)
+    if pictures is None:
+        raise UsageError(f"expected a folder of pictures, a picture or a pattern with it, got {source}", "labels_dir")
+    return pictures
 
 
 def _plain(classes: Sequence[str]) -> ClassSet:

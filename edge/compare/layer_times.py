@@ -1,4 +1,4 @@
-"""Where the time of a model goes, layer by layer.
+"""Tells where the time of a model goes, layer by layer.
 
 LiteRT's Python wheel has no timer of single operators. So the model is cut off behind some of its operators, these
 prefixes are timed, and a layer is what a prefix takes longer than the one before it. Such a difference is small
@@ -12,12 +12,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.compare.estimates import Estimate, median
+from edge.engine.base import Operator
 
 RUNS = 1, 4  # of each prefix in a round, at least and at most; the shortest counts
 RUNS_S = 0.5  # after the fewest, no longer than this
@@ -40,7 +40,7 @@ class Layer:
 
     @property
     def gmacs_per_s(self) -> float | None:
-        """None for a layer without multiplications, and where its time cannot be told from none."""
+        """The rate; None for a layer without multiplications, and where its time cannot be told from none."""
         return self.macs / self.seconds.value / 1e9 if self.macs and self.seconds.low > 0 else None
 
 
@@ -60,11 +60,11 @@ class Profile:
         return sum(layer.seconds.value for layer in self.layers)
 
     def adds_up(self) -> bool:
-        """Whether the layers take together what the model takes as it is, within 5 % or its noise."""
+        """Returns whether the layers take together what the model takes as it is, within 5 % or its noise."""
         return self.whole.holds(self.sum_s()) or abs(self.sum_s() / self.whole.value - 1) < 0.05
 
     def outside_share(self) -> float | None:
-        """Of the time, spent in operators that the delegate left to the interpreter."""
+        """Returns the share of the time that is spent in operators that the delegate left to the interpreter."""
         if any(layer.delegated is None for layer in self.layers):
             return None
         outside = sum(layer.seconds.value for layer in self.layers if not layer.delegated)
@@ -72,15 +72,16 @@ class Profile:
 
 
 def cuts_within(seconds: float, prefix_s: float, operators: int) -> int:
-    """How many prefixes can be timed in so much time, where finding and timing the longest takes `prefix_s`.
+    """Returns how many prefixes can be timed in so much time, where finding and timing the longest takes `prefix_s`.
 
     They take half as long on average, once to find where to cut and again in every round.
     """
     return min(max(int(seconds / (ROUNDS + 1) / (prefix_s / 2)), FEWEST_CUTS), operators)
 
 
-def places_to_cut(operators: Sequence[Mapping[str, Any]], times: Mapping[int, float], most: int) -> Iterator[int]:
-    """Lengths of prefixes, each in the middle of what takes longest so far, until there are `most` or all are short.
+def places_to_cut(operators: Sequence[Operator], times: Mapping[int, float], most: int) -> Iterator[int]:
+    """Yields lengths of prefixes, each in the middle of what takes longest so far, until there are `most` or all are
+    short.
 
     `times` holds the seconds of every prefix that is known, the whole model's and 0 for none among them; what a
     length takes is to be added before the next one is asked for.
@@ -101,12 +102,13 @@ def places_to_cut(operators: Sequence[Mapping[str, Any]], times: Mapping[int, fl
 
 
 def from_prefixes(
-    operators: Sequence[Mapping[str, Any]],
+    operators: Sequence[Operator],
     cuts: Sequence[int],
     rounds: Sequence[Sequence[float]],
     wholes: Sequence[float],
 ) -> Profile:
-    """`rounds[r][k]` is what the first `cuts[k]` operators took in round r, `wholes[r]` the uncut model; seconds.
+    """Makes a profile of prefixes: `rounds[r][k]` is what the first `cuts[k]` operators took in round r, `wholes[r]`
+    the uncut model; seconds.
 
     The last cut is behind the last operator. Neighbours whose time cannot be told from none are one layer.
     """
@@ -124,29 +126,29 @@ def from_prefixes(
     return Profile(layers, median(list(wholes)), len(times), "differences between prefixes of the model")
 
 
-def from_counters(nodes: Sequence[Mapping[str, Any]], rounds: Sequence[Sequence[float]]) -> Profile:
-    """`rounds[r][k]` is what the runtime's own counter says of node k in round r, seconds."""
+def from_counters(nodes: Sequence[Operator], rounds: Sequence[Sequence[float]]) -> Profile:
+    """Makes a profile of counters: `rounds[r][k]` are the seconds that the runtime's own says of node k in round r."""
     times = np.asarray(rounds, np.float64)
     layers = [
-        Layer(place, 1, node["kind"], node["name"], median(times[:, place].tolist()), None, None)
+        Layer(place, 1, node.kind, node.name, median(times[:, place].tolist()), None, None)
         for place, node in enumerate(nodes)
     ]
     return Profile(layers, median(times.sum(axis=1).tolist()), len(times), "OpenVINO's counters")
 
 
-def _layer(operators: Sequence[Mapping[str, Any]], start: int, end: int, spent: NDArray[np.float64]) -> Layer:
+def _layer(operators: Sequence[Operator], start: int, end: int, spent: NDArray[np.float64]) -> Layer:
     inside = operators[start:end]
-    kinds = Counter(operator["kind"] for operator in inside).most_common()
+    kinds = Counter(operator.kind for operator in inside).most_common()
     kind = ", ".join(f"{count} {name}" for name, count in kinds) if len(inside) > 1 else kinds[0][0]
-    macs = sum(operator["macs"] for operator in inside)
-    return Layer(start, len(inside), kind, inside[-1]["name"], median(spent.tolist()), macs, _delegated(inside))
+    macs = sum(operator.macs or 0 for operator in inside)
+    return Layer(start, len(inside), kind, inside[-1].name, median(spent.tolist()), macs, _delegated(inside))
 
 
-def _delegated(operators: Sequence[Mapping[str, Any]]) -> bool | None:
-    found = {bool(operator["delegated"]) for operator in operators}
+def _delegated(operators: Sequence[Operator]) -> bool | None:
+    found = {bool(operator.delegated) for operator in operators}
     return found.pop() if len(found) == 1 else None
 
 
 def _unsure(layer: Layer) -> bool:
-    """Whether enough is known of it to say that it may take no time at all."""
+    """Returns whether enough is known of a layer to say that it may take no time at all."""
     return -np.inf < layer.seconds.low <= 0

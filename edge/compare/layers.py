@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from edge.compare.estimates import FEWEST
 from edge.compare.layer_times import ROUNDS, cuts_within, from_counters, from_prefixes, places_to_cut
 from edge.compare.rows import Row
 from edge.compare.worker import Worker
+from edge.engine.base import Operator
 from edge.progress import Track, silent
 
 
-def profile(benches: Sequence[tuple[Row, Worker]], seconds: float, track: Track = silent) -> None:
+def profile(running: Sequence[tuple[Row, Worker]], seconds: float, track: Track = silent) -> None:
     """Sets `row.profile`, and `row.outside_share` with it, in about so many seconds for each.
 
     Where it is interrupted, from the rounds that are whole.
     """
-    for row, worker in benches:
-        operators = worker.ask("layers") or []
-        if row.error or not operators:
+    for row, worker in running:
+        layers = worker.layers()
+        if layers is None or not layers.operators:
             continue
-        if operators[0]["macs"] is not None:
-            _by_prefixes(row, worker, operators, seconds, track)
+        if layers.by_counters:
+            _by_counters(row, worker, layers.operators, track)
         else:
-            _by_counters(row, worker, operators, track)
+            _by_prefixes(row, worker, layers.operators, seconds, track)
 
 
-def _by_prefixes(row: Row, worker: Worker, operators: Sequence[dict[str, Any]], seconds: float, track: Track) -> None:
+def _by_prefixes(row: Row, worker: Worker, operators: Sequence[Operator], seconds: float, track: Track) -> None:
     end = time.perf_counter() + seconds
     cuts = sorted(_find_cuts(row, worker, operators, seconds, track))
     rounds: list[list[float]] = []
@@ -45,25 +45,23 @@ def _by_prefixes(row: Row, worker: Worker, operators: Sequence[dict[str, Any]], 
             row.outside_share = row.profile.outside_share()
 
 
-def _find_cuts(
-    row: Row, worker: Worker, operators: Sequence[dict[str, Any]], seconds: float, track: Track
-) -> list[int]:
+def _find_cuts(row: Row, worker: Worker, operators: Sequence[Operator], seconds: float, track: Track) -> list[int]:
     start = time.perf_counter()
-    times: dict[int, float] = {0: 0.0, len(operators): worker.ask("prefix_s", len(operators)) or 0.0}
+    times: dict[int, float] = {0: 0.0, len(operators): worker.prefix_s(len(operators))}
     most = cuts_within(seconds, time.perf_counter() - start, len(operators))
     for length in track(places_to_cut(operators, times, most), f"finding layers of {row.candidate.path.name}", most):
-        times[length] = worker.ask("prefix_s", length) or 0.0
+        times[length] = worker.prefix_s(length)
         if row.error:
             break
     return [length for length in times if length]
 
 
 def _rounds(row: Row, worker: Worker, cuts: Sequence[int], track: Track) -> Iterator[tuple[float, list[float]]]:
-    """Of each whole round the uncut model and the prefixes, seconds."""
+    """Yields the seconds of the uncut model and of the prefixes, for each whole round."""
     steps = [length for _ in range(ROUNDS) for length in (0, *cuts)]
     found: list[float] = []
     for length in track(steps, f"profiling {row.candidate.path.name}", len(steps)):
-        seconds = worker.ask("prefix_s", length) if length else worker.ask("whole_s")
+        seconds = worker.prefix_s(length) if length else worker.whole_s()
         if row.error:
             return
         found.append(seconds)
@@ -72,12 +70,12 @@ def _rounds(row: Row, worker: Worker, cuts: Sequence[int], track: Track) -> Iter
             found = []
 
 
-def _by_counters(row: Row, worker: Worker, nodes: Sequence[dict[str, Any]], track: Track) -> None:
-    """OpenVINO tells all layers at once."""
+def _by_counters(row: Row, worker: Worker, nodes: Sequence[Operator], track: Track) -> None:
+    """Times the layers of a runtime that tells all at once."""
     rounds: list[list[float]] = []
     try:
         for _ in track(range(ROUNDS), f"profiling {row.candidate.path.name}", ROUNDS):
-            found = worker.ask("counted_s")
+            found = worker.counted_s()
             if row.error:
                 break
             rounds.append(found)

@@ -1,4 +1,4 @@
-"""Whether the machine held still while something was measured: heat, clock, throttling, neighbours, energy."""
+"""Watches whether the machine held still while something was measured: heat, clock, throttling, neighbours, energy."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Monitor:
         self._held: tuple[str, ...] = ()
 
     def follow(self, pids: Sequence[int | None]) -> None:
-        """The processes whose work is not that of a neighbour; this one is none either."""
+        """Remembers the processes whose work is not that of a neighbour; this one's is not, either."""
         self._pids = [os.getpid(), *(pid for pid in pids if pid)]
 
     def tick(self) -> None:
@@ -94,7 +94,7 @@ class Monitor:
         return watch
 
     def now(self) -> float:
-        """Seconds since the comparison began."""
+        """Returns seconds since the comparison began."""
         return time.perf_counter() - self._start_s
 
     def _load(self) -> _Load:
@@ -113,7 +113,7 @@ class Monitor:
 
 
 def neighbours(before: _Load, after: _Load, cores: int | None = None) -> list[str]:
-    """Why a turn is doubtful, from what other processes and other machines took of the processors."""
+    """Returns why a turn is doubtful, from what other processes and other machines took of the processors."""
     available = (after.at_s - before.at_s) * (cores or os.cpu_count() or 1)
     stolen = (after.stolen_s - before.stolen_s) / available
     others = (after.busy_s - before.busy_s - (after.own_s - before.own_s)) / available
@@ -126,13 +126,13 @@ def neighbours(before: _Load, after: _Load, cores: int | None = None) -> list[st
 
 
 def slowed(clocks: Sequence[float | None]) -> list[bool]:
-    """Which turns ended at a clock well below the fastest of all."""
+    """Returns which turns ended at a clock well below the fastest of all."""
     fastest = max((clock for clock in clocks if clock), default=0.0)
     return [clock is not None and clock < SLOWED * fastest for clock in clocks]
 
 
 def doubts(turns: Sequence[Sequence[str]]) -> list[str]:
-    """Why a run is invalid: what disturbed a fifth of its rounds or more, or held its clock down in any."""
+    """Returns why a run is invalid: what disturbed a fifth of its rounds or more, or held its clock down in any."""
     counts: dict[str, int] = {}
     for reason in (reason for turn in turns for reason in turn):
         counts[reason] = counts.get(reason, 0) + 1
@@ -144,7 +144,7 @@ def doubts(turns: Sequence[Sequence[str]]) -> list[str]:
 
 
 def warnings(threads: Sequence[int], root: Path = board.ROOT) -> list[str]:
-    """What about the machine makes times unsteady, with the way out."""
+    """Returns what about the machine makes times unsteady, with the way out."""
     found = []
     governor = board.governor(root)
     if governor not in (None, "performance"):
@@ -157,7 +157,7 @@ def warnings(threads: Sequence[int], root: Path = board.ROOT) -> list[str]:
         found.append(f"pinned to {allowed} of {os.cpu_count()} cores: what is measured is this share of the machine")
     most = max(threads, default=1)
     if most > allowed:
-        found.append(f"{most} threads share {allowed} cores: ask for --threads {allowed} or fewer")
+        found.append(f"{most} threads share {allowed} cores: ask for `threads` {allowed} or fewer")
     quota = _quota_cores(root)
     if quota is not None and most > quota:
         found.append(f"the container may use {quota:g} cores at a time, {most} threads are stopped and started")

@@ -1,4 +1,4 @@
-"""Finding a Python interpreter that has a runtime, where this one has not: tflite-runtime needs an old one."""
+"""Finds a Python interpreter that has a runtime, where this one has not: tflite-runtime needs an old one."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ _NEEDED = "import sys, numpy, cv2, {module}; assert sys.version_info >= (3, 11)"
 
 
 def parse(entries: list[str]) -> dict[str, str]:
-    """`tflite-runtime=/path/to/python` -> {runtime: path}. Raises UsageError."""
+    """Returns {runtime: path} of entries such as `tflite-runtime=/path/to/python`. Raises UsageError."""
     found = {}
     for entry in entries:
         runtime, _, path = entry.partition("=")
         if runtime not in INTERPRETERS or shutil.which(path) is None:
             raise UsageError(
-                f"--python: expected RUNTIME=PATH with one of {', '.join(INTERPRETERS)} and a Python interpreter, "
-                f"got {entry!r}"
+                f"expected RUNTIME=PATH with one of {', '.join(INTERPRETERS)} and a Python interpreter, got {entry!r}",
+                "python",
             )
         found[runtime] = path
     return found
 
 
 def interpreter_for(runtime: str, asked: dict[str, str]) -> str:
-    """The interpreter to run a runtime in: the one asked for; this one, "", where it has it or nobody on PATH does."""
+    """Returns the interpreter to run a runtime in: the one asked for; "", this one, where it or nobody has it."""
     if runtime in asked:
         return asked[runtime]
     if runtime not in INTERPRETERS or importlib.util.find_spec(INTERPRETERS[runtime].module.partition(".")[0]):
@@ -45,7 +45,7 @@ def interpreter_for(runtime: str, asked: dict[str, str]) -> str:
 
 
 def has(python: str, runtime: str) -> bool:
-    """Whether an interpreter can run the kit with this runtime."""
+    """Returns whether an interpreter can run the kit with this runtime."""
     code = _NEEDED.format(module=INTERPRETERS[runtime].module)
     try:
         return not subprocess.run([python, "-c", code], capture_output=True, timeout=CHECK_S, check=False).returncode

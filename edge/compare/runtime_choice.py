@@ -1,4 +1,6 @@
-"""Which runtime runs a model fastest on this machine: measured once, then remembered in the user's cache folder."""
+"""Finds which runtime runs a model fastest on this machine: it is measured once, then remembered in the user's cache
+folder.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +15,20 @@ from pathlib import Path
 
 import numpy as np
 
+from edge.cache import cache_folder
 from edge.compare.estimates import Estimate, ratio
 from edge.compare.frames import prepare
 from edge.compare.rows import Candidate, Row
 from edge.compare.worker import Worker
-from edge.compare.worker_process import runtime_version
 from edge.data import Ids
 from edge.device import board
-from edge.device.environment import sha256, version
 from edge.engine.open import default_threads
+from edge.engine.runtimes import RUNTIMES
 from edge.errors import SinkError
 from edge.evaluation.metrics import agreement
-from edge.files import write_whole
+from edge.files import sha256, write_whole
 from edge.progress import Track, silent
+from edge.versions import installed
 
 # The first is what the others must beat. tflite-runtime and tensorflow have LiteRT's kernels, older or after seconds of
 # loading; openvino-bf16 computes less exactly than the file says.
@@ -59,26 +62,26 @@ def fastest_runtime(
     model: Path,
     threads: int | None,
     norm: str | None = None,
-    labels: str | None = None,
+    classes: str | None = None,
     *,
     say: Callable[[str], None] = lambda _: None,
     track: Track = silent,
 ) -> str:
-    """What `--runtime` is to be; `auto` where there is no choice, or the file is for `open_engine` to refuse.
+    """Returns the runtime to take; `auto` where there is no choice, or the file is for `open_engine` to refuse.
 
     Remembered for these bytes, threads, processor and versions. `say` is told what was found when it is measured, which
-    happens in processes of their own: a runtime that crashes there is not taken. `norm` and `labels` are those of
+    happens in processes of their own: a runtime that crashes there is not taken. `norm` and `classes` are those of
     run-model.
     """
-    versions = {name: found for name in CANDIDATES if (found := runtime_version(name))}
+    versions = {name: found for name in CANDIDATES if (found := installed(RUNTIMES[name].distribution))}
     digest = sha256(model)
     if len(versions) < 2 or digest is None:
         return "auto"
-    memory = cache_folder() / f"{_key(digest, threads or default_threads(), versions)}.json"
+    memory = cache_folder("runtimes") / f"{_key(digest, threads or default_threads(), versions)}.json"
     known = recall(memory)
     if known in versions:
         return known
-    trials = measure(model, list(versions), threads, norm, labels, track)
+    trials = measure(model, list(versions), threads, norm, classes, track)
     chosen = choose(trials)
     if chosen is None:
         return "auto"
@@ -92,10 +95,10 @@ def measure(
     runtimes: Sequence[str],
     threads: int | None,
     norm: str | None,
-    labels: str | None,
+    classes: str | None,
     track: Track = silent,
 ) -> list[Trial]:
-    """Invokes in rounds, the runtimes taking turns, and labels of the demo's frames."""
+    """Measures invokes in rounds, the runtimes taking turns, and labels the demo's frames."""
     trials = [Trial(Row(Candidate(model, runtime, threads))) for runtime in runtimes]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="roadlite-")))
@@ -103,11 +106,11 @@ def measure(
         pairs = [(trial, stack.enter_context(Worker(trial.row, answer_s=ANSWER_S))) for trial in trials]
         for _, worker in pairs:
             worker.ready()
-        for trial, worker in pairs:
-            worker.ask("load", str(model), trial.runtime, threads, str(folder), norm, labels)
+        for _, worker in pairs:
+            worker.load(folder, norm, classes)
         for turn in track(range(ROUNDS[1]), "measuring runtimes", ROUNDS[1]):
             for trial, worker in pairs[turn % len(pairs) :] + pairs[: turn % len(pairs)]:
-                trial.rounds_s.append(float(np.median(worker.ask("invoke", 0.0, RUNS) or [np.inf])))
+                trial.rounds_s.append(float(np.median(worker.invoke(0.0, RUNS) or [np.inf])))
             if turn + 1 >= ROUNDS[0] and _decided(trials):
                 break
         labelled = [_labels(worker) for _, worker in pairs]
@@ -125,11 +128,11 @@ def _decided(trials: Sequence[Trial]) -> bool:
 
 def _labels(worker: Worker) -> list[Ids]:
     with tempfile.TemporaryDirectory(prefix="roadlite-") as folder:
-        return [np.load(Path(folder, name)) for name in worker.ask("label", folder) or []]
+        return [np.load(Path(folder, name)) for name in worker.label(Path(folder))]
 
 
 def choose(trials: Sequence[Trial]) -> Trial | None:
-    """The first that runs, or the fastest of those that beat it; None where none runs."""
+    """Returns the first that runs, or the fastest of those that beat it; None where none runs."""
     running = [trial for trial in trials if not trial.row.error]
     if not running:
         return None
@@ -139,7 +142,7 @@ def choose(trials: Sequence[Trial]) -> Trial | None:
 
 
 def findings(trials: Sequence[Trial], chosen: Trial) -> str:
-    """One line."""
+    """Returns what was found in one line."""
     return f"fastest here: {chosen.runtime} ({'; '.join(map(_finding, trials))}); remembered for this model"
 
 
@@ -150,21 +153,15 @@ def _finding(trial: Trial) -> str:
     return f"{trial.runtime} {np.median(trial.rounds_s) * 1e3:.1f} ms an invoke{otherwise}"
 
 
-def cache_folder() -> Path:
-    """`runtimes` in `$ROADLITE_CACHE`, or in `roadlite` in the user's cache folder."""
-    users = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # which never raises
-    return Path(os.environ.get("ROADLITE_CACHE") or Path(users, "roadlite"), "runtimes")
-
-
 def _key(digest: str, threads: int, versions: dict[str, str]) -> str:
-    """Of all that a measurement holds for."""
+    """Returns a hash of all that a measurement holds for."""
     processor = (board.cpu_name(), board.cpu_features(), board.kernel_cap(), os.cpu_count())
-    parts = (digest, threads, version("roadlite"), versions, *processor)
+    parts = (digest, threads, installed("roadlite"), versions, *processor)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
 def recall(memory: Path) -> str | None:
-    """The runtime that a file names; None where it is not there or damaged."""
+    """Returns the runtime that a file names; None where it is not there or damaged."""
     try:
         if not memory.is_file():
             return None
@@ -177,7 +174,7 @@ def recall(memory: Path) -> str | None:
 
 
 def remember(memory: Path, model: Path, trials: Sequence[Trial], chosen: Trial) -> None:
-    """Best effort: where it cannot be written, it is measured again."""
+    """Writes the choice to a file; where it cannot be written, it is measured again."""
     times = {t.runtime: round(float(np.median(t.rounds_s)) * 1e3, 2) for t in trials if not t.row.error}
     text = json.dumps({"runtime": chosen.runtime, "model": model.name, "invoke_ms": times}, indent=1)
     with suppress(OSError, SinkError):

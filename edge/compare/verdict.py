@@ -1,15 +1,15 @@
-"""What the figures say: which model is faster and how sure that is, which are worth having, which one fits."""
+"""Says what the figures mean: which model is faster and how sure that is, which are worth having, which one fits."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
 from edge.compare.estimates import Estimate, change, ratio
+from edge.compare.report.document import Document, MeasuredRow
 from edge.compare.rows import Row
 from edge.errors import GateFailed, UsageError
 
@@ -27,12 +27,12 @@ class Pair:
 
 
 def tie(estimate: Estimate) -> bool:
-    """Whether two things took the same time, as far as can be told."""
+    """Returns whether two things took the same time, as far as can be told."""
     return estimate.holds(1.0) or abs(estimate.value - 1) < WORKABLE
 
 
 def pairs(rows: Sequence[Row]) -> list[Pair]:
-    """Every two rows that were measured."""
+    """Returns every two rows that were measured, held against each other."""
     found = []
     for (i, first), (j, second) in combinations([(i, row) for i, row in enumerate(rows) if row.measured], 2):
         rounds = min(len(first.turns), len(second.turns))  # an interrupted round may lack one of them
@@ -48,12 +48,14 @@ def pairs(rows: Sequence[Row]) -> list[Pair]:
 
 
 def frame_p90_ms(row: Row) -> float:
-    """The headline: nine of ten frames take no longer, from the picture in memory to its overlay."""
+    """Returns the headline: nine of ten frames take no longer, from the picture in memory to its overlay."""
     return float(np.percentile(row.frame_s, 90)) * 1e3
 
 
 def front(rows: Sequence[Row]) -> list[int]:
-    """Places of the rows that no other row beats in accuracy without being slower; empty where it is not known."""
+    """Returns the places of the rows that no other row beats in accuracy without being slower; empty where it is not
+    known.
+    """
     known = [(i, frame_p90_ms(rows[i]), accuracy) for i, accuracy in scores(rows).items()]
     return [
         i
@@ -66,7 +68,9 @@ def front(rows: Sequence[Row]) -> list[int]:
 
 
 def scores(rows: Sequence[Row]) -> dict[int, float]:
-    """Accuracies that can be held against each other, by place: mIoU where it is known of any row, else agreement."""
+    """Returns the accuracies that can be held against each other, by place: mIoU where it is known of any row, else
+    agreement.
+    """
     known = {i: row.accuracy for i, row in enumerate(rows) if row.measured and row.accuracy}
     truth = any(found.miou is not None for found in known.values())
     values = {i: found.miou if truth else found.agreement for i, found in known.items()}
@@ -83,8 +87,9 @@ class Choice:
 
 
 def choose(rows: Sequence[Row], limit_ms: float, label: Callable[[int], str]) -> Choice:
-    """The most accurate row of those whose p90 of a whole frame is within the limit; where accuracy is not known for
-    all of them, the fastest."""
+    """Chooses the most accurate row of those whose p90 of a whole frame is within the limit; where accuracy is not
+    known for all of them, the fastest.
+    """
     measured = [(frame_p90_ms(row), i, row) for i, row in enumerate(rows) if row.measured]
     within = [found for found in measured if found[0] <= limit_ms]
     if not within:
@@ -112,39 +117,30 @@ class Change:
     frame: Estimate
 
 
-def changes(rows: Sequence[Row], earlier: dict[str, Any]) -> list[Change]:
-    """Of the rows that the earlier report has too: same file name, runtime and threads, measured both times."""
-    before = {key_of(row): row for row in earlier["rows"] if "error" not in row}
-    found = []
+def changes(rows: Sequence[Row], earlier: Document) -> list[Change]:
+    """Returns the changes of the rows that the earlier report has too: same file name, runtime and threads."""
+    before = {(row.model, row.runtime, row.threads): row for row in earlier.measured}
+    changed = []
     for i, row in enumerate(rows):
-        then = before.get(key_of(row.summary())) if row.measured else None
+        then = before.get((row.candidate.path.name, row.runtime, row.threads or 0)) if row.measured else None
         if then is not None:
-            found.append(
-                Change(i, _since(row.invoke_rounds(), then, "invoke_ms"), _since(row.frame_rounds(), then, "frame_ms"))
-            )
-    return found
+            invoke = change(row.invoke_rounds(), [turn.invoke_ms / 1e3 for turn in then.rounds])
+            frame = change(row.frame_rounds(), [turn.frame_ms / 1e3 for turn in then.rounds])
+            changed.append(Change(i, invoke, frame))
+    return changed
 
 
-def key_of(row: dict[str, Any]) -> tuple[Any, ...]:
-    return row["model"], row["runtime"], row["threads"]
-
-
-def _was(row: Row, then: dict[str, Any]) -> bool:
-    """Whether `then` measured what this row, of which nothing is known, asked for."""
+def _was_measured(row: Row, then: MeasuredRow) -> bool:
+    """Returns whether `then` measured what this row, of which nothing is known, asked for."""
     asked = row.candidate
     return (
-        "error" not in then
-        and then["model"] == asked.path.name
-        and asked.runtime in ("auto", then["runtime"])
-        and asked.threads in (None, then["threads"])
+        then.model == asked.path.name
+        and asked.runtime in ("auto", then.runtime)
+        and asked.threads in (None, then.threads)
     )
 
 
-def _since(now_s: Sequence[float], then: dict[str, Any], what: str) -> Estimate:
-    return change(now_s, [turn[what] / 1e3 for turn in then["rounds"]])
-
-
-def gate(rows: Sequence[Row], earlier: dict[str, Any], limit: float, label: Callable[[int], str]) -> None:
+def gate(rows: Sequence[Row], earlier: Document, limit: float, label: Callable[[int], str]) -> None:
     """Raises GateFailed where a row takes more than `limit` times as long as before, or cannot be measured any more."""
     found = changes(rows, earlier)
     worse = [
@@ -156,9 +152,9 @@ def gate(rows: Sequence[Row], earlier: dict[str, Any], limit: float, label: Call
     worse += [
         f"{label(i)}: measured before, now not: {row.error}"
         for i, row in enumerate(rows)
-        if not row.measured and any(_was(row, then) for then in earlier["rows"])
+        if not row.measured and any(_was_measured(row, then) for then in earlier.measured)
     ]
     if worse:
         raise GateFailed(f"slower than the baseline allows ({limit:g}): " + "; ".join(worse))
     if not found:
-        raise UsageError("--baseline: it has none of these models with these runtimes and threads; nothing to compare")
+        raise UsageError("it has none of these models with these runtimes and threads; nothing to compare", "baseline")

@@ -1,4 +1,4 @@
-"""The process of one candidate, seen from outside."""
+"""Runs a candidate in a process of its own, and asks it questions."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from types import TracebackType
 from typing import Any
 
 import edge
+from edge.compare.answers import Layers, LoadedModel, MemoryUse
 from edge.compare.rows import Row
 from edge.memory import limit_kb, says_shortage, shortage
+from edge.typed_json import typed
 
 ANSWER_S = 600.0  # longer than any load or turn takes; a process silent for so long hangs
 TICK_S = 0.2  # how often `tick` is called while an answer is waited for
@@ -26,12 +28,15 @@ _START = "import sys; sys.path[:1] = {paths!r}; from edge.compare.worker_process
 
 
 class Worker:
-    """Never raises for what happens inside the process: that ends up in `row.error`."""
+    """The process of one candidate.
+
+    Its methods never raise for what happens inside the process: that ends up in `row.error`, and they return nothing.
+    """
 
     def __init__(self, row: Row, tick: Callable[[], None] = lambda: None, *, answer_s: float = ANSWER_S) -> None:
-        """`row.candidate.python` may be another interpreter, with libraries of its own.
+        """Starts the process, on another interpreter where `row.candidate.python` names one.
 
-        Without an answer for `answer_s` seconds a question is given up.
+        A question without an answer for `answer_s` seconds is given up.
         """
         self._row, self._tick, self.answer_s, self._left = row, tick, answer_s, b""
         self._folder = tempfile.TemporaryDirectory(prefix="roadlite-")
@@ -56,8 +61,49 @@ class Worker:
         """Waits until the process has imported what it needs."""
         self._answer()
 
-    def ask(self, question: str, *arguments: Any) -> Any:
-        """What the method of `Bench` returns; None once the row has an error."""
+    def load(self, pictures: Path, norm: str | None = None, classes: str | None = None) -> LoadedModel | None:
+        """Loads the row's model and warms it up on a folder of .npy files, uint8 (H, W, 3) each."""
+        candidate = self._row.candidate
+        model, folder = str(candidate.path), str(pictures)
+        answer = self._ask("load", model, candidate.runtime, candidate.threads, folder, norm, classes)
+        return None if answer is None else typed(LoadedModel, answer)
+
+    def invoke(self, seconds: float, min_runs: int) -> list[float]:
+        """Returns the seconds of each of as many invokes, of the same input, as fit in `seconds`, or of `min_runs`."""
+        return self._ask("invoke", seconds, min_runs) or []
+
+    def frames(self, seconds: float, min_runs: int) -> dict[str, list[float]]:
+        """Returns the seconds of whole frames, from the picture in memory to its overlay, by stage."""
+        return self._ask("frames", seconds, min_runs) or {}
+
+    def label(self, folder: Path) -> list[str]:
+        """Labels every picture at its own size into `folder`, and returns the files' names."""
+        return self._ask("label", str(folder)) or []
+
+    def memory(self) -> MemoryUse | None:
+        """Returns what memory the process takes."""
+        answer = self._ask("memory")
+        return None if answer is None else typed(MemoryUse, answer)
+
+    def layers(self) -> Layers | None:
+        """Returns what can be timed of the model by the methods below."""
+        answer = self._ask("layers")
+        return None if answer is None else typed(Layers, answer)
+
+    def prefix_s(self, length: int) -> float:
+        """Returns the seconds of the first `length` operators."""
+        return float(self._ask("prefix_s", length) or 0.0)
+
+    def whole_s(self) -> float:
+        """Returns the seconds of the model as it is, timed as its beginnings are."""
+        return float(self._ask("whole_s") or 0.0)
+
+    def counted_s(self) -> list[float]:
+        """Returns what the runtime's counters say of each operator, over one invoke, in seconds."""
+        return self._ask("counted_s") or []
+
+    def _ask(self, question: str, *arguments: object) -> Any:
+        """Returns what the method of `MeasuredModel` returns, as JSON has it; None once the row has an error."""
         if self._row.error or self._process is None or self._process.stdin is None:
             return None
         try:
@@ -130,7 +176,7 @@ class Worker:
 
 
 def death(code: int, said: str) -> str:
-    """What an exit code and the last words mean."""
+    """Returns what an exit code and the last words mean."""
     if code < 0:
         name = signal.Signals(-code).name
         starved = code == -signal.SIGKILL or limit_kb() is not None  # native code dies of what it is refused

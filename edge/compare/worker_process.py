@@ -1,4 +1,4 @@
-"""The inside of a candidate's process: loads a model, times it, answers questions in lines of JSON."""
+"""Runs inside a candidate's process: loads a model, times it, answers questions in lines of JSON."""
 
 from __future__ import annotations
 
@@ -9,23 +9,25 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, TypeVar
 
 import numpy as np
 
 from edge import memory
-from edge.cli.options import parse_labels, parse_norm
+from edge.classes import class_set
+from edge.compare.answers import Layers, LoadedModel, MemoryUse
 from edge.compare.layer_times import RUNS, RUNS_S
 from edge.compare.rows import STAGES
 from edge.controls import Controls
 from edge.data import Pixels
 from edge.engine.runtimes import RUNTIMES
 from edge.errors import RoadliteError
+from edge.preprocess import parse_normalisation
 from edge.render import Renderer
 from edge.segmenter import Segmenter, read_model
+from edge.versions import installed
 
 T = TypeVar("T")
 
@@ -34,26 +36,27 @@ WARM_UP_S = 1.0  # after the fewest, no longer than this
 
 
 def main() -> None:
-    """Questions on stdin, answers on stdout; what libraries print goes to stderr."""
+    """Reads questions from stdin and writes answers to stdout; what libraries print goes to stderr."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    _first_to_die()
+    _offer_to_the_oom_killer()
     serve(sys.stdin, answers)
 
 
 def serve(questions: IO[str], answers: IO[str]) -> None:
-    """Each question is `[method of Bench, argument, ...]`, each answer `{"answer": ...}` or `{"error": ...}`."""
+    """Answers questions `[method of MeasuredModel, argument, ...]` with `{"answer": ...}` or `{"error": ...}`."""
 
-    def tell(**answer: Any) -> None:
+    def tell(**answer: object) -> None:
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 
-    bench = Bench()
+    model = MeasuredModel()
     tell(answer="ready")
     for line in questions:
         question, *arguments = json.loads(line)
         try:
-            tell(answer=getattr(bench, question)(*arguments))
+            answer = getattr(model, question)(*arguments)
+            tell(answer=answer if isinstance(answer, list | dict | float) else asdict(answer))
         except Exception as exc:
             starved = memory.cause(exc)
             if starved is None and not isinstance(exc, RoadliteError):
@@ -61,7 +64,7 @@ def serve(questions: IO[str], answers: IO[str]) -> None:
             tell(error=memory.shortage(starved) if starved else str(exc))
 
 
-def _first_to_die() -> None:
+def _offer_to_the_oom_killer() -> None:
     """Where memory runs out, the kernel is to end this process and not the one that compares."""
     try:
         Path("/proc/self/oom_score_adj").write_text("1000", "ascii")
@@ -69,50 +72,66 @@ def _first_to_die() -> None:
         return  # no Linux, or not allowed: the kernel decides
 
 
-class Bench:
-    """A model under measurement."""
+class MeasuredModel:
+    """A model whose time is measured."""
 
     def load(
-        self, model: str, runtime: str, threads: int | None, pictures: str, norm: str | None, labels: str | None
-    ) -> dict[str, Any]:
+        self, model: str, runtime: str, threads: int | None, pictures: str, norm: str | None, classes: str | None
+    ) -> LoadedModel:
         """Loads the model and warms it up; `pictures` is a folder of .npy files, uint8 (H, W, 3) each."""
         start = time.perf_counter()
-        options: dict[str, Any] = {"norm": parse_norm(norm), "classes": parse_labels(labels)}
-        self._segmenter = Segmenter(model, runtime=runtime, threads=threads, **options)
+        self._segmenter = Segmenter(
+            model,
+            runtime=runtime,
+            threads=threads,
+            norm=None if norm is None else parse_normalisation(norm),
+            classes=None if classes is None else class_set(classes),
+        )
         load_s = time.perf_counter() - start
-        files = sorted(Path(pictures).glob("*.npy"))
-        self._files = files
-        self._pictures: list[Pixels] = [np.load(file) for file in files[:4]]
+        self._files = sorted(Path(pictures).glob("*.npy"))
+        self._pictures: list[Pixels] = [np.load(file) for file in self._files[:4]]
         self._render = Renderer(self._segmenter.card.classes, Controls())
         self._turn = 0
         self._x = self._segmenter.preprocess(self._pictures[0])
         first_s, *warm_up = self._warm_up()
-        return {
-            **self._about(),
-            "load_ms": round(load_s * 1e3, 1),
-            "first_invoke_ms": round(first_s * 1e3, 2),
-            "warm_up_ms": [round(seconds * 1e3, 2) for seconds in warm_up],
-        }
+        engine, card, partitions = self._segmenter.engine, self._segmenter.card, self._segmenter.engine.partitions()
+        return LoadedModel(
+            size_bytes=self._segmenter.path.stat().st_size,
+            input_hw=card.input_hw,
+            output_stride=card.output_stride,
+            recipe=card.recipe,
+            classes=card.classes.names,
+            runtime=engine.runtime,
+            runtime_version=installed(RUNTIMES[engine.runtime].distribution),
+            threads=engine.threads,
+            partitions=partitions.delegated,
+            ops_outside=partitions.outside,
+            macs=engine.macs(),
+            reduced_layers=engine.reduced_layers,
+            load_ms=round(load_s * 1e3, 1),
+            first_invoke_ms=round(first_s * 1e3, 2),
+            warm_up_ms=tuple(round(seconds * 1e3, 2) for seconds in warm_up),
+        )
 
     def invoke(self, seconds: float, min_runs: int) -> list[float]:
-        """Nothing but invokes, on the same input; seconds each. The first after a pause is not counted."""
+        """Returns the seconds of invokes of the same input. The first after a pause is not counted."""
         return _repeated(self._invoke, seconds, min_runs)
 
     def frames(self, seconds: float, min_runs: int) -> dict[str, list[float]]:
-        """Pictures in memory -> overlays; seconds of each by stage."""
+        """Makes overlays of pictures in memory, and returns the seconds of each by stage."""
         runs = _repeated(self._frame, seconds, min_runs)
         return {name: [run[place] for run in runs] for place, name in enumerate(STAGES)}
 
     def label(self, folder: str) -> list[str]:
-        """Labels every picture at its own size into `folder`, under the picture's name."""
+        """Labels every picture at its own size into `folder`, and returns the files' names."""
         for file in self._files:
             np.save(Path(folder, file.name), self._segmenter(np.load(file)).ids)
         return [file.name for file in self._files]
 
-    def layers(self) -> list[dict[str, Any]]:
+    def layers(self) -> Layers:
         """Opens the timer of layers, and returns what it times."""
         self._timer = self._segmenter.engine.layer_timer(read_model(self._segmenter.path), self._x)
-        return [asdict(operator) for operator in self._timer.operators]
+        return Layers(tuple(self._timer.operators), by_counters=self._timer.count is not None)
 
     def prefix_s(self, length: int) -> float:
         """Returns the seconds of the first `length` operators."""
@@ -128,30 +147,13 @@ class Bench:
         assert self._timer.count is not None
         return self._timer.count()
 
-    def memory(self) -> dict[str, float]:
-        """Resident memory of this process, at most and now."""
-        return {"peak_rss_mb": round(peak_rss_mb(), 1), "rss_mb": round(_status_mb("VmRSS") or peak_rss_mb(), 1)}
-
-    def _about(self) -> dict[str, Any]:
-        engine, card = self._segmenter.engine, self._segmenter.card
-        partitions = engine.partitions()
-        return {
-            "size_bytes": self._segmenter.path.stat().st_size,
-            "input_hw": card.input_hw,
-            "output_stride": card.output_stride,
-            "recipe": card.recipe,
-            "classes": card.classes.names,
-            "runtime": engine.runtime,
-            "runtime_version": runtime_version(engine.runtime),
-            "threads": engine.threads,
-            "partitions": partitions.delegated,
-            "ops_outside": partitions.outside,
-            "macs": engine.macs(),
-            "reduced_layers": engine.reduced_layers,
-        }
+    def memory(self) -> MemoryUse:
+        """Returns the resident memory of this process, at most and now."""
+        peak = peak_rss_mb()
+        return MemoryUse(round(peak, 1), round(_status_mb("VmRSS") or peak, 1))
 
     def _warm_up(self) -> list[float]:
-        """Seconds of every invoke until the model is warm."""
+        """Returns the seconds of every invoke until the model is warm."""
         end = time.perf_counter() + WARM_UP_S
         fewest, most = WARM_UP
         times = [self._invoke()]
@@ -184,7 +186,7 @@ def _timed(run: Callable[[], object]) -> float:
 
 
 def _shortest(run: Callable[[], object]) -> float:
-    """Of a few runs: whatever disturbs one makes it longer."""
+    """Returns the seconds of the shortest of a few runs: whatever disturbs one makes it longer."""
     run()  # the first one claims memory
     end, (fewest, most) = time.perf_counter() + RUNS_S, RUNS
     times: list[float] = []
@@ -202,16 +204,8 @@ def _repeated(run: Callable[[], T], seconds: float, min_runs: int) -> list[T]:
     return runs
 
 
-def runtime_version(runtime: str) -> str:
-    """Of what is installed for a runtime; empty where nothing is."""
-    try:
-        return metadata.version(RUNTIMES[runtime].distribution)
-    except metadata.PackageNotFoundError:
-        return ""
-
-
 def peak_rss_mb() -> float:
-    """Peak resident memory of this process in MB."""
+    """Returns the peak resident memory of this process in MB."""
     return _status_mb("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
         1e-6 if sys.platform == "darwin" else 1024e-6
     )

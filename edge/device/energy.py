@@ -86,7 +86,7 @@ class Power:
 
 
 def find_meter(root: Path = board.ROOT) -> Meter:
-    """The best there is: RAPL, a hwmon sensor of the board, the power controller of a Raspberry Pi 5."""
+    """Returns the best there is: RAPL, a hwmon sensor of the board, the power controller of a Raspberry Pi 5."""
     packages = {
         zone / "energy_uj": _number(zone / "max_energy_range_uj") or 0.0
         for zone in sorted(root.glob("sys/class/powercap/intel-rapl:*"))

@@ -1,50 +1,50 @@
-"""Where something was measured."""
+"""Tells where something was measured."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
-from importlib import metadata
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from edge.device import board
+from edge.versions import installed
+
+PACKAGES = ("roadlite", "numpy", "opencv-python-headless", "opencv-python", "psutil")
 
 
-def environment() -> dict[str, Any]:
-    """Board, system, processor and versions, as JSON can hold them."""
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Board, system, processor and versions; None where the machine does not tell."""
+
+    board: str | None
+    os: str
+    kernel: str
+    architecture: str
+    cpu: str | None
+    cpu_features: tuple[str, ...]
+    cores: int | None
+    max_clock_mhz: float | None
+    governor: str | None
+    memory_mb: int | None
+    python: str
+    versions: Mapping[str, str]  # of the packages that are installed
+
+
+def environment() -> Environment:
+    """Returns the environment of this process."""
     memory = board.memory()
-    packages = ("roadlite", "numpy", "opencv-python-headless", "opencv-python", "psutil")
-    return {
-        "board": board.board_name(),
-        "os": board.os_name() or platform.platform(),
-        "kernel": platform.release(),
-        "architecture": platform.machine(),
-        "cpu": board.cpu_name(),
-        "cpu_features": list(board.cpu_features()),
-        "cores": os.cpu_count(),
-        "max_clock_mhz": board.max_clock_mhz(),
-        "governor": board.governor(),
-        "memory_mb": round(memory.total_mb) if memory else None,
-        "python": platform.python_version(),
-        "versions": {name: found for name in packages if (found := version(name))},
-    }
-
-
-def version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return ""
-
-
-def sha256(path: Path) -> str | None:
-    """Of a file; None where it cannot be read, or is a pipe or a device, which may have no end."""
-    try:
-        if not path.is_file():
-            return None
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return None
+    return Environment(
+        board.board_name(),
+        board.os_name() or platform.platform(),
+        platform.release(),
+        platform.machine(),
+        board.cpu_name(),
+        board.cpu_features(),
+        os.cpu_count(),
+        board.max_clock_mhz(),
+        board.governor(),
+        round(memory.total_mb) if memory else None,
+        platform.python_version(),
+        {name: version for name in PACKAGES if (version := installed(name))},
+    )

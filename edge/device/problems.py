@@ -143,5 +143,5 @@ def _power(device: Device) -> Iterator[Problem]:
         when = "now" if set(device.throttle.now) - {"undervoltage"} else "since boot"
         yield Problem(
             f"slowed down by heat or supply {when}: {', '.join(sorted(seen - {'undervoltage'}))}",
-            "add a heat sink or fan, or let run-model rest above 75 °C",
+            "add a heat sink or fan, or run-model with `max_temp` 75",
         )

@@ -111,7 +111,7 @@ class InterpreterEngine:
 class PrefixTimer:
     """A timer of the beginnings of a model: LiteRT's Python wheel has no timer of single operators."""
 
-    count = None
+    count: Callable[[], list[float]] | None = None
 
     def __init__(self, engine: InterpreterEngine, model: bytes, x: NDArray[Any]) -> None:
         self.operators = engine.listed()

@@ -73,7 +73,7 @@ class OpenVinoEngine:
         if lossy:
             raise ModelError(
                 f"{where}: {runtime} adds int8 products in 16 bits on this processor, and its operator {lossy[0]:.80} "
-                "multiplies no weights that could be made smaller for that; choose the runtime litert"
+                "multiplies no weights that could be made smaller for that; use `runtime` litert"
             )
 
     def invoke(self, x: NDArray[Any]) -> NDArray[Any]:
@@ -120,7 +120,7 @@ class OpenVinoEngine:
 class CounterTimer:
     """A timer of nodes by OpenVINO's own counters, on an engine of its own, since counting costs a little."""
 
-    prefix = None
+    prefix: Callable[[int], Callable[[], None]] | None = None
 
     def __init__(self, model: bytes, x: NDArray[Any], like: OpenVinoEngine) -> None:
         self._x = x

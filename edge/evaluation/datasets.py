@@ -1,4 +1,4 @@
-"""The labellings of the data sets the kit knows, and those that users describe in a file."""
+"""Lists the labellings of the data sets the kit knows, and those that users describe in a file."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.classes import CITYSCAPES, VOC, Colour
+from edge.classes import CITYSCAPES, CITYSCAPES_LABEL_IDS, VOC, Colour
 from edge.data import IGNORE
 from edge.errors import UsageError
 from edge.evaluation.labelling import Labelling, LabelPicture, decode
 
+JsonObject = dict[str, Any]  # as it was parsed, not checked yet
+
 MAX_BYTES = 1 << 20  # of a mapping file; 256 values and a few thousand colours need less
 _IGNORED = dict.fromkeys((IGNORE,))
 
-# Cityscapes' own ids, published with its scripts (helpers/labels.py). The rest is not evaluated.
-_LABEL_IDS: dict[int, str] = dict(
-    zip((7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33), CITYSCAPES.names, strict=True)
-)
+_LABEL_IDS: dict[int, str] = dict(zip(CITYSCAPES_LABEL_IDS, CITYSCAPES.names, strict=True))  # the rest is not evaluated
 
 # CamVid's 32 colours (label_colors.txt). Bicycles and their riders are one class there, lorries and buses another;
 # what Cityscapes does not evaluate either, or splits otherwise, is ignored.
@@ -114,11 +113,10 @@ KINDS = ("auto", *KNOWN)
 
 
 def labelling_for(kind: str, example: Path) -> Labelling:
-    """The labelling that `kind` names: one of KINDS or a mapping file. `auto` looks at `example`, a label file.
+    """Returns the labelling that `kind` names: one of KINDS or a mapping file. `auto` looks at `example`, a label file.
 
-    Raises:
-        UsageError: `kind` is neither, or the mapping file makes no sense.
-        SourceError: `auto`, and the example cannot be read or shows colours of no data set the kit knows.
+    Raises UsageError where `kind` is neither, or the mapping file makes no sense, SourceError where `auto`, and the
+    example cannot be read or shows colours of no data set the kit knows.
     """
     if kind == "auto":
         return guess(example)
@@ -126,7 +124,7 @@ def labelling_for(kind: str, example: Path) -> Labelling:
         return KNOWN[kind]
     path = Path(kind)
     if not path.is_file():
-        raise UsageError(f"--mapping: expected one of {', '.join(KINDS)} or a JSON file, got {kind!r}")
+        raise UsageError(f"expected one of {', '.join(KINDS)} or a JSON file, got {kind!r}", "mapping")
     try:
         with path.open("rb") as file:
             text = file.read(MAX_BYTES + 1)
@@ -136,7 +134,10 @@ def labelling_for(kind: str, example: Path) -> Labelling:
 
 
 def guess(example: Path) -> Labelling:
-    """By the file's name, else by what is in it. Grey levels are taken for ids of the model's classes."""
+    """Guesses a labelling by the file's name, else by what is in it.
+
+    Grey levels are taken for ids of the model's classes.
+    """
     for ending, kind in (("_labeltrainids", "cityscapes"), ("_labelids", "cityscapes-labelids")):
         if example.stem.lower().endswith(ending):
             return KNOWN[kind]
@@ -145,12 +146,12 @@ def guess(example: Path) -> Labelling:
         if _fits(raw, KNOWN[kind]):
             return KNOWN[kind]
     if raw.ids is None:
-        raise UsageError(f"{example}: its colours are those of no data set the kit knows; describe them in a --mapping")
+        raise UsageError(f"{example}: its colours are those of no data set the kit knows; describe them in a `mapping`")
     return KNOWN["ids"]
 
 
 def _fits(raw: LabelPicture, labelling: Labelling) -> bool:
-    """Whether a picture of colours shows only those of the labelling, and not only grey."""
+    """Returns whether a picture of colours shows only those of the labelling, and not only grey."""
     if raw.palette is not None and raw.ids is not None:
         colours = raw.palette[sorted(set(raw.ids.ravel().tolist()))]
     elif raw.ids is None and raw.colours is not None:
@@ -167,7 +168,7 @@ def _packed(colours: NDArray[np.uint8]) -> set[int]:
 
 
 def parse(text: bytes, where: str) -> Labelling:
-    """A labelling from a mapping file's JSON. Raises UsageError."""
+    """Reads a labelling from a mapping file's JSON. Raises UsageError."""
     try:
         if len(text) > MAX_BYTES:
             raise ValueError(f"larger than {MAX_BYTES} bytes")
@@ -194,8 +195,8 @@ def parse(text: bytes, where: str) -> Labelling:
         raise UsageError(f"{where}: not a mapping of labels to classes ({exc})") from exc
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object whose keys differ: of two equal ones the first would be lost without a word."""
+def _once(pairs: list[tuple[str, Any]]) -> JsonObject:
+    """Returns a JSON object whose keys differ: of two equal ones the first would be lost without a word."""
     found = dict(pairs)
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
@@ -203,7 +204,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _merge(document: dict[str, Any]) -> dict[str, str]:
+def _merge(document: JsonObject) -> dict[str, str]:
     found = {_class(key): _class(name) for key, name in _table(document, "merge").items()}
     chained = sorted(set(found) & set(found.values()))
     if chained:
@@ -211,14 +212,14 @@ def _merge(document: dict[str, Any]) -> dict[str, str]:
     return found
 
 
-def _list(document: dict[str, Any], key: str) -> list[Any]:
+def _list(document: JsonObject, key: str) -> list[Any]:
     found = document.get(key, [])
     if not isinstance(found, list):
         raise ValueError(f"{key}: expected a list")
     return found
 
 
-def _table(document: dict[str, Any], key: str) -> dict[str, Any]:
+def _table(document: JsonObject, key: str) -> JsonObject:
     table = document.get(key, {})
     if not isinstance(table, dict):
         raise ValueError(f"{key}: expected an object")

@@ -1,4 +1,4 @@
-"""Label files -> label maps: what the values or colours of a picture mean as classes of a model."""
+"""Reads label files: what the values or colours of a picture mean as classes of a model."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class LabelPicture:
 
 @dataclass(frozen=True, slots=True)
 class Labelling:
-    """What the pixels of label files mean. None as a class name stands for ignored pixels.
+    """The meaning of the pixels of label files. None as a class name stands for ignored pixels.
 
     Without `values` and without `colours`, values are class ids of whatever model is looked at, 255 is ignored.
     """
@@ -54,14 +54,14 @@ class Labelling:
     strict: bool = False  # a name that a model does not have is a mistake, instead of ignored
 
     def class_of(self, name: str | None, classes: ClassSet) -> int:
-        """The id that a name of this labelling stands for in `classes`; IGNORE where there is none."""
+        """Returns the id that a name of this labelling stands for in `classes`; IGNORE where there is none."""
         if name is None:
             return IGNORE
         targets = {plain(one): plain(other) for one, other in self.merge.items()}
         return ids_by_name(classes).get(targets.get(plain(name), plain(name)), IGNORE)
 
     def merged(self, classes: ClassSet) -> NDArray[np.uint8]:
-        """Predicted id -> id to count it as, uint8 (256,)."""
+        """Returns predicted id -> id to count it as, uint8 (256,)."""
         table = np.arange(256, dtype=np.uint8)
         ids = ids_by_name(classes)
         for name, target in self.merge.items():
@@ -70,7 +70,7 @@ class Labelling:
         return table
 
     def counted(self, classes: ClassSet) -> list[int]:
-        """The ids that means are taken over, ascending: those that the truth can be, or `only` some of them."""
+        """Returns the ids that means are taken over, ascending: those that the truth can be, or `only` some of them."""
         ids = set(range(len(classes)))
         if self.values or self.colours:
             ids = {self.class_of(name, classes) for name in self._truths()} - {IGNORE}
@@ -79,7 +79,7 @@ class Labelling:
         return sorted(ids)
 
     def check(self, classes: ClassSet) -> list[str]:
-        """The names of true classes that `classes` lacks, whose pixels are ignored.
+        """Returns the names of true classes that `classes` lacks, whose pixels are ignored.
 
         Raises UsageError where that is a mistake: for a labelling of the user's own, and where nothing is left.
         """
@@ -95,13 +95,13 @@ class Labelling:
         return [name for name in self._truths() if self.class_of(name, classes) == IGNORE]
 
     def _truths(self) -> list[str]:
-        """The class names that pixels can have."""
+        """Returns the class names that pixels can have."""
         found = dict.fromkeys([*self.values.values(), *self.colours.values()])
         return [name for name in found if name is not None]
 
 
 def plain(name: str) -> str:
-    """A class name without case, spaces and punctuation: `Traffic_Light` is `traffic light`."""
+    """Returns a class name without case, spaces and punctuation: `Traffic_Light` is `traffic light`."""
     return re.sub(r"[\W_]+", "", name.casefold())
 
 
@@ -110,16 +110,15 @@ def ids_by_name(classes: ClassSet) -> dict[str, int]:
 
 
 def read_truth(path: Path, labelling: Labelling, classes: ClassSet) -> Ids:
-    """The label file at `path` in ids of `classes`, uint8 (H, W), IGNORE where nothing is to be counted.
+    """Reads the label file at `path` in ids of `classes`, uint8 (H, W), IGNORE where nothing is to be counted.
 
-    Raises:
-        SourceError: it cannot be read, or holds what stands for no class.
+    Raises SourceError where it cannot be read, or holds what stands for no class.
     """
     return translate(decode(path), labelling, classes, str(path))
 
 
 def translate(raw: LabelPicture, labelling: Labelling, classes: ClassSet, where: str) -> Ids:
-    """A label picture in ids of `classes`. Raises SourceError, naming `where`, for what stands for no class."""
+    """Returns a label picture in ids of `classes`. Raises SourceError, naming `where`, for what stands for no class."""
     if raw.colours is not None and labelling.colours:
         return _from_colours(raw.colours, labelling, classes, where)
     if raw.palette is not None and not labelling.values and labelling.colours:
@@ -128,7 +127,7 @@ def translate(raw: LabelPicture, labelling: Labelling, classes: ClassSet, where:
     if raw.ids is not None and (labelling.values or not labelling.colours):
         return _from_values(raw.ids, labelling, classes, where)
     found, wanted = ("colours", "ids") if raw.ids is None else ("grey levels", "colours")
-    raise SourceError(f"{where}: expected labels as {wanted} ({labelling.name}), found {found}; see --mapping")
+    raise SourceError(f"{where}: expected labels as {wanted} ({labelling.name}), found {found}; see `mapping`")
 
 
 def _from_values(values: Ids, labelling: Labelling, classes: ClassSet, where: str) -> Ids:
@@ -142,7 +141,7 @@ def _from_values(values: Ids, labelling: Labelling, classes: ClassSet, where: st
     present = np.bincount(values.ravel(), minlength=256) > 0
     if (table[present] == _UNKNOWN).any():
         value = int(np.flatnonzero(present & (table == _UNKNOWN))[0])
-        raise SourceError(f"{where}: value {value} stands for no class ({_about(labelling, classes)}); see --mapping")
+        raise SourceError(f"{where}: value {value} stands for no class ({_about(labelling, classes)}); see `mapping`")
     ids: Ids = table.astype(np.uint8)[values]
     return ids
 
@@ -163,7 +162,7 @@ def _from_colours(colours: Pixels, labelling: Labelling, classes: ClassSet, wher
         colour = ",".join(map(str, colours[strange][0]))
         raise SourceError(
             f"{where}: colour {colour} and {int(strange.sum())} pixels in all stand for no class ({labelling.name}); "
-            "see --mapping"
+            "see `mapping`"
         )
     ids: Ids = np.array([known[key] for key in keys.tolist()], np.uint8)[place]
     ids[strange] = IGNORE
@@ -180,8 +179,7 @@ def decode(path: Path) -> LabelPicture:
 
     RGB whose three channels are equal everywhere counts as grey too. An alpha channel is dropped.
 
-    Raises:
-        SourceError: it is missing, no such picture, damaged, has more than 64 megapixels or other pixels.
+    Raises SourceError where it is missing, no such picture, damaged, has more than 64 megapixels or other pixels.
     """
     try:
         if path.stat().st_size > _MAX_BYTES:

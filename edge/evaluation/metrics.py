@@ -1,4 +1,4 @@
-"""How well label maps fit: sums over a set, then ratios, as the benchmarks define it.
+"""Measures how well label maps fit: sums over a set, then ratios, as the benchmarks define it.
 
 The definitions, with their sources, are in docs/evaluating.md.
 """
@@ -24,7 +24,7 @@ class Confusion:
         self.counts: NDArray[np.int64] = np.zeros((classes, classes + 1), np.int64)  # last column: no class
 
     def add(self, truth: Ids, predicted: Ids) -> None:
-        """Label maps of the same shape."""
+        """Adds label maps of the same shape."""
         classes = len(self.counts)
         both = (truth.astype(np.uint16) << 8 | predicted).ravel()
         pairs = np.bincount(both, minlength=1 << 16).reshape(256, 256)[:classes]
@@ -32,7 +32,7 @@ class Confusion:
         self.counts[:, classes] += pairs[:, classes:].sum(axis=1)
 
     def part(self, ids: Sequence[int], *, alone: bool = False) -> Confusion:
-        """The pixels whose truth is one of these classes; what else was predicted for them becomes no class.
+        """Returns the pixels whose truth is one of these classes; what else was predicted for them becomes no class.
 
         Taken `alone`, pixels for which something else was predicted are left out too.
         """
@@ -43,11 +43,11 @@ class Confusion:
         return made
 
     def pixel_accuracy(self) -> float:
-        """Right pixels over known pixels."""
+        """Returns the share of right pixels among known ones."""
         return float(np.trace(self.counts) / max(self.counts.sum(), 1))
 
     def iou(self) -> NDArray[np.float64]:
-        """Per class, true positives over (true positives + false positives + false negatives).
+        """Returns for each class true positives over (true positives + false positives + false negatives).
 
         nan for a class that is neither in the truth nor predicted.
         """
@@ -55,18 +55,18 @@ class Confusion:
         return _ratio(hits, self.counts.sum(axis=1) + self.counts[:, :-1].sum(axis=0) - hits)
 
     def mean_iou(self) -> float:
-        """Over the classes that occur in the truth or are predicted, as in Cityscapes' evaluation; nan without any.
+        """Returns the mean IoU over the classes in truth or prediction, as in Cityscapes' evaluation; nan without any.
 
         A class that is only predicted counts as 0; one that is neither is left out.
         """
         return _mean(self.iou())
 
     def mean_iou_in_truth(self) -> float:
-        """Over the classes that occur in the truth alone; nan when none does."""
+        """Returns the mean IoU over the classes that occur in the truth; nan when none does."""
         return _mean(self.iou()[self.counts.sum(axis=1) > 0])
 
     def frequency_weighted_iou(self) -> float:
-        """IoU weighted by the class's share of the true pixels; nan without any.
+        """Returns the IoU weighted by the class's share of the true pixels; nan without any.
 
         Long, Shelhamer, Darrell: Fully Convolutional Networks for Semantic Segmentation, CVPR 2015, section 5.
         """
@@ -88,7 +88,7 @@ class Boundaries:
         self.counts: NDArray[np.int64] = np.zeros((classes, 4), np.int64)  # true, found; predicted, right
 
     def add(self, truth: Ids, predicted: Ids) -> None:
-        """Label maps of the same shape."""
+        """Adds label maps of the same shape."""
         classes, known = len(self.counts), truth < len(self.counts)
         reach_px = TOLERANCE * float(np.hypot(*truth.shape))
         outlines = _outlines(truth, known, classes), _outlines(predicted, known, classes)
@@ -101,20 +101,22 @@ class Boundaries:
             )
 
     def part(self, ids: Sequence[int]) -> Boundaries:
-        """Of these classes alone."""
+        """Returns the counts of these classes alone."""
         made = Boundaries(len(ids))
         made.counts[:] = self.counts[list(ids)]
         return made
 
     def f_scores(self) -> NDArray[np.float64]:
-        """Per class, the harmonic mean of precision and recall; nan where neither map has a boundary of it."""
+        """Returns for each class the harmonic mean of precision and recall; nan where neither map has a boundary of
+        it.
+        """
         recall, precision = (np.nan_to_num(_ratio(self.counts[:, i + 1], self.counts[:, i])) for i in (0, 2))
         score = np.nan_to_num(_ratio(2 * precision * recall, precision + recall))
         score[self.counts.sum(axis=1) == 0] = np.nan
         return score
 
     def mean_f(self) -> float:
-        """Over the classes that have a boundary in truth or prediction; nan without any."""
+        """Returns the mean F-score over the classes that have a boundary in truth or prediction; nan without any."""
         return _mean(self.f_scores())
 
 
@@ -159,18 +161,18 @@ def _disc(reach_px: float) -> NDArray[np.uint8]:
 
 
 def _ratio(part: NDArray[np.number], whole: NDArray[np.number]) -> NDArray[np.float64]:
-    """nan where the whole is nothing."""
+    """Returns elementwise part / whole; nan where whole is 0."""
     ratio: NDArray[np.float64] = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
     return ratio
 
 
 def _mean(values: NDArray[np.float64]) -> float:
-    """Of those that are numbers; nan without any."""
+    """Returns the mean of those that are numbers; nan without any."""
     numbers = values[np.isfinite(values)]
     return float(numbers.mean()) if numbers.size else float("nan")
 
 
 def agreement(first: Ids, second: Ids) -> float:
-    """Share of equal pixels among those that are not ignored in either."""
+    """Returns the share of equal pixels among those that are not ignored in either."""
     known = (first != IGNORE) & (second != IGNORE)
     return float(np.mean(first[known] == second[known])) if known.any() else float("nan")

@@ -1,15 +1,16 @@
-"""Pictures and the label files that belong to them."""
+"""Pairs pictures with the label files that belong to them."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from natsort import natsorted
+
 from edge.errors import SourceError
 from edge.evaluation.labelling import SUFFIXES as LABEL_SUFFIXES
-from edge.sources.images import SUFFIXES
+from edge.sources.images import files_in, pictures_in
 
 # What the names of label files have behind the name of their picture, lower case; the better ones first.
 _TRAIN_IDS = ("_gtfine_labeltrainids", "_gtcoarse_labeltrainids", "_labeltrainids", "_train_id")
@@ -20,6 +21,8 @@ _PICTURE = "_leftimg8bit"
 
 @dataclass(frozen=True, slots=True)
 class Pair:
+    """A picture and the file of its labels."""
+
     image: Path
     label: Path
 
@@ -31,8 +34,7 @@ def pair(images: Path | Sequence[Path], labels_dir: Path, kind: str = "auto") ->
     `x_labelIds.png` and so on; the trees `leftImg8bit` and `gtFine` of Cityscapes fit. Pictures without a label are
     left out. `kind` (one of `edge.evaluation.datasets.KINDS`) chooses between labels of several kinds.
 
-    Raises:
-        SourceError: there are no pictures, no label files, or none of them belong together.
+    Raises SourceError where there are no pictures, no label files, or none of them belong together.
     """
     labels = labels_in(labels_dir)
     if isinstance(images, Path):
@@ -53,36 +55,13 @@ def pair(images: Path | Sequence[Path], labels_dir: Path, kind: str = "auto") ->
     return found
 
 
-def pictures_in(folder: Path) -> list[Path]:
-    """Pictures in `folder`, to any depth, ordered. Raises SourceError where there is none."""
-    return _files(folder, SUFFIXES, "pictures")
-
-
 def labels_in(folder: Path) -> list[Path]:
-    """Files in `folder`, to any depth, that may hold labels, ordered. Raises SourceError where there is none."""
-    return _files(folder, LABEL_SUFFIXES, "label files")
-
-
-def _files(folder: Path, suffixes: frozenset[str], what: str) -> list[Path]:
-    try:
-        if not folder.is_dir():
-            raise SourceError(f"{folder}: expected a folder of {what}, found {'a file' if folder.exists() else 'none'}")
-        found = [path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file()]
-    except OSError as exc:
-        raise SourceError(f"{exc.filename}: cannot be read ({exc.strerror})") from exc
-    found = [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
-    if not found:
-        raise SourceError(f"{folder}: expected {what} ({', '.join(sorted(suffixes))}), found none")
-    return sorted(found, key=_natural)
-
-
-def _natural(path: Path) -> list[str | int]:
-    """Sorts the numbers in a name by value."""
-    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", str(path))]
+    """Returns the files in `folder`, to any depth, that may hold labels, ordered. Raises SourceError without any."""
+    return files_in(folder, LABEL_SUFFIXES, "label files")
 
 
 def _inside(inner: Path, path: Path, outer: Path) -> bool:
-    """Whether `path`, found in `outer`, lies in `inner`, a folder within `outer`."""
+    """Returns whether `path`, found in `outer`, lies in `inner`, a folder within `outer`."""
     inner, outer = inner.resolve(), outer.resolve()
     return inner.is_relative_to(outer) and path.resolve().is_relative_to(inner)
 
@@ -93,7 +72,7 @@ def _ending(label: Path) -> str:
 
 
 def _match(pictures: Iterable[Path], labels: Iterable[Path], preferred: Sequence[str]) -> list[Pair]:
-    """Each picture with its best label, each label with its best picture."""
+    """Returns each picture with its best label, each label with its best picture."""
     order = (*preferred, "", *_ENDINGS)
     named: dict[str, list[tuple[int, Path]]] = {}
     for label in labels:
@@ -111,11 +90,11 @@ def _match(pictures: Iterable[Path], labels: Iterable[Path], preferred: Sequence
             raise SourceError(f"{label}: belongs to {best[label][1]} and to {picture} alike; take one folder at a time")
         if label not in best or shared > best[label][0]:
             best[label] = shared, picture
-    return sorted((Pair(picture, label) for label, (_, picture) in best.items()), key=lambda p: _natural(p.image))
+    return natsorted((Pair(picture, label) for label, (_, picture) in best.items()), key=lambda p: str(p.image))
 
 
 def _shared(picture: Path, label: Path) -> int:
-    """How many folders right above them have the same names."""
+    """Returns how many folders right above them have the same names."""
     count = 0
     for one, other in zip(reversed(picture.parts[:-1]), reversed(label.parts[:-1]), strict=False):
         if one != other:

@@ -21,7 +21,7 @@ _BAR_PX = 30  # a line of text and the room around it
 
 
 def confusion_picture(confusion: Confusion, names: Sequence[str]) -> Pixels:
-    """A heat map, rows the true and columns the predicted classes, in percent of the row.
+    """Returns a heat map, rows the true and columns the predicted classes, in percent of the row.
 
     The last column, where it is needed, is what was predicted as no class. Rows without pixels stay empty.
     """
@@ -69,7 +69,7 @@ def _heat(share: float) -> tuple[int, int, int]:
 
 
 def worst_picture(worst: Worst, classes: ClassSet) -> Pixels:
-    """Picture, truth, prediction and where they disagree, two by two, with a line about them."""
+    """Returns the picture, truth, prediction and where they disagree, two by two, with a line about them."""
     table = classes.table()
     panels = {
         "picture": worst.pixels,

@@ -1,4 +1,4 @@
-"""What an evaluation found, as JSON can hold it, as rows per picture, and as a folder."""
+"""Writes what an evaluation found: as JSON can hold it, as rows per picture, and as a folder."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from edge.files import write_whole
 
 
 def as_dict(evaluation: Evaluation) -> dict[str, Any]:
-    """Everything but the pictures; None for figures that do not exist. The keys are in docs/evaluating.md."""
+    """Returns everything but the pictures; None for figures that do not exist. The keys are in docs/evaluating.md."""
     return {
         "format": 1,
-        "set": evaluation.examples.name,
+        "set": evaluation.samples.name,
         "labelling": evaluation.labelling.name,
         "pictures": evaluation.pictures,
         "left_out": [{"name": name, "reason": reason} for name, reason in evaluation.left_out],
@@ -48,7 +48,7 @@ def _model(tally: Tally) -> dict[str, Any]:
 
 
 def figures(tally: Tally) -> dict[str, Any]:
-    """The figures over all pictures and classes."""
+    """Returns the figures over all pictures and classes."""
     counted = tally.counted_part(tally.confusion)
     return {
         "pixels": int(tally.confusion.counts.sum()),
@@ -61,7 +61,7 @@ def figures(tally: Tally) -> dict[str, Any]:
 
 
 def classes(tally: Tally) -> list[dict[str, Any]]:
-    """One entry per class that is counted, in the model's order."""
+    """Returns one entry per class that is counted, in the model's order."""
     counts = tally.confusion.counts
     iou = tally.counted_part(tally.confusion).iou()
     outlines = tally.boundaries.part(tally.counted).f_scores()
@@ -83,7 +83,7 @@ def _number(value: float) -> float | None:
 
 
 def as_csv(evaluation: Evaluation) -> str:
-    """A row per model and picture; figures that do not exist are empty."""
+    """Returns a row per model and picture; figures that do not exist are empty."""
     names = list(dict.fromkeys(t.classes.names[i] for t in evaluation.tallies for i in t.counted))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

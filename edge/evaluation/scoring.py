@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,8 +17,8 @@ from edge.data import IGNORE, Ids, Pixels
 from edge.errors import SourceError
 from edge.evaluation.labelling import Labelling, LabelPicture, translate
 from edge.evaluation.metrics import Boundaries, Confusion
-from edge.evaluation.samples import Example, Examples
-from edge.postprocess import nearest
+from edge.evaluation.samples import Sample, SampleSet
+from edge.processors import available_processors
 from edge.progress import Track, silent
 from edge.segmenter import Segmenter
 
@@ -28,7 +27,7 @@ KEPT_PX = 960  # width at which the worst pictures are kept
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What takes the place of the truth: another model."""
+    """Another model, which takes the place of the truth."""
 
     name: str
     classes: ClassSet
@@ -37,7 +36,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class PictureScore:
-    """What a model made of one picture. Classes are merged as the labelling says."""
+    """The counts of one model on one picture. Classes are merged as the labelling says."""
 
     name: str
     confusion: Confusion
@@ -69,7 +68,10 @@ class Tally:
         self._keep, self._worst = keep_worst, list[tuple[float, int, Worst]]()
 
     def judge(self, name: str, truth: Ids, predicted: Ids) -> PictureScore:
-        """Any thread may call it. Label maps of the same shape, before merging the prediction."""
+        """Returns the score of one picture; any thread may call it.
+
+        Label maps have one shape, and are not merged yet.
+        """
         score = PictureScore(name, Confusion(len(self.classes)), Boundaries(len(self.classes)))
         predicted = np.asarray(cv2.LUT(predicted, self.merged), np.uint8)
         score.confusion.add(truth, predicted)
@@ -90,19 +92,21 @@ class Tally:
                 heapq.heappop(self._worst)
 
     def counted_part(self, confusion: Confusion) -> Confusion:
-        """Of the classes that means are taken over, what IoU is computed from."""
+        """Returns the counts of the classes that means are taken over, which IoU is computed from."""
         return confusion.part(self.counted, alone=self._alone)
 
     def worst(self) -> list[Worst]:
-        """The lowest accuracy first."""
+        """Returns the worst pictures, the lowest accuracy first."""
         return sorted(kept for *_, kept in self._worst)
 
 
 @dataclass(slots=True)
 class Evaluation:
-    """What is known so far, model by model; complete when `run` has returned, true when it was interrupted."""
+    """The sums that are known so far, model by model; they are complete when `run` has returned, and true when it was
+    interrupted.
+    """
 
-    examples: Examples
+    samples: SampleSet
     labelling: Labelling
     tallies: list[Tally]
     reference: Reference | None = None
@@ -110,12 +114,12 @@ class Evaluation:
 
     def run(self, track: Track = silent) -> None:
         """Takes every picture through every model. Raises SourceError when none of them could be read."""
-        workers = max(2, os.cpu_count() or 1)
+        workers = max(2, available_processors())
         pool = ThreadPoolExecutor(workers, "roadlite-score")
-        reading: deque[tuple[Example, Future[Any]]] = deque()
+        reading: deque[tuple[Sample, Future[Any]]] = deque()
         judging: deque[tuple[Any, ...]] = deque()
         try:
-            for example in track(self.examples.each(), f"scoring {self.examples.name}", self.examples.count):
+            for example in track(self.samples.each(), f"scoring {self.samples.name}", self.samples.count):
                 reading.append((example, pool.submit(self._read, example)))
                 if len(reading) > workers:
                     self._step(pool, reading, judging)
@@ -126,7 +130,7 @@ class Evaluation:
         finally:
             pool.shutdown(cancel_futures=True)
         if not self.pictures:
-            name, reason = self.left_out[0] if self.left_out else (self.examples.name, "has no pictures")
+            name, reason = self.left_out[0] if self.left_out else (self.samples.name, "has no pictures")
             of = "the picture could not" if len(self.left_out) == 1 else f"none of {len(self.left_out)} pictures could"
             raise SourceError(f"{of} be scored; {reason if name in reason else f'{name}: {reason}'}")
 
@@ -134,8 +138,8 @@ class Evaluation:
     def pictures(self) -> int:
         return len(self.tallies[0].pictures)
 
-    def _read(self, example: Example) -> tuple[Pixels, dict[ClassSet, Ids]]:
-        """Picture and truth in the classes of each model."""
+    def _read(self, example: Sample) -> tuple[Pixels, dict[ClassSet, Ids]]:
+        """Returns picture and truth in the classes of each model."""
         pixels, raw = example.read()
         if self.reference is not None or raw is None:
             return pixels, {}
@@ -158,7 +162,7 @@ class Evaluation:
         answers = []
         for tally in self.tallies:
             truth = truths[tally.classes]
-            predicted = predict(tally.segmenter, pixels, (truth.shape[0], truth.shape[1]))
+            predicted = tally.segmenter.label(pixels, (truth.shape[0], truth.shape[1]))
             answers.append((truth, predicted, pool.submit(tally.judge, example.name, truth, predicted)))
         judging.append((pixels, answers))
         if len(judging) > 2:
@@ -172,33 +176,25 @@ class Evaluation:
 
 
 def evaluate(
-    models: Sequence[Segmenter], examples: Examples, *, reference: Reference | None = None, keep_worst: int = 0
+    models: Sequence[Segmenter], samples: SampleSet, *, reference: Reference | None = None, keep_worst: int = 0
 ) -> Evaluation:
     """Prepares to score models on the same pictures; `run` does it.
 
     With a `reference`, its labels are the truth. Its classes are the model's where there are as many, else those of
     the same name.
 
-    Raises:
-        UsageError: the truth and a model have no class in common.
+    Raises UsageError where the truth and a model have no class in common.
     """
-    labelling = examples.labelling
+    labelling = samples.labelling
     if reference is not None:
         same = all(len(model.card.classes) == len(reference.classes) for model in models)
         names: dict[int, str | None] = {} if same else {IGNORE: None, **dict(enumerate(reference.classes.names))}
         labelling = Labelling(f"labels of {reference.name}", values=names, other=True)
-    return Evaluation(examples, labelling, [Tally(model, labelling, keep_worst) for model in models], reference)
-
-
-def predict(segmenter: Segmenter, pixels: Pixels, size_hw: tuple[int, int]) -> Ids:
-    """Labels of a picture at another size than its own."""
-    if segmenter.preprocess.fit == "pad":  # how much of the output belongs to the picture depends on its own size
-        return nearest(segmenter(pixels).ids, size_hw)
-    return segmenter.postprocess(segmenter.engine.invoke(segmenter.preprocess(pixels)), size_hw).ids
+    return Evaluation(samples, labelling, [Tally(model, labelling, keep_worst) for model in models], reference)
 
 
 def _shrunk(pixels: Pixels, truth: Ids, predicted: Ids) -> tuple[Pixels, Ids, Ids]:
-    """All three at the same size."""
+    """Returns all three at the same size."""
     height, width = truth.shape
     size = (min(width, KEPT_PX), max(1, round(height * min(width, KEPT_PX) / width)))
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)

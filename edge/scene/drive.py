@@ -46,7 +46,9 @@ class Scene:
         self.start_m = float(random.uniform(0, 5000))
 
     def draw(self, t_s: float, size_hw: tuple[int, int]) -> tuple[Pixels, Ids]:
-        """What the camera sees `t_s` seconds into the drive, and the trainId of every pixel; 255 fits no class."""
+        """Returns what the camera sees `t_s` seconds into the drive, and the trainId of every pixel; 255 fits no
+        class.
+        """
         view = self._view(t_s, size_hw)
         canvas = Canvas(size_hw)
         things = self._things(view, t_s)
@@ -113,11 +115,11 @@ class Scene:
 
 
 def scene_frame(seed: int, t_s: float, size_hw: tuple[int, int]) -> tuple[Pixels, Ids]:
-    """One moment of the drive that `seed` gives: RGB uint8 (H, W, 3) and trainIds uint8 (H, W)."""
+    """Returns one moment of the drive that `seed` gives: RGB uint8 (H, W, 3) and trainIds uint8 (H, W)."""
     return Scene(seed).draw(t_s, size_hw)
 
 
 def demo_clip(count: int | None = None, size_hw: tuple[int, int] = (720, 1280)) -> Iterator[tuple[Pixels, Ids]]:
-    """The embedded clip, `DEMO_RATE` frames a second; without `count` it never ends."""
+    """Returns the embedded clip, `DEMO_RATE` frames a second; without `count` it never ends."""
     scene = Scene(DEMO_SEED)
     return islice((scene.draw(float(i / DEMO_RATE), size_hw) for i in counter()), count)

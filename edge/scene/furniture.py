@@ -1,4 +1,4 @@
-"""What stands beside a road: buildings, walls, fences, poles, lights and signs."""
+"""Builds what stands beside a road: buildings, walls, fences, poles, lights and signs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _around(colour: NDArray[np.int_], low: float, high: float) -> tuple[Colour, 
 
 
 def building(random: np.random.Generator, side: int, length: float, depth: float, height: float) -> Mesh:
-    """`side` -1 stands left of the road; d = 0 is its street front."""
+    """Returns a house; `side` -1 stands left of the road, d = 0 is its street front."""
     colour = between(random, *_around(random.choice(FACADES), 0.8, 1.1))
     build = Builder()
     d0, d1 = (-depth, 0.0) if side < 0 else (0.0, depth)
@@ -112,7 +112,7 @@ def fence(random: np.random.Generator, length: float, height: float) -> Mesh:
 
 
 def guard_rail(length: float) -> Mesh:
-    """No Cityscapes class: ignored in the labels."""
+    """Returns what is no Cityscapes class, and ignored in the labels."""
     build = Builder()
     for side, at in ((LEFT, -0.06), (RIGHT, 0.06)):
         posts = [rectangle(side, at * 0.5, (s, s + 0.12), (0, 0.6)) for s in np.arange(0.5, length, 2).tolist()]
@@ -139,7 +139,7 @@ def _disc(d: float, y: float, radius: float, s: float, corners: int, turn: float
 
 
 def traffic_light(random: np.random.Generator, side: int) -> Mesh:
-    """On a post, and half the time also on an arm over the road."""
+    """Returns a traffic light on a post, and half the time also on an arm over the road."""
     state = int(random.integers(3))
     lamps = ((235.0, 40.0, 36.0), (250.0, 190.0, 40.0), (60.0, 220.0, 130.0))
     build = Builder()
@@ -184,7 +184,7 @@ def sign(random: np.random.Generator) -> Mesh:
 
 
 def gantry(random: np.random.Generator, span: tuple[float, float]) -> Mesh:
-    """A motorway sign bridge from d to d."""
+    """Returns a motorway sign bridge from d to d."""
     build = Builder()
     for d in span:
         build.box((d - 0.2, 0, 0), (d + 0.2, 7.4, 0.4), STEEL, POLE)

@@ -24,7 +24,7 @@ FINE_PER_M, COARSE_PER_M = 14.0, 0.7
 
 
 def opens(plan: Plan, cell: int) -> bool:
-    """Whether a side street leaves in that cell of the roadside."""
+    """Returns whether a side street leaves in that cell of the roadside."""
     return bool(side_street(plan, np.array([cell * CELL_M + 0.1], np.float32))[0] < CELL_M)
 
 
@@ -121,7 +121,7 @@ class Ground:
         self.colours[CROSSING, stripes] = asphalt + (white - asphalt) * worn
 
     def row_kinds(self, s_m: NDArray[np.float32], footprint_m: NDArray[np.float32]) -> NDArray[np.intp]:
-        """Which table rows each lie under, from their distance along the road and the metres they cover."""
+        """Returns which table rows each lie under, from their distance along the road and the metres they cover."""
         kinds = np.where(s_m % self.period_m < self.dash_m, DASH, GAP)
         kinds[footprint_m > self.dash_m / 2] = FAR
         into = side_street(self.plan, s_m)

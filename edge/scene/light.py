@@ -1,4 +1,4 @@
-"""Weather, daylight and what the lens and the sensor make of them."""
+"""Simulates weather, daylight and what the lens and the sensor make of them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Light:
         return np.array(self.sides, np.float32)[:, None]
 
     def hazed(self, colours: NDArray[np.float32], z_m: float) -> NDArray[np.float32]:
-        """Colours (..., 3) as seen from a distance."""
+        """Returns colours (..., 3) as seen from a distance."""
         share = self.haze_share(z_m)
         seen: NDArray[np.float32] = colours * np.float32(1 - share) + np.array(self.haze, np.float32) * np.float32(
             share
@@ -48,13 +48,13 @@ class Light:
 
 
 def between(random: np.random.Generator, low: Colour, high: Colour) -> Colour:
-    """A random colour with each channel between those of two others."""
+    """Returns a random colour with each channel between those of two others."""
     red, green, blue = random.uniform(low, high).tolist()
     return red, green, blue
 
 
 def daylight(random: np.random.Generator) -> Light:
-    """One of sunny, cloudy, overcast, foggy or evening."""
+    """Returns one of sunny, cloudy, overcast, foggy or evening."""
     mood = random.choice(["sunny", "cloudy", "overcast", "fog", "evening"], p=[0.35, 0.25, 0.22, 0.06, 0.12])
     sun_d = float(random.uniform(0.3, 1.6) * random.choice([-1, 1]))
     lit, dim = random.uniform(0.95, 1.15), random.uniform(0.55, 0.75)
@@ -116,7 +116,7 @@ class Lens:
     vignette: float  # 0 none to 1 black corners
 
     def expose(self, pixels: Pixels, random: np.random.Generator) -> Pixels:
-        """The picture as the sensor delivers it."""
+        """Returns the picture as the sensor delivers it."""
         height, width = pixels.shape[:2]
         seen = cv2.GaussianBlur(pixels, (0, 0), max(0.45, self.blur * height / 513))
         if self.vignette > 0:

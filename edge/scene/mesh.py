@@ -1,4 +1,4 @@
-"""Solid things: flat faces around a point of the road."""
+"""Draws solid things: flat faces around a point of the road."""
 
 from __future__ import annotations
 
@@ -106,7 +106,9 @@ class Builder:
         label: int,
         detail: bool = False,
     ) -> None:
-        """An upright rectangle: `across` is s for left and right sides (at d = `at`), d for near ones (at s = `at`)."""
+        """Adds an upright rectangle: `across` is s for left and right sides (at d = `at`), d for near ones (at s =
+        `at`).
+        """
         self.polygons(side, [rectangle(side, at, across, up)], colour, label, detail)
 
     def box(self, low: Corner, high: Corner, colour: Colour, label: int, detail: bool = False) -> None:

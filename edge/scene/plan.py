@@ -1,4 +1,4 @@
-"""What kind of road a seed gives: its lanes, its edges and the camera that drives on it."""
+"""Plans the road that a seed gives: its lanes, its edges and the camera that drives on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands still beside the road, cell by cell of `CELL_M` metres."""
+"""Places what stands still beside the road, cell by cell of `CELL_M` metres."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sky, clouds and what rises at the horizon."""
+"""Draws sky, clouds and what rises at the horizon."""
 
 from __future__ import annotations
 

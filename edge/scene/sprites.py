@@ -1,4 +1,4 @@
-"""Flat cut-outs that face the camera: trees, bushes, people and two-wheelers."""
+"""Draws flat cut-outs that face the camera: trees, bushes, people and two-wheelers."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _leaves(random: np.random.Generator, crown: NDArray[np.uint8], tone: NDArray
 
 @lru_cache(maxsize=1)
 def trees() -> tuple[Sprite, ...]:
-    """Broad and pointed crowns."""
+    """Returns broad and pointed crowns."""
     return tuple(_tree(np.random.default_rng((1, i)), pointed=i % 4 == 3) for i in range(2 * VARIANTS))
 
 
@@ -178,7 +178,7 @@ class _Cutout:
 
 @lru_cache(maxsize=1)
 def walkers() -> tuple[tuple[Sprite, ...], ...]:
-    """People, each in the phases of a step."""
+    """Returns people, each in the phases of a step."""
     return tuple(tuple(_walker(i, phase) for phase in (-1.0, -0.3, 0.4, 1.0, 0.4, -0.3)) for i in range(2 * VARIANTS))
 
 
@@ -202,7 +202,7 @@ def _walker(index: int, phase: float) -> Sprite:
 
 @lru_cache(maxsize=1)
 def riders() -> tuple[Sprite, ...]:
-    """Two-wheelers with riders from behind; even ones are bicycles."""
+    """Returns two-wheelers with riders from behind; even ones are bicycles."""
     return tuple(_rider(np.random.default_rng((4, i)), i % 2 == 0) for i in range(2 * VARIANTS))
 
 
@@ -230,7 +230,7 @@ def _rider(random: np.random.Generator, bicycle: bool) -> Sprite:
 
 @lru_cache(maxsize=1)
 def parked() -> tuple[Sprite, ...]:
-    """Two-wheelers without riders, from the side; even ones are bicycles."""
+    """Returns two-wheelers without riders, from the side; even ones are bicycles."""
     return tuple(_parked(np.random.default_rng((5, i)), i % 2 == 0) for i in range(2 * VARIANTS))
 
 

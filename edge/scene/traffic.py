@@ -1,4 +1,4 @@
-"""What moves: vehicles in their lanes and people on the sidewalks."""
+"""Places what moves: vehicles in their lanes and people on the sidewalks."""
 
 from __future__ import annotations
 

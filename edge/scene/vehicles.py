@@ -146,7 +146,7 @@ def bus(random: np.random.Generator, oncoming: bool) -> Mesh:
 
 
 def tram(random: np.random.Generator, oncoming: bool) -> Mesh:
-    """Light above, coloured below, jointed, with its current collector on the roof."""
+    """Returns a tram: light above, coloured below, jointed, with its current collector on the roof."""
     length = float(random.uniform(22, 34))
     build = _coach((232.0, 228.0, 214.0), (1.3, 3.5, length), oncoming, TRAIN)
     red, green, blue = random.choice([(170, 30, 36), (24, 96, 70), (196, 150, 30), (36, 60, 120)])

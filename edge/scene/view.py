@@ -57,19 +57,19 @@ class View:
         return self.size_hw[1] / 2
 
     def centre(self, z_m: float) -> tuple[float, float]:
-        """Where the centre line lies `z_m` ahead, metres right of the camera's axis, and its slope there."""
+        """Returns where the centre line lies `z_m` ahead, metres right of the camera's axis, and its slope there."""
         start, heading = self.bend.at(self.s_m), self.bend.slope(self.s_m)
         here = self.bend.at(self.s_m + z_m) - start - heading * z_m - self.d_m
         return here, self.bend.slope(self.s_m + z_m) - heading
 
     def centres(self, z_m: Metres) -> Metres:
-        """`centre` of many distances, without the slopes."""
+        """Returns `centre` of many distances, without the slopes."""
         start, heading = self.bend.at(self.s_m), self.bend.slope(self.s_m)
         waves = np.sin((self.s_m + z_m) / self.bend.length_m + self.bend.phase)
         return np.asarray(self.bend.amplitude_m * waves - (start + self.d_m) - heading * z_m, np.float32)
 
     def see(self, points: Metres, d_m: float, s_m: float) -> Metres:
-        """Points (N, 3) around (d, s) as camera coordinates (N, 3): right, down, ahead."""
+        """Returns points (N, 3) around (d, s) as camera coordinates (N, 3): right, down, ahead."""
         z_m = s_m - self.s_m
         here, slope = self.centre(z_m)
         seen = np.empty_like(points)
@@ -79,7 +79,7 @@ class View:
         return seen
 
     def project(self, seen: Metres) -> NDArray[np.int32]:
-        """Camera coordinates (..., 3) to pixels (..., 2) with `SUBPIXEL_BITS` fractional bits."""
+        """Projects camera coordinates (..., 3) to pixels (..., 2) with `SUBPIXEL_BITS` fractional bits."""
         pixels = seen[..., :2] * (self.focal_px / seen[..., 2:])
         pixels += (self.middle_px - 0.5, self.horizon_px - 0.5)
         placed: NDArray[np.int32] = np.rint(pixels * (1 << SUBPIXEL_BITS)).astype(np.int32)
@@ -87,7 +87,7 @@ class View:
 
 
 def clip_near(polygon: Metres) -> Metres:
-    """The part of a convex polygon (n, 3) ahead of the near plane; fewer than 3 corners where none is."""
+    """Returns the part of a convex polygon (n, 3) ahead of the near plane; fewer than 3 corners where none is."""
     kept = []
     for here, following in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
         if here[2] >= NEAR_M:
@@ -113,7 +113,7 @@ class Canvas:
         self.buffer = np.zeros((*size_hw, 4), np.uint8)
 
     def fill(self, polygons: NDArray[np.int32], paint: Painted) -> None:
-        """Convex polygons (K, n, 2) of one colour, corners as from `View.project`."""
+        """Draws convex polygons (K, n, 2) of one colour, corners as from `View.project`."""
         if len(polygons) == 1:
             cv2.fillConvexPoly(self.buffer, polygons[0], paint, cv2.LINE_8, SUBPIXEL_BITS)
         else:

@@ -23,7 +23,7 @@ _MOST_WH = (1280, 720)  # of the window as it opens; it can be drawn larger
 _TOLD_S = 3.0  # how long the title says what was done
 _PROBE_S = 20.0
 _PROBE = f"import cv2; cv2.namedWindow({TITLE!r}); cv2.waitKey(1); cv2.destroyAllWindows()"
-_OTHERWISE = "or choose the output web"
+_OTHERWISE = "or use `output` web"
 
 
 class Window(Sink):

@@ -9,7 +9,7 @@ from edge.data import Frame, SourceInfo
 
 
 class Source(Protocol):
-    """Frames in order, indices rising.
+    """Something that gives frames in order, indices rising.
 
     Opening a source raises `SourceError` when it is already clear that nothing can be read; iterating raises it when
     that turns out on the way, after every frame before that point was given out. Each `iter()` of a file starts at its

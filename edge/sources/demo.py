@@ -1,4 +1,4 @@
-"""The embedded demo drive, drawn as it is read."""
+"""Draws the embedded demo drive as it is read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DEMO_SECONDS = 10
 
 
 class Demo:
-    """The demo clip at 1280x720 from `start_s` on, 10 s of it unless `limit` says otherwise."""
+    """A source of the demo clip at 1280x720 from `start_s` on, 10 s of it unless `limit` says otherwise."""
 
     def __init__(self, limit: int | None = None, start_s: float = 0.0) -> None:
         from edge.scene import DEMO_RATE

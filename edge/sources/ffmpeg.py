@@ -1,4 +1,4 @@
-"""What files and network streams share: packets to frames to RGB."""
+"""Decodes what files and network streams share: packets to frames to RGB."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _UPRIGHT = {
 
 
 def video_stream(where: str, container: InputContainer) -> av.VideoStream:
-    """The stream to decode; `where` names the container in messages. Raises SourceError where there is none."""
+    """Returns the stream to decode; `where` names the container in messages. Raises SourceError where there is none."""
     if container.format.name == "tty":
         raise SourceError(f"{where}: expected a video, found text")
     stream = container.streams.best("video")
@@ -46,10 +46,9 @@ def video_stream(where: str, container: InputContainer) -> av.VideoStream:
 def packets(
     where: str, container: InputContainer, stream: av.VideoStream, health: SourceHealth
 ) -> Iterator[list[av.VideoFrame] | None]:
-    """The frames that each packet completes, None for a damaged packet, which `health` counts.
+    """Yields the frames that each packet completes, None for a damaged packet, which `health` counts.
 
-    Raises:
-        SourceError: more than 30 damaged packets in a row, or the container cannot be read on.
+    Raises SourceError where more than 30 damaged packets in a row, or the container cannot be read on.
     """
     bad_in_a_row = 0
     try:
@@ -78,7 +77,10 @@ def _at(packet: av.Packet[av.VideoStream]) -> str:
 
 
 def rgb(where: str, frame: av.VideoFrame) -> Pixels:
-    """Upright, as the rotation of the video says. Raises SourceError for frames that have no RGB."""
+    """Returns a frame in RGB, upright, as the rotation of the video says.
+
+    Raises SourceError for frames that have no RGB.
+    """
     unnamed_hd = frame.colorspace == _UNSPECIFIED and frame.height >= _HD_HEIGHT
     try:  # one thread: FFmpeg's scaler slows down when its threads meet the decoder's
         made = frame.reformat(format="rgb24", src_colorspace=Colorspace.ITU709 if unnamed_hd else None, threads=1)

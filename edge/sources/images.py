@@ -1,10 +1,9 @@
-"""Pictures from files: one, a folder of them, or those that match a pattern."""
+"""Reads pictures from files: one, a folder of them, or those that match a pattern."""
 
 from __future__ import annotations
 
 import glob
 import io
-import re
 import time
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -13,6 +12,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from natsort import natsorted
 
 from edge.data import Frame, Pixels, SourceInfo
 from edge.errors import SourceError
@@ -25,7 +25,7 @@ _logging: Any = getattr(cv2.utils, "logging", cv2)  # where OpenCV keeps it diff
 
 
 class Images:
-    """The pictures at `paths`, in that order, turned upright as their EXIF data says.
+    """A source of the pictures at `paths`, in that order, turned upright as their EXIF data says.
 
     Grey, 16-bit and transparent pictures come out as RGB too. One that cannot be read ends the source with an error.
     `rate` is what they have as a video.
@@ -43,35 +43,66 @@ class Images:
         """Holds nothing between frames."""
 
 
+def picture_files(spec: str, *, deep: bool = False) -> list[Path] | None:
+    """Returns the picture files that a text names: those of a folder, a picture, or those that a pattern matches.
+
+    `deep` takes the folders within a folder, too. What is none of these, such as a video, gives None. Raises
+    SourceError where a folder or a pattern has no pictures.
+    """
+    path = Path(spec)
+    if path.is_dir():
+        return pictures_in(path) if deep else in_folder(path)
+    if path.is_file():
+        return [path] if path.suffix.lower() in SUFFIXES else None
+    return matching(spec) if any(char in spec for char in "*?[") else None
+
+
 def in_folder(folder: Path) -> list[Path]:
-    """The pictures directly in `folder`: hidden files and other suffixes left out, `2.png` before `10.png`."""
+    """Returns the pictures directly in `folder`: hidden files and other suffixes left out, `2.png` before `10.png`."""
     return _pictures(folder.iterdir(), f"{folder}: expected pictures in this folder")
 
 
+def pictures_in(folder: Path) -> list[Path]:
+    """Returns the pictures in `folder`, to any depth, ordered. Raises SourceError where there is none."""
+    return files_in(folder, SUFFIXES, "pictures")
+
+
+def files_in(folder: Path, suffixes: frozenset[str], what: str) -> list[Path]:
+    """Returns the files in `folder`, to any depth, that have one of the suffixes, ordered; hidden ones are left out.
+
+    Raises SourceError, which calls them `what`, where there is none.
+    """
+    try:
+        if not folder.is_dir():
+            raise SourceError(f"{folder}: expected a folder of {what}, found {'a file' if folder.exists() else 'none'}")
+        files = [path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file()]
+    except OSError as exc:
+        raise SourceError(f"{exc.filename}: cannot be read ({exc.strerror})") from exc
+    files = [path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+    if not files:
+        raise SourceError(f"{folder}: expected {what} ({', '.join(sorted(suffixes))}), found none")
+    return natsorted(files, key=str)
+
+
 def matching(pattern: str) -> list[Path]:
-    """The pictures that `pattern` matches, ordered as in a folder; `**` stands for any depth of folders."""
-    found = (Path(name) for name in glob.iglob(pattern, recursive=True))
-    return _pictures(found, f"{pattern}: expected a pattern that matches pictures")
+    """Returns the pictures that `pattern` matches, ordered as in a folder; `**` stands for any depth of folders."""
+    return _pictures(
+        map(Path, glob.iglob(pattern, recursive=True)), f"{pattern}: expected a pattern that matches pictures"
+    )
 
 
-def _pictures(found: Iterable[Path], expected: str) -> list[Path]:
-    files = [path for path in found if path.is_file() and not path.name.startswith(".")]
+def _pictures(candidates: Iterable[Path], expected: str) -> list[Path]:
+    files = [path for path in candidates if path.is_file() and not path.name.startswith(".")]
     pictures = [path for path in files if path.suffix.lower() in SUFFIXES]
     if not pictures:
         raise SourceError(f"{expected} ({', '.join(sorted(SUFFIXES))}), found none among {len(files)} files")
-    return sorted(pictures, key=_natural)
-
-
-def _natural(path: Path) -> list[str | int]:
-    """Sorts the numbers in a name by value. Text and numbers alternate, so that like is compared with like."""
-    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", str(path))]
+    return natsorted(pictures, key=str)
 
 
 def read_picture(path: Path) -> Pixels:
-    """Decodes one picture file.
+    """Decodes one picture file, and returns it in RGB.
 
-    Raises:
-        SourceError: it is missing, no picture, damaged, or has more than 64 megapixels.
+    Raises SourceError where it is missing, no picture, damaged, or has more than 64 megapixels.
     """
     try:
         if path.stat().st_size > _MAX_BYTES:

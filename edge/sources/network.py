@@ -1,11 +1,10 @@
-"""Video from the network: RTSP cameras, and whatever comes over HTTP."""
+"""Reads video from the network: RTSP cameras, and whatever comes over HTTP."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from urllib.parse import urlsplit
 
 import av
 from av.container import InputContainer
@@ -14,6 +13,7 @@ from edge.data import Frame, SourceInfo
 from edge.errors import SourceError, UsageError
 from edge.sources.ffmpeg import packets, rate_of, rgb, video_stream
 from edge.sources.options import SourceHealth
+from edge.text import public
 
 SCHEMES = ("rtsp", "rtsps", "http", "https")
 # A playlist from the network must not open files of this machine.
@@ -24,17 +24,16 @@ _PROBE = {"probesize": "1000000", "analyzeduration": "1000000"}  # bytes, micros
 
 
 class NetworkStream:
-    """Frames of the stream at `url`, each read as it comes; the thread that iterates must keep up.
+    """A source of frames of the stream at `url`, each read as it comes; the thread that iterates must keep up.
 
     A recording on a server, which knows its length, comes at its own pace and ends; anything else is live, and that
     it ends is an error.
 
-    Raises:
-        SourceError: nobody answers within `timeout_s`, access is refused, or it is no video.
+    Raises SourceError where nobody answers within `timeout_s`, access is refused, or it is no video.
     """
 
     def __init__(self, url: str, timeout_s: float, health: SourceHealth | None = None) -> None:
-        self._name = redact(url)
+        self._name = public(url)
         self._health = health or SourceHealth()
         self._container = _open(url, self._name, timeout_s)
         try:
@@ -76,17 +75,7 @@ def check_address(url: str) -> None:
     """Raises UsageError for an address of a kind that is not read."""
     scheme = url.partition("://")[0]
     if scheme.lower() not in SCHEMES:
-        raise UsageError(f"{redact(url)}: expected an address with {', '.join(SCHEMES)}, got {scheme!r}")
-
-
-def redact(url: str) -> str:
-    """The address without what opens it: user, password and query."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return url.partition("://")[0] + "://..."
-    host = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=host, query="..." if parts.query else "", fragment="").geturl()
+        raise UsageError(f"{public(url)}: expected an address with {', '.join(SCHEMES)}, got {scheme!r}")
 
 
 def _open(url: str, name: str, timeout_s: float) -> InputContainer:

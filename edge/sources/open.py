@@ -9,7 +9,7 @@ from pathlib import Path
 from edge.errors import SourceError, UsageError
 from edge.sources.base import Source
 from edge.sources.demo import Demo
-from edge.sources.images import SUFFIXES, Images, in_folder, matching
+from edge.sources.images import Images, picture_files
 from edge.sources.options import SourceHealth, SourceOptions
 from edge.sources.reconnect import ReconnectingSource, quiet
 from edge.sources.replay import Replay
@@ -30,9 +30,8 @@ def open_source(
     `demo`, or `-` for raw frames on standard input. `limit` is short for `SourceOptions(limit=limit)`. `health` counts
     what goes wrong while the source is read, and `say` gets a line when a live one is lost or comes back.
 
-    Raises:
-        SourceError: there is no such thing, or it cannot be read.
-        UsageError: the options make no sense for it.
+    Raises SourceError where there is no such thing, or it cannot be read, UsageError where the options make no sense
+    for it.
     """
     options = options or SourceOptions()
     options = options if limit is None else replace(options, limit=limit)
@@ -56,7 +55,7 @@ def open_source(
 
 
 def _live(spec: str, options: SourceOptions, health: SourceHealth) -> Callable[[], Source] | None:
-    """What opens a camera or a stream; None for anything else."""
+    """Returns what opens a camera or a stream; None for anything else."""
     is_stream = "://" in spec
     if not is_stream and not (spec == "auto" or spec.isdecimal() or _is_pi_camera(spec) or _is_device(spec)):
         return None
@@ -82,13 +81,13 @@ def _camera(spec: str, options: SourceOptions, health: SourceHealth) -> Source:
 
 
 def first_camera() -> str:
-    """The best camera that is attached, as a source. Raises SourceError, saying where it was looked for."""
+    """Returns the best camera that is attached, as a source. Raises SourceError, saying where it was looked for."""
     from edge.device.cameras import cameras
 
     found = cameras()
     if not found.cameras:
         raise SourceError(
-            f"no camera found; looked for: {'; '.join(found.looked)}. Attach one, or name a --source: a video, "
+            f"no camera found; looked for: {'; '.join(found.looked)}. Attach one, or name a `source`: a video, "
             "pictures, rtsp://..., or demo"
         )
     return found.cameras[0].source
@@ -100,10 +99,9 @@ def _file(spec: str, options: SourceOptions, health: SourceHealth) -> Source:
         return Demo(options.limit, options.start_s)
     path = Path(spec)
     try:
-        if path.is_dir():
-            return _pictures(spec, in_folder(path), options)
-        if path.is_file() and path.suffix.lower() in SUFFIXES:
-            return _pictures(spec, [path], options)
+        pictures = picture_files(spec)
+        if pictures is not None:
+            return _pictures(spec, pictures, options)
         if path.is_file():
             from edge.sources.video import Video
 
@@ -113,8 +111,6 @@ def _file(spec: str, options: SourceOptions, health: SourceHealth) -> Source:
             raise SourceError(f"{spec}: expected a file, a folder or a camera, found a device or a pipe")
     except OSError as exc:
         raise SourceError(f"{spec}: cannot be opened ({exc.strerror})") from exc
-    if any(char in spec for char in "*?["):
-        return _pictures(spec, matching(spec), options)
     raise SourceError(
         f"{spec}: not found; expected auto, picamera2, a camera's number or /dev/videoN, an address rtsp:// or "
         "http://, a video, a picture, a folder, a pattern like 'd/*.jpg', - or demo"
@@ -123,7 +119,7 @@ def _file(spec: str, options: SourceOptions, health: SourceHealth) -> Source:
 
 def _pictures(spec: str, paths: list[Path], options: SourceOptions) -> Source:
     if options.rate is None:
-        _refuse(options, "pictures have no rate; give --fps", "start_s", "realtime")
+        _refuse(options, "pictures have no rate; give `rate`", "start_s", "realtime")
         return Images(spec, paths, options.limit)
     first = round(options.start_s * options.rate)
     if first >= len(paths):
@@ -143,18 +139,8 @@ def _is_device(spec: str) -> bool:
         return False
 
 
-_OPTIONS = {
-    "size_wh": "--size",
-    "rate": "--fps",
-    "fourcc": "--fourcc",
-    "start_s": "--start",
-    "loop": "--loop",
-    "realtime": "--realtime",
-}
-
-
 def _refuse(options: SourceOptions, why: str, *names: str) -> None:
     """Raises UsageError for what this source cannot do."""
     for name in names:
         if getattr(options, name) not in (None, 0.0, False):
-            raise UsageError(f"{_OPTIONS[name]} makes no sense here: {why}")
+            raise UsageError(f"makes no sense here: {why}", name)

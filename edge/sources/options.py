@@ -1,4 +1,4 @@
-"""What is asked of a source, and what befell it."""
+"""Defines how to open a source, and counters of what went wrong while reading it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from edge.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class SourceOptions:
-    """Options of a source; None leaves it to the source. A source refuses what it cannot do.
+    """The options of a source; None leaves it to the source. A source refuses what it cannot do.
 
-    Raises:
-        UsageError: a value makes no sense.
+    Raises UsageError where a value makes no sense.
     """
 
     size_wh: tuple[int, int] | None = None  # of cameras and raw frames
@@ -29,24 +28,27 @@ class SourceOptions:
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
-            raise UsageError(f"--limit: expected 1 frame or more, got {self.limit}")
+            raise UsageError(f"expected 1 frame or more, got {self.limit}", "limit")
         if self.size_wh is not None and not all(1 <= side <= 16384 for side in self.size_wh):
-            raise UsageError("--size: expected 1x1 to 16384x16384, got {}x{}".format(*self.size_wh))
+            raise UsageError("expected 1x1 to 16384x16384, got {}x{}".format(*self.size_wh), "size_wh")
         if self.rate is not None and not 0 < self.rate <= 1000:
-            raise UsageError(f"--fps: expected a rate above 0 and up to 1000, got {float(self.rate):g}")
+            raise UsageError(f"expected a rate above 0 and up to 1000, got {float(self.rate):g}", "rate")
         if self.fourcc is not None and not (len(self.fourcc) == 4 and self.fourcc.isascii()):
-            raise UsageError(f"--fourcc: expected a pixel format of four letters such as MJPG, got {self.fourcc!r}")
+            raise UsageError(f"expected a pixel format of four letters such as MJPG, got {self.fourcc!r}", "fourcc")
         if not 0 <= self.start_s < 1e7:
-            raise UsageError(f"--start: expected 0 seconds or more, got {self.start_s:g}")
+            raise UsageError(f"expected 0 seconds or more, got {self.start_s:g}", "start_s")
         if not 0.1 <= self.timeout_s <= 3600:
-            raise UsageError(f"--timeout: expected 0.1 to 3600 seconds, got {self.timeout_s:g}")
+            raise UsageError(f"expected 0.1 to 3600 seconds, got {self.timeout_s:g}", "timeout_s")
         if self.max_reconnects is not None and self.max_reconnects < 0:
-            raise UsageError(f"--max-reconnects: expected 0 or more, got {self.max_reconnects}")
+            raise UsageError(f"expected 0 or more, got {self.max_reconnects}", "max_reconnects")
 
 
 @dataclass(slots=True)
 class SourceHealth:
-    """What befell a source so far. The thread that reads the source writes it, any other may read it."""
+    """Counters of what went wrong with a source so far.
+
+    The thread that reads the source writes it, any other may read it.
+    """
 
     drops: int = 0  # frames that came and were not taken in time
     reconnects: int = 0  # times that a camera or stream was opened again

@@ -1,4 +1,4 @@
-"""The Raspberry Pi's own camera, through picamera2."""
+"""Reads the Raspberry Pi's own camera through picamera2."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _TO_RGB = {
 
 
 class PiCamera:
-    """Frames of the Pi camera `number`, each the next to come after it is asked for; none grows stale in a queue.
+    """A source of frames of the Pi camera `number`, each the next to come after it is asked for; none grows stale in a
+    queue.
 
     Where the board allows, its image processor scales a second picture to the model's input size: in RGB on a Pi 5,
     in YUV 4:2:0 on older ones. Streams have even sides: of an odd input size the next even one is asked for and the
     last column or row left out.
 
-    Raises:
-        SourceError: picamera2 is missing, there is no such camera, or it is in use.
+    Raises SourceError where picamera2 is missing, there is no such camera, or it is in use.
     """
 
     def __init__(self, number: int, options: SourceOptions) -> None:
@@ -88,7 +88,7 @@ class PiCamera:
 
 
 def to_rgb(array: NDArray[np.uint8], form: str, size_wh: tuple[int, int]) -> Pixels:
-    """What picamera2's make_array gives for a stream of format `form`, as RGB; YUV comes with its padding."""
+    """Returns what picamera2's make_array gives for a stream of format `form`, as RGB; YUV comes with its padding."""
     code = _TO_RGB[form]
     pixels: Pixels = array if code is None else cv2.cvtColor(array, code)  # type: ignore[assignment]
     return np.ascontiguousarray(pixels[: size_wh[1], : size_wh[0]])
@@ -98,8 +98,8 @@ def _open(number: int, name: str) -> Any:
     try:
         from picamera2 import Picamera2
     except (ImportError, ValueError) as exc:  # the second: built for another numpy
-        mend = "sudo apt install python3-picamera2, and a venv made with --system-site-packages"
-        raise SourceError(f"{name}: picamera2 cannot be imported ({_line(exc)}); {mend}") from exc
+        fix = "sudo apt install python3-picamera2, and a venv made with --system-site-packages"
+        raise SourceError(f"{name}: picamera2 cannot be imported ({_line(exc)}); {fix}") from exc
     try:
         return Picamera2(number)
     except (RuntimeError, IndexError) as exc:

@@ -1,4 +1,4 @@
-"""The newest frame of a camera or a stream, opened again when it fails."""
+"""Gives out the newest frame of a camera or a stream, which is opened again when it fails."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def quiet(line: str) -> None:
 
 
 class ReconnectingSource:
-    """Reads what `open_it` opens in a thread of its own and gives out the newest frame whenever one is asked for.
+    """A source that reads what `open_it` opens in a thread of its own and gives out the newest frame whenever one is
+    asked for.
 
     What fails, or gives no frame for `timeout_s` (the first time for `start_s`), is closed and opened again, after
     waits that double from 0.5 s to 30 s, for ever or `max_reconnects` times in a row; indices and times go on. A read
     that hangs is left behind in its thread. `health` counts, and names the trouble while there is one; `say` gets a
     line about each.
 
-    Raises:
-        SourceError: it cannot be opened now. Later, when it is given up.
+    Raises SourceError where it cannot be opened now. Later, when it is given up.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Files played again and again, or at their own rate."""
+"""Plays files again and again, or at their own rate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 
 class Replay:
-    """At most `limit` frames, from the beginning again at the end if `loop`, each at its time if `realtime`.
+    """A source of at most `limit` frames, from the beginning again at the end if `loop`, each at its time if
+    `realtime`.
 
     Indices and times go on rising when the file begins again. Nothing is dropped: where frames are taken more slowly
     than their rate, they come later.

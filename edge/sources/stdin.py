@@ -19,11 +19,11 @@ _POLL_S = 0.2  # how soon a wait for input notices that the source was closed
 
 
 class StdinSource:
-    """Frames of `size_wh` from a descriptor: rgb24, one after the other with nothing between. Nothing is dropped.
+    """A source of frames of `size_wh` from a descriptor: rgb24, one after the other with nothing between.
 
-    Raises:
-        UsageError: the size is not given.
-        SourceError: there is nothing to read from.
+    Nothing is dropped.
+
+    Raises UsageError where the size is not given, SourceError where there is nothing to read from.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class StdinSource:
         descriptor: int | None = None,
     ) -> None:
         if size_wh is None:
-            raise UsageError("source -: raw frames do not tell their size; give --size WxH (format rgb24, no padding)")
+            raise UsageError("raw frames do not tell their size; give `size_wh` (format rgb24, no padding)", "size_wh")
         if descriptor is None and sys.stdin is None:
             raise SourceError("source -: standard input is closed; pipe raw rgb24 frames into it")
         self._descriptor = sys.stdin.fileno() if descriptor is None else descriptor
@@ -71,7 +71,7 @@ class StdinSource:
                 raise SourceError(f"source -: cannot be read ({exc.strerror})") from exc
             if not read and filled:
                 found = f"expected {len(room)} bytes, found {filled}"
-                raise SourceError(f"source -: ends within frame {index} ({found}); is --size right?")
+                raise SourceError(f"source -: ends within frame {index} ({found}); is `size_wh` right?")
             if not read:
                 return False
             filled += read

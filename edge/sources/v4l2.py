@@ -1,4 +1,4 @@
-"""A camera behind Video4Linux: USB cameras, and whatever else has a /dev/video node."""
+"""Reads cameras behind Video4Linux: USB cameras, and whatever else has a /dev/video node."""
 
 from __future__ import annotations
 
@@ -25,14 +25,13 @@ _MAX_RATE = 1000
 
 
 class Camera:
-    """Frames of a V4L2 device, each read as it comes; the thread that iterates must keep up.
+    """A source of frames of a V4L2 device, each read as it comes; the thread that iterates must keep up.
 
     Size, rate and pixel format are what the camera makes of what is asked for. Without a format asked for, MJPG is
     taken where it brings the size nearer or the rate higher than what the camera starts with, since a USB 2 link
     carries uncompressed pictures slowly.
 
-    Raises:
-        SourceError: it is not there, refuses, or is in use.
+    Raises SourceError where it is not there, refuses, or is in use.
     """
 
     def __init__(self, device: str, options: SourceOptions, health: SourceHealth | None = None) -> None:
@@ -70,7 +69,7 @@ class Camera:
 
 
 def negotiate(capture: Any, options: SourceOptions) -> tuple[int, int, Fraction | None]:
-    """Width, height and rate that a cv2.VideoCapture settles on, the best of its pixel formats chosen."""
+    """Returns the width, height and rate that a cv2.VideoCapture settles on, the best of its pixel formats chosen."""
     if options.fourcc is not None:
         return _apply(capture, options, options.fourcc)
     plain = _apply(capture, options, None)
@@ -112,13 +111,13 @@ def _check_there(path: Path) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK))
     except OSError as exc:
         if exc.errno == errno.EACCES:
-            mend = "; add yourself to its group: sudo usermod -aG video $USER, then log in again"
+            fix = "; add yourself to its group: sudo usermod -aG video $USER, then log in again"
         elif exc.errno == errno.EBUSY:
-            mend = "; another program uses it"
+            fix = "; another program uses it"
         else:
             cameras = [node.device for node in video_nodes() if node.kind == "camera"]
-            mend = f"; V4L2 cameras here: {', '.join(cameras) or 'none'}"
-        raise SourceError(f"{path}: expected a camera, it cannot be opened ({exc.strerror}){mend}") from exc
+            fix = f"; V4L2 cameras here: {', '.join(cameras) or 'none'}"
+        raise SourceError(f"{path}: expected a camera, it cannot be opened ({exc.strerror}){fix}") from exc
 
 
 def _open(path: Path) -> Any:

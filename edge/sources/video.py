@@ -1,4 +1,4 @@
-"""Frames of a video file, whatever container and codec FFmpeg reads."""
+"""Reads frames of a video file, whatever container and codec FFmpeg reads."""
 
 from __future__ import annotations
 
@@ -21,14 +21,13 @@ DECODERS = 2  # threads: each more takes memory for its frames and time from the
 
 
 class Video:
-    """The frames of the video at `path`, upright and in order; sound is ignored.
+    """A source of the frames of the video at `path`, upright and in order; sound is ignored.
 
     Frames that are damaged beyond decoding are left out and the indices of the others stay what they would have been;
     more than 30 of them in a row end the source with an error. `time_s` is the frame's own, at any spacing. From
     `start_s` on, indices are those in the whole video.
 
-    Raises:
-        SourceError: it is no video, has no picture, is cut off, or ends before `start_s`.
+    Raises SourceError where it is no video, has no picture, is cut off, or ends before `start_s`.
     """
 
     def __init__(
@@ -58,7 +57,7 @@ class Video:
                 yield Frame(rgb(str(self._path), frame), index, time.perf_counter(), time_s)
 
     def close(self) -> None:
-        """The file is open only while it is iterated."""
+        """Does nothing, since the file is open only while it is iterated."""
 
 
 @contextmanager

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convert.demo.random_weights import random_weights
 from convert.frames import normalised
 from convert.graph.anatomy import Anatomy, discover
 from convert.graph.graphdef import GraphDef, NodeDef, evaluate, parse
-from convert.graph.retarget import Body, retarget
+from convert.graph.retarget import RetargetedNetwork, retarget
 from convert.networks.architecture import Architecture, BatchNorm, Weights
-from convert.networks.mobilenet import build, random_weights
+from convert.networks.mobilenet import build
 from convert.tensorflow import tf
-from convert.tflite.export import Network, as_function, convert, integers
+from convert.tflite.export import NetworkFunction, as_function, convert, quantized
 from convert.tflite.quantize import Range, measure_ranges
 from convert.tflite.recipes import RECIPES
 
@@ -48,7 +49,7 @@ def _built(arch: Architecture) -> bytes:
     return data
 
 
-def network(hw: tuple[int, int]) -> Network:
+def network(hw: tuple[int, int]) -> NetworkFunction:
     """The small net re-targeted to another size at output stride 16, as a TensorFlow function."""
     graph = net()
     return as_function(retarget(graph, discover(graph, "net.pb"), hw, 16))
@@ -57,7 +58,7 @@ def network(hw: tuple[int, int]) -> Network:
 def int8(saved_model: Path, samples: list[NDArray[np.float32]]) -> bytes:
     """A SavedModel as int8, calibrated with normalised pictures."""
     model = convert(saved_model, RECIPES["float32"])
-    return integers(model, measure_ranges(model, samples, Range(-1.0, 1.0)))
+    return quantized(model, measure_ranges(model, samples, Range(-1.0, 1.0)), RECIPES["int8"])
 
 
 def node(graph: GraphDef, name: str) -> NodeDef:
@@ -101,7 +102,7 @@ def stock_logits(graph: GraphDef, anatomy: Anatomy, picture: NDArray[np.uint8]) 
     return evaluate(graph, [anatomy.logits], {anatomy.image: picture[None]})[0]
 
 
-def body_logits(body: Body, anatomy: Anatomy, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+def body_logits(body: RetargetedNetwork, anatomy: Anatomy, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     return evaluate(body.graph, [body.logits], {body.image: normalised(picture, anatomy.norm)})[0]
 
 

@@ -51,8 +51,8 @@ def test_labels_of_a_folder_give_miou_and_its_gate(tmp_path: Path, capsys: pytes
         pixels, truth = Scene(index).draw(1.0, (129, 257))
         cv2.imwrite(str(pictures / f"{index}.png"), pixels[..., ::-1])
         cv2.imwrite(str(labels / f"{index}.png"), truth)
-    arguments = ["--model", "demo", "--quantize", "float32", "--input-size", "129x257", "--calibrate", str(pictures)]
-    arguments += ["--labels-dir", str(labels), "--output-dir", str(tmp_path), "--json"]
+    arguments = ["demo", "--quantize", "float32", "--input-size", "129x257", "--calibrate", str(pictures)]
+    arguments += ["--labels", str(labels), "--output", str(tmp_path), "--json"]
     assert main([*arguments, "--max-miou-drop", "0.01"]) == 0
     row = json.loads(capsys.readouterr().out)[0]
     assert 0.1 < row["mean_iou"] < 0.9

@@ -22,7 +22,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_model_is_converted_and_verified(cache: Path) -> None:
-    (path, error), *others = convert_missing("demo", sizes="33x65", strides="16", recipes="float32")
+    (path, error), *others = convert_missing("demo", [(33, 65)], ["16"], ["float32"])
     assert (path.name, error, others) == ("demo-33x65-os16-float32.tflite", "", [])
     card = Segmenter(path).card
     assert card.input_hw == (33, 65)
@@ -53,31 +53,31 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
 
 
 def test_the_grid_is_converted_once(cache: Path, jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
-    made = convert_missing("demo", sizes="65x129,33x65", strides="16,keep", recipes="float32")
+    made = convert_missing("demo", [(65, 129), (33, 65)], ["16", "keep"], ["float32"])
     assert [path.name.split("-")[1] for path, _ in made] == ["65x129", "65x129", "33x65", "33x65"]
     assert all(path.is_file() and path.parent.parent == cache and not error for path, error in made)
     assert len({path for path, _ in made}) == len(jobs) == 4
-    assert convert_missing("demo", sizes="65x129,33x65", strides="16,keep", recipes="float32") == made
+    assert convert_missing("demo", [(65, 129), (33, 65)], ["16", "keep"], ["float32"]) == made
     assert len(jobs) == 4
-    convert_missing("demo", sizes="33x65", strides="16", recipes="float32,float16")
+    convert_missing("demo", [(33, 65)], ["16"], ["float32", "float16"])
     assert [recipe.name for recipe in jobs[4].recipes] == ["float16"]  # the other one is there
     monkeypatch.setattr(grid, "converter_hash", lambda: "another")
-    convert_missing("demo", sizes="33x65", strides="16", recipes="float32")
+    convert_missing("demo", [(33, 65)], ["16"], ["float32"])
     assert len(jobs) == 6  # a converter that has changed converts again
 
 
 def test_what_cannot_be_made_is_a_reason(cache: Path, jobs: list[Job]) -> None:
-    made = convert_missing("demo", sizes="33x65", strides="16", recipes="int8,float32")
+    made = convert_missing("demo", [(33, 65)], ["16"], ["int8", "float32"])
     assert made[0] == (Path("demo-33x65-os16-int8.tflite"), "not good enough: int8 0.5000 < 0.97")
     assert made[1][0].is_file()
-    large = convert_missing("demo", sizes="33x65", strides="8", recipes="float32")
+    large = convert_missing("demo", [(33, 65)], ["8"], ["float32"])
     assert large[0][1] == "too large for this machine"
 
 
 @pytest.mark.parametrize(
-    ("sizes", "strides", "recipes"),
-    [("33", "16", "int8"), ("33x65", "7", "int8"), ("33x65", "16", "int4"), ("33x65,", "16", "int8")],
+    ("size", "stride", "recipe"),
+    [((33, 65), "7", "int8"), ((33, 65), "16", "int4"), ((34, 65), "16", "int8")],
 )
-def test_bad_lists(cache: Path, sizes: str, strides: str, recipes: str) -> None:
+def test_bad_lists(cache: Path, size: tuple[int, int], stride: str, recipe: str) -> None:
     with pytest.raises(UsageError):
-        convert_missing("demo", sizes=sizes, strides=strides, recipes=recipes)
+        convert_missing("demo", [size], [stride], [recipe])

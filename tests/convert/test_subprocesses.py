@@ -12,7 +12,7 @@ import pytest
 
 from convert import subprocesses as places
 from convert.cli.convert_model import main
-from convert.subprocesses import apart, here, place_for
+from convert.subprocesses import in_a_subprocess, in_this_process, runner_for
 from edge.errors import ConversionError, GraphError
 from edge.progress import Track, silent
 
@@ -42,28 +42,28 @@ def test_work_is_done_in_another_process_and_its_progress_is_seen() -> None:
             seen.append("tick")
             yield item
 
-    process, total = apart(count, 4, track=track)
+    process, total = in_a_subprocess(count, 4, track=track)
     assert process != os.getpid()
     assert total == 6
     assert seen == [("counting", 4), *["tick"] * 4]
-    assert here(count, 4) == (os.getpid(), 6)
+    assert in_this_process(count, 4) == (os.getpid(), 6)
 
 
 def test_errors_come_back_as_they_are() -> None:
     with pytest.raises(GraphError, match=r"^node x: cannot be moved$"):
-        apart(refuse)
+        in_a_subprocess(refuse)
 
 
 def test_a_process_that_is_killed_is_an_error_with_a_way_out() -> None:
     with pytest.raises(ConversionError, match=r"^die: its process ended early \(exit code -9\); .*memory"):
-        apart(die)
+        in_a_subprocess(die)
 
 
 def test_an_interrupt_ends_the_process_too() -> None:
     threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT)).start()
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        apart(sleep)
+        in_a_subprocess(sleep)
     assert time.monotonic() - start < 50
 
 
@@ -71,11 +71,11 @@ def test_an_interrupt_ends_the_process_too() -> None:
 def test_large_graphs_are_worked_on_apart(
     random_graph: bytes, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert place_for(len(random_graph)) is here
+    assert runner_for(len(random_graph)) is in_this_process
     monkeypatch.setattr(places, "LARGE", 1000)
-    assert place_for(len(random_graph)) is apart
+    assert runner_for(len(random_graph)) is in_a_subprocess
     path = tmp_path / "net.pb"
     path.write_bytes(random_graph)
-    arguments = ["--model", str(path), "--quantize", "float32", "--input-size", "65x129", "--calibrate", str(pictures)]
-    assert main([*arguments, "--verification-frames", "2", "--output-dir", str(tmp_path)]) == 0
+    arguments = [str(path), "--quantize", "float32", "--input-size", "65x129", "--calibrate", str(pictures)]
+    assert main([*arguments, "--verification-frames", "2", "--output", str(tmp_path)]) == 0
     assert (tmp_path / "net-65x129-os16-float32.tflite").is_file()

@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from edge.compare.answers import LoadedModel, MemoryUse
 from edge.compare.comparison import Comparison, Settings
 from edge.compare.layer_times import from_prefixes
 from edge.compare.monitor import Monitor, Sample
 from edge.compare.rows import STAGES, Accuracy, Candidate, Row, Turn
+from edge.engine.base import Operator
 
-ABOUT: dict[str, Any] = {
-    "size_bytes": 961833,
-    "input_hw": [513, 1025],
-    "output_stride": 16,
-    "recipe": "int8",
-    "classes": ["road", "car"],
-    "runtime": "litert",
-    "runtime_version": "2.3.0",
-    "threads": 2,
-    "partitions": 1,
-    "ops_outside": 1,
-    "macs": 1_784_528_336,
-    "reduced_layers": 0,
-    "load_ms": 53.8,
-    "first_invoke_ms": 47.7,
-    "warm_up_ms": [46.9, 22.1],
-}
+LOADED = LoadedModel(
+    size_bytes=961833,
+    input_hw=(513, 1025),
+    output_stride=16,
+    recipe="int8",
+    classes=("road", "car"),
+    runtime="litert",
+    runtime_version="2.3.0",
+    threads=2,
+    partitions=1,
+    ops_outside=1,
+    macs=1_784_528_336,
+    reduced_layers=0,
+    load_ms=53.8,
+    first_invoke_ms=47.7,
+    warm_up_ms=(46.9, 22.1),
+)
 
 
-def measured(name: str, ms: float, *, miou: float | None = None, rounds: int = 6, seed: int = 0, **about: Any) -> Row:
+def measured(name: str, ms: float, *, miou: float | None = None, rounds: int = 6, seed: int = 0, **loaded: Any) -> Row:
     """A row whose invokes take about `ms`, and frames 5 ms more."""
     chance = np.random.default_rng(seed)
     turns = []
@@ -40,8 +43,8 @@ def measured(name: str, ms: float, *, miou: float | None = None, rounds: int = 6
         stages = {stage: [5e-3 / 3] * 10 for stage in STAGES} | {"invoke": invoke}
         turns.append(Turn(turn, turn + 0.5, invoke, stages, 0.5, 0.9, 1500.0, []))
     accuracy = None if miou is None else Accuracy(16, miou, 0.9, 0.99, "float32.tflite")
-    memory = {"peak_rss_mb": 137.6, "rss_mb": 132.0}
-    return Row(Candidate(Path(f"{name}.tflite"), "litert", 2), {**ABOUT, **about}, turns, memory, accuracy)
+    memory = MemoryUse(137.6, 132.0)
+    return Row(Candidate(Path(f"{name}.tflite"), "litert", 2), replace(LOADED, **loaded), turns, memory, accuracy)
 
 
 def comparison(rows: list[Row]) -> Comparison:
@@ -58,8 +61,8 @@ def full() -> Comparison:
     rows.append(Row(Candidate(Path("gone.tflite"), "openvino", None), error="openvino cannot be imported <&>"))
     rows[2].invalid, rows[2].turns[0].disturbed = ["other processes took 40 %"], ["other processes took 40 %"]
     operators = [
-        {"kind": "CONV_2D", "name": "a;b", "macs": 10**9, "delegated": True},
-        {"kind": "ARG_MAX", "name": "labels", "macs": 0, "delegated": False},
+        Operator("CONV_2D", "a;b", 10**9, delegated=True),
+        Operator("ARG_MAX", "labels", 0, delegated=False),
     ]
     rounds = [[0.015 + i * 1e-5, 0.020 + i * 1e-5] for i in range(6)]
     rows[1].profile = from_prefixes(operators, [1, 2], rounds, [times[-1] for times in rounds])

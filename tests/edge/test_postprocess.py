@@ -124,7 +124,7 @@ def test_every_frame_size_gets_its_own_geometry() -> None:
 
 @pytest.mark.parametrize("dtype", [np.int64, np.int32, np.uint8])
 def test_label_maps_are_resized_without_new_labels(dtype: type) -> None:
-    labels = np.array([[[0, 18], [7, 254]]], dtype)
+    labels: np.ndarray = np.array([[[0, 18], [7, 254]]], dtype)
     assert Postprocess()(labels, (2, 4)).ids.tolist() == [[0, 0, 18, 18], [7, 7, 254, 254]]
 
 

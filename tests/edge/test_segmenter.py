@@ -168,13 +168,13 @@ def test_normalisation_is_read_off_the_inputs_scale(
 
 def test_a_quantized_input_of_unusual_range_is_not_guessed(saved: Callable[..., Path]) -> None:
     path = saved("int8", scale=4 / 255, zero_point=10)
-    assert "--normalise" in refusal(path)
+    assert "`normalise`" in refusal(path)
     assert Segmenter(path, norm=Normalisation(110.0, 60.0)).card.norm == Normalisation(110.0, 60.0)
 
 
 def test_a_float_model_without_a_card_is_refused_until_told(saved: Callable[..., Path]) -> None:
     path = saved()
-    assert "--normalise deeplab" in refusal(path)
+    assert "`normalise` deeplab" in refusal(path)
     assert [*Segmenter(path, norm=DEEPLAB)(thirds()).ids[20, ::44]] == [0, 1, 2]
 
 

@@ -293,7 +293,7 @@ def pictures(leg: Leg, env: Path, material: Path, result: Result) -> None:
         if made and not any(path.stat().st_size for path in folder.glob(made)):
             raise Failed(f"{command[0]} wrote no {made}")
     if not leg.converts:
-        said = step(leg, "convert-model", [env / "bin" / "convert-model", "--model", "demo"], cwd=folder, expected=1)
+        said = step(leg, "convert-model", [env / "bin" / "convert-model", "demo"], cwd=folder, expected=1)
         if "TensorFlow" not in said or "Traceback" in said:
             raise Failed("convert-model without TensorFlow does not say so")
     result.ran = "pictures"
@@ -303,14 +303,14 @@ def commands(model: Path, converts: bool) -> Iterator[tuple[list[str], str]]:
     """Arguments, and a pattern of what they must leave."""
     yield ["run-model", str(model), "--source", "pictures/0.png", "--output", "overlay.png"], "overlay.png"
     yield ["run-model", str(model), "--source", "pictures", "--output", "labels:ids/"], "ids/*.png"
-    scores = ["--images", "pictures", "--labels", "truth", "--output", "scores"]
+    scores = ["--source", "pictures", "--labels", "truth", "--output", "scores"]
     yield ["evaluate-model", str(model), *scores], "scores/*.json"
-    report = ["--source", "pictures/0.png", "--seconds", "0.2", "--report", "report"]
+    report = ["--source", "pictures/0.png", "--seconds", "0.2", "--output", "report"]
     yield ["compare-models", str(model), "--runtime", "litert,openvino", *report], "report/*.html"
     yield ["inspect-model", str(model)], ""
     if converts:
         sizes = ["--input-size", "65x129", "--calibrate", "pictures", "--min-agreement", "0"]
-        yield ["convert-model", "--model", "demo", "--quantize", "float32,int8", *sizes], "demo-65x129-*-int8.tflite"
+        yield ["convert-model", "demo", "--quantize", "float32,int8", *sizes], "demo-65x129-*-int8.tflite"
 
 
 def tests(leg: Leg, env: Path, material: Path, result: Result) -> None:

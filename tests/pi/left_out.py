@@ -29,7 +29,7 @@ LEFT_OUT = {
     EVALUATE + "test_against_the_frozen_graph_is_what_conversion_calls_stock": GRAPH,
     EVALUATE + "test_bad_input_is_one_line[arguments11-2-unknown model 'nothing']": GRAPH,
     EVALUATE + "test_bad_input_is_one_line[arguments12-1-text: not a frozen]": GRAPH,
-    EVALUATE + "test_documented_command_runs[evaluate-model int8.tflite --video drive.mp4 --reference mobilenetv2.pb "
+    EVALUATE + "test_documented_command_runs[evaluate-model int8.tflite --source drive.mp4 --reference mobilenetv2.pb "
     "--frames ::25]": GRAPH,
     EVALUATE + "test_documented_command_runs[evaluate-model float32.tflite int8.tflite --source demo --frames ::10 "
     "--output scores/]": LONG,

@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from conftest import make_models
+from conftest import make_models  # type: ignore[attr-defined]  # of tests, not of tests/edge
 
 from convert.cli.convert_model import main as convert_model
 from edge.cli.evaluate_model import main as evaluate_model
@@ -39,12 +39,12 @@ def main(folder: Path) -> None:
         cv2.imwrite(str(truth / f"{index}_labelTrainIds.png"), labels.ids)
     command(run_model, model, "--source", pictures, "--output", f"labels:{folder / 'labels'}")
     command(run_model, model, "--source", pictures / "0.png", "--output", folder / "overlay.png")
-    command(evaluate_model, model, "--images", pictures, "--labels", truth, "--frames", 0, "--output", folder)
+    command(evaluate_model, model, "--source", pictures, "--labels", truth, "--frames", 0, "--output", folder)
 
 
 def convert(folder: Path) -> Path:
-    wanted = ("--model", "demo", "--quantize", "int8", "--input-size", "129x257")
-    command(convert_model, *wanted, "--output-dir", folder / "converted")
+    wanted = ("demo", "--quantize", "int8", "--input-size", "129x257")
+    command(convert_model, *wanted, "--output", folder / "converted")
     (made,) = (folder / "converted").glob("*.tflite")
     return made.rename(folder / "model.tflite")
 

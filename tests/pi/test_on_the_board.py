@@ -114,7 +114,7 @@ def test_run_model_paints_a_picture_as_on_x86(tmp_path: Path) -> None:
 
 
 def test_evaluate_model_finds_the_figures_of_x86(tmp_path: Path) -> None:
-    arguments = ["--images", MATERIAL / "pictures", "--labels", MATERIAL / "truth", "--frames", 0]
+    arguments = ["--source", MATERIAL / "pictures", "--labels", MATERIAL / "truth", "--frames", 0]
     table = typed("evaluate-model", MODEL, *arguments, "--output", tmp_path)
     assert "mIoU" in table
     ours, theirs = (json.loads((folder / "scores.json").read_text()) for folder in (tmp_path, MATERIAL))

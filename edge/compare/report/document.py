@@ -1,183 +1,271 @@
-"""A comparison as one JSON document; docs/report-schema.md says what its fields mean."""
+"""Defines the document of a comparison, which report.json holds; docs/report-schema.md says what its fields mean."""
 
 from __future__ import annotations
 
-import datetime
-import math
-import re
-from collections.abc import Sequence
-from dataclasses import asdict
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-from edge.compare import verdict
-from edge.compare.comparison import Comparison
-from edge.compare.estimates import Estimate
-from edge.compare.layer_times import Profile
-from edge.compare.monitor import warnings
-from edge.compare.rows import Row
-from edge.device import board
-from edge.device.environment import environment, sha256
-from edge.text import counted, one_line
+from edge.compare.answers import LoadedModel, MemoryUse
+from edge.compare.monitor import Sample
+from edge.device.environment import Environment
+from edge.errors import UsageError
+from edge.timing import Percentiles
+from edge.typed_json import typed
 
 FORMAT = 1
-
-Document = dict[str, Any]
-
-
-def document(
-    comparison: Comparison,
-    command: Sequence[str],
-    *,
-    interrupted: bool = False,
-    budget_ms: float | None = None,
-    earlier: Document | None = None,
-) -> Document:
-    """Everything that was found, as JSON can hold it."""
-    rows, monitor = comparison.rows, comparison.monitor
-    labels = names(rows)
-    made: Document = {
-        "format": FORMAT,
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": [public(word) for word in command],
-        "interrupted": interrupted,
-        "environment": {**environment(), "int8_note": _int8_note(rows)},
-        "settings": _settings(comparison),
-        "warnings": [*warnings([row.about.get("threads", 1) for row in rows]), *monitor.notes],
-        "energy_source": monitor.meter.source or None,
-        "rows": [_row(row, label) for row, label in zip(rows, labels, strict=True)],
-        "pairs": [
-            {
-                "first": labels[pair.first],
-                "second": labels[pair.second],
-                "invoke": estimate(pair.invoke),
-                "frame": estimate(pair.frame),
-            }
-            for pair in verdict.pairs(rows)
-        ],
-        "front": [labels[i] for i in verdict.front(rows)],
-        "budget": None,
-        "baseline": None,
-        "telemetry": [asdict(sample) for sample in monitor.samples],
-    }
-    if budget_ms is not None:
-        choice = verdict.choose(rows, budget_ms, labels.__getitem__)
-        best = None if choice.best is None else labels[choice.best]
-        made["budget"] = {"limit_ms": round(choice.limit_ms, 3), "best": best, "sentence": choice.sentence}
-    if earlier is not None:
-        made["baseline"] = _baseline(rows, labels, earlier, made["environment"])
-    return made
+MAX_BYTES = 256 << 20  # of an earlier report; a thousand rows need less
 
 
-def names(rows: Sequence[Row]) -> list[str]:
-    """A name for each row that no other has, to show: the file's, with runtime and threads where these differ."""
-    parts = []
-    for row in rows:
-        runtime, threads = (row.about.get(what, getattr(row.candidate, what)) for what in ("runtime", "threads"))
-        known = None if runtime == "auto" else runtime, threads and counted(threads, "thread")
-        parts.append((one_line(row.candidate.path.name).removesuffix(".tflite"), *known))
-    varied = [place for place in (1, 2) if len({part[place] for part in parts} - {None}) > 1]
-    short = [" ".join(filter(None, (part[0], *(part[place] for place in varied)))) for part in parts]
-    return [
-        name if short.count(name) == 1 else f"{name} ({short[:place].count(name) + 1})"
-        for place, name in enumerate(short)
-    ]
+@dataclass(frozen=True)
+class Latency(Percentiles):
+    """Milliseconds that something takes, and how much they change from one time to the next."""
+
+    jitter: float
 
 
-def public(text: str) -> str:
-    """Without the user and password of an address: reports are passed on."""
-    return re.sub(r"://[^/@\s]*@", "://", text)
+@dataclass(frozen=True, slots=True)
+class ReportedAccuracy:
+    """The accuracy of a row; None where it is not known."""
+
+    frames: int
+    miou: float | None
+    pixel_accuracy: float | None
+    agreement: float | None
+    reference: str
 
 
-def estimate(found: Estimate) -> dict[str, Any]:
-    """A ratio with its interval; null ends where there were too few rounds to know."""
-    ends = {"low": found.low, "high": found.high}
-    known = {name: round(value, 4) if 0 < value < math.inf else None for name, value in ends.items()}
-    return {"ratio": round(found.value, 4), **known, "tie": verdict.tie(found)}
+@dataclass(frozen=True, slots=True)
+class Round:
+    """A row's turn in one round: medians in milliseconds, seconds since the comparison began."""
+
+    start_s: float
+    end_s: float
+    invoke_ms: float
+    frame_ms: float
+    disturbed: tuple[str, ...]
 
 
-def _int8_note(rows: Sequence[Row]) -> str | None:
-    return board.int8_note(any(row.about.get("reduced_layers") for row in rows))
+@dataclass(frozen=True, slots=True)
+class SingleTimes:
+    """Every time that was measured, in milliseconds."""
+
+    invoke: tuple[float, ...]
+    frame: tuple[float, ...]
 
 
-def _settings(comparison: Comparison) -> dict[str, Any]:
-    settings = comparison.settings
-    return {
-        "source": public(settings.source),
-        "seconds": settings.seconds,
-        "min_runs": settings.min_runs,
-        "rounds": settings.rounds,
-        "cool_down_s": settings.cool_down_s,
-        "labels_dir": settings.labels_dir.name if settings.labels_dir else None,
-        "reference": settings.reference.name if settings.reference else None,
-    }
+@dataclass(frozen=True, slots=True)
+class ReportedLayer:
+    """A layer of a model; None where a figure is not known."""
+
+    place: int
+    operators: int
+    kind: str
+    name: str
+    ms: float | None
+    low_ms: float | None
+    high_ms: float | None
+    share: float
+    macs: int | None
+    gmacs_per_s: float | None
+    delegated: bool | None
 
 
-def _row(row: Row, name: str) -> dict[str, Any]:
-    made = {"name": name, "sha256": sha256(row.candidate.path), **row.summary()}
-    if not row.measured:
-        return {**made, "error": one_line(made["error"])}
-    turns = [
-        {
-            "start_s": round(turn.start_s, 3),
-            "end_s": round(turn.end_s, 3),
-            "invoke_ms": round(invoke * 1e3, 4),
-            "frame_ms": round(frame * 1e3, 4),
-            "disturbed": turn.disturbed,
-        }
-        for turn, invoke, frame in zip(row.turns, row.invoke_rounds(), row.frame_rounds(), strict=True)
-    ]
-    samples = {"invoke": row.invoke_s, "frame": row.frame_s}
-    return {
-        **made,
-        "rounds": turns,
-        "samples_ms": {what: [round(s * 1e3, 3) for s in seconds] for what, seconds in samples.items()},
-        "profile": _profile(row.profile) if row.profile else None,
-    }
+@dataclass(frozen=True, slots=True)
+class ReportedProfile:
+    """The layers of a model, and what they take together."""
+
+    way: str
+    rounds: int
+    whole_ms: float | None
+    whole_low_ms: float | None
+    whole_high_ms: float | None
+    sum_ms: float | None
+    adds_up: bool
+    layers: tuple[ReportedLayer, ...]
 
 
-def _profile(profile: Profile) -> dict[str, Any]:
-    layers = [
-        {
-            "place": layer.place,
-            "operators": layer.operators,
-            "kind": layer.kind,
-            "name": layer.name,
-            "ms": _ms(layer.seconds.value),
-            "low_ms": _ms(layer.seconds.low),
-            "high_ms": _ms(layer.seconds.high),
-            "share": round(profile.share(layer), 4),
-            "macs": layer.macs,
-            "gmacs_per_s": None if layer.gmacs_per_s is None else round(layer.gmacs_per_s, 2),
-            "delegated": layer.delegated,
-        }
-        for layer in profile.layers
-    ]
-    whole = {"whole_ms": profile.whole.value, "whole_low_ms": profile.whole.low, "whole_high_ms": profile.whole.high}
-    return {
-        "way": profile.way,
-        "rounds": profile.rounds,
-        **{name: _ms(seconds) for name, seconds in whole.items()},
-        "sum_ms": _ms(profile.sum_s()),
-        "adds_up": profile.adds_up(),
-        "layers": layers,
-    }
+@dataclass(frozen=True, kw_only=True)
+class MeasuredRow(LoadedModel, MemoryUse):
+    """A model that was measured."""
+
+    name: str  # that no other row has
+    model: str  # the file's name
+    sha256: str | None
+    invokes: int
+    invoke_ms: Latency
+    frames: int
+    frame_ms: Latency
+    stages_ms: Mapping[str, Latency]
+    fps: float
+    gmacs_per_s: float | None
+    outside_share: float | None
+    invoke_j: float | None
+    frame_j: float | None
+    accuracy: ReportedAccuracy | None
+    valid: bool
+    invalid: tuple[str, ...]
+    rounds: tuple[Round, ...]
+    samples_ms: SingleTimes
+    profile: ReportedProfile | None
 
 
-def _ms(seconds: float) -> float | None:
-    return round(seconds * 1e3, 4) if math.isfinite(seconds) else None
+@dataclass(frozen=True, kw_only=True)
+class FailedRow:
+    """A model that was not measured."""
+
+    name: str
+    model: str
+    sha256: str | None
+    runtime: str
+    threads: int | None
+    error: str
+    loaded: LoadedModel | None = None  # where it failed later
+
+    def as_json(self) -> dict[str, object]:
+        """Returns the row as report.json has it, with what is known of the model among its own fields."""
+        own = asdict(self)
+        return {**(own.pop("loaded") or {}), **own}
 
 
-def _baseline(rows: Sequence[Row], labels: list[str], earlier: Document, here: dict[str, Any]) -> dict[str, Any]:
-    differs = [
-        f"{what}: {earlier['environment'].get(what)} then, {here[what]} now"
-        for what in ("board", "cpu", "cores", "governor", "os")
-        if earlier["environment"].get(what) != here[what]
-    ]
-    return {
-        "created": earlier["created"],
-        "differs": differs,
-        "changes": [
-            {"name": labels[one.row], "invoke": estimate(one.invoke), "frame": estimate(one.frame)}
-            for one in verdict.changes(rows, earlier)
-        ],
-    }
+Row = MeasuredRow | FailedRow
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """How many times as long; `low` and `high` are None where too few rounds tell."""
+
+    ratio: float
+    low: float | None
+    high: float | None
+    tie: bool
+
+    def inverse(self) -> Ratio:
+        """Returns the ratio the other way round."""
+        return Ratio(1 / self.ratio, self.high and 1 / self.high, self.low and 1 / self.low, self.tie)
+
+
+@dataclass(frozen=True, slots=True)
+class RowPair:
+    """How many times as long the second row takes as the first."""
+
+    first: str
+    second: str
+    invoke: Ratio
+    frame: Ratio
+
+    def flipped(self) -> RowPair:
+        """Returns the same pair, the other way round."""
+        return RowPair(self.second, self.first, self.invoke.inverse(), self.frame.inverse())
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The answer to a limit in milliseconds."""
+
+    limit_ms: float
+    best: str | None
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class RowChange:
+    """How many times as long a row takes as in an earlier report."""
+
+    name: str
+    invoke: Ratio
+    frame: Ratio
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """An earlier report, and what has changed since."""
+
+    created: str
+    differs: tuple[str, ...]
+    changes: tuple[RowChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedSettings:
+    """How the rows were compared, without folders and credentials."""
+
+    source: str
+    seconds: float
+    min_runs: int
+    rounds: int
+    cool_down_s: float
+    labels_dir: str | None
+    reference: str | None
+
+
+@dataclass(frozen=True)
+class ReportedEnvironment(Environment):
+    """Where the comparison ran, and what int8 lacks there."""
+
+    int8_note: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Everything that a comparison found."""
+
+    format: int
+    created: str  # ISO 8601
+    command: tuple[str, ...]
+    interrupted: bool
+    environment: ReportedEnvironment
+    settings: ReportedSettings
+    warnings: tuple[str, ...]
+    energy_source: str | None
+    rows: tuple[Row, ...]
+    pairs: tuple[RowPair, ...]
+    front: tuple[str, ...]
+    budget: Budget | None
+    baseline: Baseline | None
+    telemetry: tuple[Sample, ...]
+
+    @property
+    def measured(self) -> list[MeasuredRow]:
+        """The rows that were measured."""
+        return [row for row in self.rows if isinstance(row, MeasuredRow)]
+
+    def as_json(self) -> dict[str, object]:
+        """Returns the document as report.json holds it."""
+        return {**asdict(self), "rows": [row_as_json(row) for row in self.rows]}
+
+
+def row_as_json(row: Row) -> dict[str, object]:
+    """Returns a row as report.json holds it."""
+    return row.as_json() if isinstance(row, FailedRow) else asdict(row)
+
+
+def read_report(path: Path) -> Document:
+    """Reads an earlier report.json. Raises UsageError for anything else."""
+    wrong = f"{path}: expected a report.json of compare-models"
+    try:
+        if not path.is_file():
+            raise UsageError(f"{wrong}: {'no regular file' if path.exists() else 'no such file'}")
+        if path.stat().st_size > MAX_BYTES:
+            raise UsageError(f"{wrong}, at most {MAX_BYTES >> 20} MiB of it")
+        parsed: Any = json.loads(path.read_bytes())
+        if not isinstance(parsed, dict) or parsed["format"] != FORMAT:
+            raise UsageError(f"{wrong} in format {FORMAT}, found another one")
+        rows = [typed(FailedRow if "error" in row else MeasuredRow, row) for row in parsed["rows"]]
+        times = [ms for row in rows if isinstance(row, MeasuredRow) for ms in _compared_ms(row)]
+        if not all(0 < ms < 1e9 for ms in times):
+            raise ValueError("rounds")
+        return typed(Document, {**parsed, "rows": rows})
+    except OSError as exc:
+        raise UsageError(f"{wrong}: it cannot be read ({exc.strerror})") from exc
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
+        raise UsageError(f"{wrong}, found something else ({type(exc).__name__})") from exc
+
+
+def _compared_ms(row: MeasuredRow) -> list[float]:
+    """Returns what a later run is compared with. Raises ValueError where there is nothing."""
+    if not row.rounds:
+        raise ValueError("rounds")
+    return [ms for turn in row.rounds for ms in (turn.invoke_ms, turn.frame_ms)]

@@ -1,12 +1,12 @@
-"""A comparison as one HTML page that needs nothing else."""
+"""Writes a comparison as one HTML page that needs nothing else."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from html import escape
-from typing import Any
 
-from edge.compare.report.document import Document
+from edge.compare.report.document import Document, FailedRow, MeasuredRow, ReportedLayer, ReportedProfile
 from edge.compare.report.plots import plots
 from edge.compare.report.tables import COLUMNS, cells, doubts, sentences, times, where
 from edge.errors import RuntimeMissing
@@ -34,15 +34,14 @@ _HEAD = f"""<meta charset=utf-8><meta name=viewport content="width=device-width"
 
 
 def as_html(document: Document) -> str:
-    here = document["environment"]
+    here = document.environment
     try:
         drawn, missing = plots(document), ""
     except RuntimeMissing as exc:
         drawn, missing = {}, str(exc)
     body = [
         "<h1>Model comparison</h1>",
-        f"<p class=quiet>{escape(where(here))} · {escape(document['settings']['source'])} · "
-        f"{escape(document['created'])}</p>",
+        f"<p class=quiet>{escape(where(here))} · {escape(document.settings.source)} · {escape(document.created)}</p>",
         *(f"<div class=warning>{escape(text)}</div>" for text in _cautions(document, missing)),
         "<ul>",
         *(f"<li>{escape(sentence)}</li>" for sentence in sentences(document)),
@@ -62,49 +61,47 @@ def as_html(document: Document) -> str:
 
 
 def _cautions(document: Document, missing: str) -> list[str]:
-    partial = ["interrupted: these are the figures up to then"] if document["interrupted"] else []
-    measured = sum("error" not in row for row in document["rows"])
+    partial = ["interrupted: these are the figures up to then"] if document.interrupted else []
+    measured = sum(isinstance(row, MeasuredRow) for row in document.rows)
     doubtful = [
         f"doubtful: {'all' if len(rows) == measured else ', '.join(rows)}: {reason}"
         for reason, rows in doubts(document).items()
     ]
-    return [*partial, *document["warnings"], *doubtful, *([missing] if missing else [])]
+    return [*partial, *document.warnings, *doubtful, *([missing] if missing else [])]
 
 
 def _rows(document: Document) -> str:
     lines = []
-    for row in document["rows"]:
-        kind = "failed" if "error" in row else "doubtful" if row["invalid"] else ""
-        kind += " front" if row["name"] in document["front"] else ""
+    for row in document.rows:
+        kind = "failed" if isinstance(row, FailedRow) else "doubtful" if row.invalid else ""
+        kind += " front" if row.name in document.front else ""
         name, *figures = cells(row, document)
-        lines.append((kind, [name, row["error"]] if "error" in row else [name, *figures]))
+        lines.append((kind, [name, row.error] if isinstance(row, FailedRow) else [name, *figures]))
     return _table(COLUMNS, lines)
 
 
 def _baseline(document: Document) -> Iterable[str]:
-    found = document["baseline"]
+    found = document.baseline
     if not found:
         return
-    yield f"<h2>Against the baseline of {escape(found['created'])}</h2>"
-    yield from (f"<div class=warning>another machine: {escape(text)}</div>" for text in found["differs"])
-    yield _table(
-        ("", "invoke", "frame"), [("", [c["name"], times(c["invoke"]), times(c["frame"])]) for c in found["changes"]]
-    )
+    yield f"<h2>Against the baseline of {escape(found.created)}</h2>"
+    yield from (f"<div class=warning>another machine: {escape(text)}</div>" for text in found.differs)
+    yield _table(("", "invoke", "frame"), [("", [c.name, times(c.invoke), times(c.frame)]) for c in found.changes])
 
 
 def _pairs(document: Document) -> Iterable[str]:
-    if document["pairs"]:
+    if document.pairs:
         yield "<h2>Every pair</h2><p class=quiet>How many times as long the second takes, with the 95 % interval of a "
         yield "bootstrap over rounds. A tie: the interval holds 1, or the difference is below 1 %.</p>"
-        lines = [("", [p["first"], p["second"], times(p["invoke"]), times(p["frame"])]) for p in document["pairs"]]
+        lines = [("", [p.first, p.second, times(p.invoke), times(p.frame)]) for p in document.pairs]
         yield _table(("first", "second", "invoke", "frame"), lines)
 
 
 def _profiles(document: Document) -> Iterable[str]:
-    for row in document["rows"]:
-        profile = row.get("profile")
+    for row in document.measured:
+        profile = row.profile
         if profile:
-            yield f"<h2>Costliest layers: {escape(row['name'])}</h2>"
+            yield f"<h2>Costliest layers: {escape(row.name)}</h2>"
             yield f"<p class=quiet>{escape(layers_line(profile))}</p>"
             yield _table(LAYER_COLUMNS, [("", layer_cells(layer)) for layer in costliest(profile)])
 
@@ -112,41 +109,44 @@ def _profiles(document: Document) -> Iterable[str]:
 LAYER_COLUMNS = ("layer", "ms", "95 % interval", "share", "GMAC/s", "delegated", "name")
 
 
-def costliest(profile: dict[str, Any], count: int = COSTLIEST) -> list[dict[str, Any]]:
-    return sorted(profile["layers"], key=lambda layer: -layer["ms"])[:count]
+def costliest(profile: ReportedProfile, count: int = COSTLIEST) -> list[ReportedLayer]:
+    """Returns the layers that take longest."""
+    return sorted(profile.layers, key=lambda layer: -(layer.ms or 0.0))[:count]
 
 
-def layers_line(profile: dict[str, Any]) -> str:
-    """How the layers were measured, and whether they add up to the model."""
-    sum_ms, whole_ms, low, high = (profile[name] for name in ("sum_ms", "whole_ms", "whole_low_ms", "whole_high_ms"))
-    whole = f"{whole_ms:.2f} ms" + ("" if low is None or high is None else f" ({low:.2f} to {high:.2f})")
-    verdict = "" if profile["adds_up"] else ": they do not add up, there is too much noise"
-    rounds = counted(profile["rounds"], "round")
-    return f"{profile['way']}, {rounds}; all layers take {sum_ms:.2f} ms, the model as it is {whole}{verdict}"
+def layers_line(profile: ReportedProfile) -> str:
+    """Returns how the layers were measured, and whether they add up to the model."""
+    low, high = profile.whole_low_ms, profile.whole_high_ms
+    whole = f"{profile.whole_ms:.2f} ms" + ("" if low is None or high is None else f" ({low:.2f} to {high:.2f})")
+    verdict = "" if profile.adds_up else ": they do not add up, there is too much noise"
+    rounds = counted(profile.rounds, "round")
+    return f"{profile.way}, {rounds}; all layers take {profile.sum_ms:.2f} ms, the model as it is {whole}{verdict}"
 
 
-def layer_cells(layer: dict[str, Any]) -> list[str]:
-    ends = (layer["low_ms"], layer["high_ms"])
-    last = layer["place"] + layer["operators"] - 1
-    place = str(last) if layer["operators"] == 1 else f"{layer['place']}-{last}"
+def layer_cells(layer: ReportedLayer) -> list[str]:
+    """Returns a layer in the order of LAYER_COLUMNS."""
+    low, high = layer.low_ms, layer.high_ms
+    last = layer.place + layer.operators - 1
+    place = str(last) if layer.operators == 1 else f"{layer.place}-{last}"
     return [
-        f"{place} {layer['kind']}",
-        f"{layer['ms']:.3f}",
-        "-" if None in ends else f"{ends[0]:.3f} to {ends[1]:.3f}",
-        f"{layer['share']:.1%}",
-        "-" if layer["gmacs_per_s"] is None else f"{layer['gmacs_per_s']:.1f}",
-        {True: "yes", False: "no", None: "-"}[layer["delegated"]],
-        layer["name"].rpartition(";")[2],
+        f"{place} {layer.kind}",
+        f"{layer.ms:.3f}",
+        "-" if low is None or high is None else f"{low:.3f} to {high:.3f}",
+        f"{layer.share:.1%}",
+        "-" if layer.gmacs_per_s is None else f"{layer.gmacs_per_s:.1f}",
+        {True: "yes", False: "no", None: "-"}[layer.delegated],
+        layer.name.rpartition(";")[2],
     ]
 
 
 def _facts(document: Document) -> str:
-    facts = {**document["environment"], **document["settings"], "energy": document["energy_source"] or "not told"}
-    facts["versions"] = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
-    facts["cpu_features"] = ", ".join(facts["cpu_features"])
+    here = document.environment
+    facts = {**asdict(here), **asdict(document.settings), "energy": document.energy_source or "not told"}
+    facts["versions"] = ", ".join(f"{name} {number}" for name, number in here.versions.items())
+    facts["cpu_features"] = ", ".join(here.cpu_features)
     lines = [("fact", [name.replace("_", " "), str(value)]) for name, value in facts.items() if value is not None]
-    sums = [("fact", [f"{row['model']} sha256", row["sha256"] or "-"]) for row in document["rows"]]
-    return _table(("", ""), [*lines, *sums]) + f"<p><code>{escape(' '.join(document['command']))}</code></p>"
+    sums = [("fact", [f"{row.model} sha256", row.sha256 or "-"]) for row in document.rows]
+    return _table(("", ""), [*lines, *sums]) + f"<p><code>{escape(' '.join(document.command))}</code></p>"
 
 
 def _table(columns: Sequence[str], lines: Iterable[tuple[str, Sequence[str]]]) -> str:

@@ -1,4 +1,4 @@
-"""A comparison as tables: for spreadsheets, and to paste."""
+"""Writes a comparison as tables: for spreadsheets, and to paste."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import csv
 import io
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from edge.compare.report.document import Document
+from edge.compare.report.document import Document, FailedRow, MeasuredRow, Ratio, Row, RowPair, row_as_json
+from edge.compare.rows import STAGES
+from edge.device.environment import Environment
+
+JsonRow = Mapping[str, object]
 
 _LATENCIES = ("median", "p90", "p99", "max", "jitter")
 _PLAIN = (
@@ -41,23 +45,22 @@ _PLAIN = (
 
 
 def as_csv(document: Document) -> str:
-    """One line for each row, numbers unrounded; what is not known is empty."""
-    stages = ("preprocess", "invoke", "postprocess", "render")
-    columns: dict[str, Callable[[dict[str, Any]], Any]] = {name: _key(name) for name in _PLAIN}
+    """Returns one line for each row, numbers unrounded; what is not known is empty."""
+    columns: dict[str, Callable[[JsonRow], Any]] = {name: _key(name) for name in _PLAIN}
     for group in ("invoke_ms", "frame_ms"):
         columns |= {f"{group.removesuffix('_ms')}_{name}_ms": _key(group, name) for name in _LATENCIES}
-    columns |= {f"{stage}_median_ms": _key("stages_ms", stage, "median") for stage in stages}
+    columns |= {f"{stage}_median_ms": _key("stages_ms", stage, "median") for stage in STAGES}
     columns |= {name: _key("accuracy", name) for name in ("miou", "pixel_accuracy", "agreement", "reference")}
     columns |= {"valid": _key("valid"), "invalid": _key("invalid"), "error": _key("error")}
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(columns)
-    writer.writerows([_cell(get(row)) for get in columns.values()] for row in document["rows"])
+    writer.writerows([_cell(get(row)) for get in columns.values()] for row in map(row_as_json, document.rows))
     return out.getvalue()
 
 
-def _key(*path: str) -> Callable[[dict[str, Any]], Any]:
-    def get(row: dict[str, Any]) -> Any:
+def _key(*path: str) -> Callable[[JsonRow], Any]:
+    def get(row: JsonRow) -> Any:
         found: Any = row
         for name in path:
             found = None if found is None else found.get(name)
@@ -90,50 +93,52 @@ COLUMNS = (
 )
 
 
-def cells(row: dict[str, Any], document: Document) -> list[str]:
-    """A row as people read it, in the order of COLUMNS."""
-    if "error" in row:
-        return [row["name"], *["-"] * (len(COLUMNS) - 2), row["error"]]
-    height, width = row["input_hw"]
-    invoke, frame = row["invoke_ms"], row["frame_ms"]
-    marks = (["front"] if row["name"] in document["front"] else []) + (["doubtful"] if row["invalid"] else [])
+def cells(row: Row, document: Document) -> list[str]:
+    """Returns a row as people read it, in the order of COLUMNS."""
+    if isinstance(row, FailedRow):
+        return [row.name, *["-"] * (len(COLUMNS) - 2), row.error]
+    height, width = row.input_hw
+    invoke, frame = row.invoke_ms, row.frame_ms
+    marks = (["front"] if row.name in document.front else []) + (["doubtful"] if row.invalid else [])
     return [
-        row["name"],
-        f"{frame['p90']:.1f}",
-        f"{frame['median']:.1f}",
-        f"{row['fps']:.1f}",
-        f"{invoke['p90']:.1f}",
-        f"{invoke['median']:.1f}",
+        row.name,
+        f"{frame.p90:.1f}",
+        f"{frame.median:.1f}",
+        f"{row.fps:.1f}",
+        f"{invoke.p90:.1f}",
+        f"{invoke.median:.1f}",
         accuracy(row),
-        row["recipe"],
-        f"{height}x{width}, {row['output_stride']}",
-        f"{row['runtime']}, {row['threads']}",
-        "-" if row["gmacs_per_s"] is None else f"{row['gmacs_per_s']:.1f}",
-        f"{row['size_bytes'] / 1e6:.2f}",
-        f"{row['peak_rss_mb']:.0f}",
+        row.recipe,
+        f"{height}x{width}, {row.output_stride}",
+        f"{row.runtime}, {row.threads}",
+        "-" if row.gmacs_per_s is None else f"{row.gmacs_per_s:.1f}",
+        f"{row.size_bytes / 1e6:.2f}",
+        f"{row.peak_rss_mb:.0f}",
         ", ".join(marks),
     ]
 
 
-def accuracy(row: dict[str, Any]) -> str:
-    """`mIoU 0.471` against the truth, `98.9 % as float32.tflite` against a reference, `-` where nothing is known."""
-    found = row.get("accuracy")
-    if not found:
+def accuracy(row: MeasuredRow) -> str:
+    """Returns `mIoU 0.471` against the truth, `98.9 % as float32.tflite` against a reference, `-` where nothing is
+    known.
+    """
+    found = row.accuracy
+    if found is None:
         return "-"
-    if found["miou"] is not None:
-        return f"mIoU {found['miou']:.3f}"
-    return f"{found['agreement']:.1%} equal"
+    if found.miou is not None:
+        return f"mIoU {found.miou:.3f}"
+    return "-" if found.agreement is None else f"{found.agreement:.1%} equal"
 
 
 def as_markdown(document: Document) -> str:
-    """For pasting into an issue or a README."""
-    here = document["environment"]
+    """Returns Markdown to paste into an issue or a README."""
+    here = document.environment
     lines = [
-        _escaped(f"{where(here)}; {document['settings']['source']}, {document['created'][:10]}"),
+        _escaped(f"{where(here)}; {document.settings.source}, {document.created[:10]}"),
         "",
         "| " + " | ".join(COLUMNS) + " |",
         "|" + "---|" * len(COLUMNS),
-        *("| " + " | ".join(_escaped(cell) for cell in cells(row, document)) + " |" for row in document["rows"]),
+        *("| " + " | ".join(_escaped(cell) for cell in cells(row, document)) + " |" for row in document.rows),
         "",
         "frame: picture in memory to overlay; p90, the headline: nine of ten take no longer; "
         "front: no other is as accurate and faster.",
@@ -143,74 +148,59 @@ def as_markdown(document: Document) -> str:
     return "\n".join(lines) + "\n"
 
 
-def where(here: dict[str, Any]) -> str:
-    """The machine in a line."""
-    return ", ".join(str(part) for part in (here["board"], here["cpu"], f"{here['cores']} cores", here["os"]) if part)
+def where(here: Environment) -> str:
+    """Returns the machine in a line."""
+    return ", ".join(str(part) for part in (here.board, here.cpu, f"{here.cores} cores", here.os) if part)
 
 
 def sentences(document: Document) -> list[str]:
-    """What the figures say, one line each."""
+    """Returns what the figures say, one line each."""
     found = [ratio_line(pair) for pair in fastest_pairs(document)]
-    if document["environment"]["int8_note"]:
-        found.append(f"This processor: {document['environment']['int8_note']}")
-    if document["budget"]:
-        found.append(f"Budget: {document['budget']['sentence']}")
+    if document.environment.int8_note:
+        found.append(f"This processor: {document.environment.int8_note}")
+    if document.budget:
+        found.append(f"Budget: {document.budget.sentence}")
     return found
 
 
 def doubts(document: Document) -> dict[str, list[str]]:
-    """Why times are doubtful -> names of the rows."""
+    """Returns why times are doubtful -> names of the rows."""
     found: dict[str, list[str]] = {}
-    for row in document["rows"]:
-        for reason in row.get("invalid", []):
-            found.setdefault(reason, []).append(row["name"])
+    for row in document.measured:
+        for reason in row.invalid:
+            found.setdefault(reason, []).append(row.name)
     return found
 
 
-def fastest_pairs(document: Document) -> list[dict[str, Any]]:
-    """The pairs with the fastest row, it first."""
+def fastest_pairs(document: Document) -> list[RowPair]:
+    """Returns the pairs with the fastest row, it first."""
     ahead: dict[str, float] = {}  # sum of the logarithms of its ratios: what is fast in the same rounds counts
-    for pair in document["pairs"]:
-        log = math.log(pair["frame"]["ratio"])
-        ahead[pair["first"]] = ahead.get(pair["first"], 0.0) - log
-        ahead[pair["second"]] = ahead.get(pair["second"], 0.0) + log
+    for pair in document.pairs:
+        log = math.log(pair.frame.ratio)
+        ahead[pair.first] = ahead.get(pair.first, 0.0) - log
+        ahead[pair.second] = ahead.get(pair.second, 0.0) + log
     if not ahead:
         return []
     fastest = min(ahead, key=lambda name: ahead[name])
     return [
-        pair if pair["first"] == fastest else flipped(pair)
-        for pair in document["pairs"]
-        if fastest in (pair["first"], pair["second"])
+        pair if pair.first == fastest else pair.flipped()
+        for pair in document.pairs
+        if fastest in (pair.first, pair.second)
     ]
 
 
-def flipped(pair: dict[str, Any]) -> dict[str, Any]:
-    """The same pair, the other way round."""
-
-    def inverse(found: dict[str, Any]) -> dict[str, Any]:
-        ends = {low: found[high] and 1 / found[high] for low, high in (("low", "high"), ("high", "low"))}
-        return {"ratio": 1 / found["ratio"], **ends, "tie": found["tie"]}
-
-    return {
-        "first": pair["second"],
-        "second": pair["first"],
-        "invoke": inverse(pair["invoke"]),
-        "frame": inverse(pair["frame"]),
-    }
+def ratio_line(pair: RowPair) -> str:
+    """Returns a line such as `int8 -> float32: invoke 3.10 times as long (2.98 to 3.21), frame ...`"""
+    parts = [f"invoke {times(pair.invoke)}", f"frame {times(pair.frame)}"]
+    return f"{pair.second} against {pair.first}: {', '.join(parts)}"
 
 
-def ratio_line(pair: dict[str, Any]) -> str:
-    """`int8 -> float32: invoke 3.10 times as long (2.98 to 3.21), frame ...`"""
-    parts = [f"{what} {times(pair[what])}" for what in ("invoke", "frame")]
-    return f"{pair['second']} against {pair['first']}: {', '.join(parts)}"
-
-
-def times(found: dict[str, Any]) -> str:
-    """A ratio in words."""
-    if found["low"] is None or found["high"] is None:
-        return f"{found['ratio']:.2f} times as long (too few rounds to be sure)"
-    span = f"({found['low']:.2f} to {found['high']:.2f})"
-    return f"a tie {span}" if found["tie"] else f"{found['ratio']:.2f} times as long {span}"
+def times(found: Ratio) -> str:
+    """Returns a ratio in words."""
+    if found.low is None or found.high is None:
+        return f"{found.ratio:.2f} times as long (too few rounds to be sure)"
+    span = f"({found.low:.2f} to {found.high:.2f})"
+    return f"a tie {span}" if found.tie else f"{found.ratio:.2f} times as long {span}"
 
 
 def _escaped(cell: str) -> str:

@@ -42,7 +42,7 @@ class Address:
         """The sentence that the user should be told."""
         if self.is_loopback:
             tunnel = f"ssh -L {self.port}:localhost:{self.port} {socket.gethostname()}"
-            return f"watch at {self.url} (from elsewhere: {tunnel}, or the output web://0.0.0.0?token=SECRET)"
+            return f"watch at {self.url} (from elsewhere: {tunnel}, or `output` web://0.0.0.0?token=SECRET)"
         if self.token:
             return f"watch at {self.url}"
         return (

@@ -50,12 +50,12 @@ class Guard:
             raise web.HTTPUnauthorized(text=text, headers={"WWW-Authenticate": "Bearer"})
 
     def _is_ours(self, host: str) -> bool:
-        """An attacker's name may lead to this address (DNS rebinding); the browser then still says his name."""
+        """An attacker's name may lead to this address (DNS rebinding); the browser then still says that name."""
         match = _HOST.fullmatch(host)
         if match is None:
             return False
         name = match["name"].strip("[]").lower()
-        if name in self._names or self._token:  # his page does not know the token
+        if name in self._names or self._token:  # an attacker's page does not know the token
             return True
         try:
             number = ipaddress.ip_address(name)

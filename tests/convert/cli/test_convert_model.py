@@ -41,8 +41,8 @@ def only_line(text: str) -> str:
 def test_every_recipe_in_one_run(
     graph: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["--model", str(graph), "--quantize", "float32,float16,dynamic,int8", "--min-agreement", "0", "--json"]
-    assert main([*arguments, *SMALL, "--calibrate", str(pictures), "--output-dir", str(tmp_path / "new")]) == 0
+    arguments = [str(graph), "--quantize", "float32,float16,dynamic,int8", "--min-agreement", "0", "--json"]
+    assert main([*arguments, *SMALL, "--calibrate", str(pictures), "--output", str(tmp_path / "new")]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert [row["recipe"] for row in rows] == ["float32", "float16", "dynamic", "int8"]
     assert sorted(p.name for p in (tmp_path / "new").iterdir()) == sorted(
@@ -80,8 +80,8 @@ def test_below_the_gate_nothing_is_written(
     graph: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A deep network with random weights does not survive int8: just the case the gate is for."""
-    arguments = ["--model", str(graph), "--quantize", "int8,float32", *SMALL, "--calibrate", str(pictures)]
-    assert main([*arguments, "--min-agreement", "0.999", "--output-dir", str(tmp_path)]) == 3
+    arguments = [str(graph), "--quantize", "int8,float32", *SMALL, "--calibrate", str(pictures)]
+    assert main([*arguments, "--min-agreement", "0.999", "--output", str(tmp_path)]) == 3
     line = only_line(capsys.readouterr().err)
     assert "int8 0." in line
     assert "the layers that cost int8 most, each quantized alone: " in line
@@ -109,7 +109,7 @@ def test_what_is_no_graph_is_one_line(
     kind: str, graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, out = hostile(kind, tmp_path, graph), tmp_path / "out"
-    assert main(["--model", str(path), *SMALL, "--output-dir", str(out)]) == 1
+    assert main([str(path), *SMALL, "--output", str(out)]) == 1
     assert path.name.split(".")[0] in only_line(capsys.readouterr().err)
     assert list(out.iterdir()) == []
 
@@ -122,7 +122,7 @@ def test_a_graph_of_a_training_run_that_diverged_is_one_line(
     nets.set_constant(spoilt, "logits/semantic/biases", [value] + [0.0] * 18)
     path = tmp_path / "net.pb"
     path.write_bytes(spoilt.SerializeToString())
-    assert main(["--model", str(path), *SMALL, "--output-dir", str(tmp_path / "out")]) == 1
+    assert main([str(path), *SMALL, "--output", str(tmp_path / "out")]) == 1
     said = only_line(capsys.readouterr().err).removeprefix("convert-model: ")
     assert said.startswith("net: node logits/semantic/biases: 1 of 19 values is not finite")
     assert "export an earlier checkpoint" in said
@@ -137,13 +137,13 @@ def test_a_graph_of_a_training_run_that_diverged_is_one_line(
         (["--quantize", "int4"], 2, "int4"),
         (["--input-size", "big"], 2, "HEIGHTxWIDTH"),
         (["--min-agreement", "2"], 2, "0 to 1"),
-        (["--labels", "voc"], 2, "19 classes"),
+        (["--classes", "voc"], 2, "19 classes"),
         (["--labels", "nobody"], 2, "nobody"),
         (["--calibrate", "nowhere/"], 1, "nowhere"),
         (["--calibration-frames", "0"], 2, "calibration"),
         (["--output-stride", "4"], 2, "output-stride"),
-        (["--model", "inception"], 2, "inception"),
-        (["--output-dir", "/dev/null/x"], 1, "/dev/null"),
+        (["inception"], 2, "inception"),
+        (["--output", "/dev/null/x"], 1, "/dev/null"),
     ],
 )
 def test_bad_options_are_one_line(
@@ -156,16 +156,16 @@ def test_bad_options_are_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["--model", str(graph), *SMALL, *arguments]) == code
+    assert main([str(graph), *SMALL, *arguments]) == code
     assert words in only_line(capsys.readouterr().err)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_interrupt_leaves_nothing_behind(graph: Path, pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "tmp").mkdir()
-    arguments = ["--model", str(graph), "--quantize", "float32,int8", "--input-size", "257x513", "--calibrate"]
+    arguments = [str(graph), "--quantize", "float32,int8", "--input-size", "257x513", "--calibrate"]
     process = subprocess.Popen(
-        [*CONVERT, *arguments, str(pictures), "--min-agreement", "0", "--output-dir", str(tmp_path / "out")],
+        [*CONVERT, *arguments, str(pictures), "--min-agreement", "0", "--output", str(tmp_path / "out")],
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
@@ -185,9 +185,9 @@ def test_interrupt_leaves_nothing_behind(graph: Path, pictures: Path, tmp_path: 
 
 
 def test_noise_does_not_reach_the_user(graph: Path, pictures: Path, tmp_path: Path) -> None:
-    arguments = ["--model", str(graph), "--quantize", "int8", *SMALL, "--calibrate", str(pictures)]
+    arguments = [str(graph), "--quantize", "int8", *SMALL, "--calibrate", str(pictures)]
     done = subprocess.run(
-        [*CONVERT, *arguments, "--min-agreement", "0", "--output-dir", str(tmp_path)],
+        [*CONVERT, *arguments, "--min-agreement", "0", "--output", str(tmp_path)],
         capture_output=True,
         text=True,
         check=True,
@@ -201,10 +201,10 @@ def test_noise_does_not_reach_the_user(graph: Path, pictures: Path, tmp_path: Pa
 def test_real_voc_model(shared: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The official MobileNetV2 with its real weights, float32 and int8, calibrated on real frames."""
     model = shared("models/deeplab_mnv2_voc21_513x513.pb")
-    arguments = ["--model", str(model), "--quantize", "float32,int8", "--input-size", "513x513", "--json"]
+    arguments = [str(model), "--quantize", "float32,int8", "--input-size", "513x513", "--json"]
     video = shared("video/solidWhiteRight.mp4")
     frames = ["--calibrate", str(video), "--calibration-frames", "16", "--verification-frames", "6"]
-    assert main([*arguments, *frames, "--output-stride", "keep", "--output-dir", str(tmp_path)]) == 0
+    assert main([*arguments, *frames, "--output-stride", "keep", "--output", str(tmp_path)]) == 0
     float32, int8 = json.loads(capsys.readouterr().out)
     assert float32["fidelity"] >= 0.99
     assert float32["shrinking"] >= 0.999, "at its own size and stride the stock graph is what is compared with"
@@ -226,9 +226,9 @@ def test_with_nothing_but_int8_the_demo_steps_in_loudly(
     monkeypatch.setenv("ROADLITE_MODELS_URL", "https://127.0.0.1:9/")
     monkeypatch.setenv("ROADLITE_CACHE", str(tmp_path / "cache"))
     out = tmp_path / "out"
-    assert main(["--quantize", "int8", *SMALL, "--output-dir", str(out), "--json"]) == 0
+    assert main(["--quantize", "int8", *SMALL, "--output", str(out), "--json"]) == 0
     captured = capsys.readouterr()
     assert [p.name for p in out.iterdir()] == ["demo-65x129-os16-int8.tflite"]
     assert "not the official model" in captured.err
     assert 0 < json.loads(captured.out)[0]["mean_iou"] <= 1
-    assert main(["--model", "mobilenetv2", *SMALL, "--output-dir", str(out)]) == 1, "named, it never falls back"
+    assert main(["mobilenetv2", *SMALL, "--output", str(out)]) == 1, "named, it never falls back"

@@ -11,7 +11,8 @@ import tensorflow as tf
 from keras import ops
 
 from convert.demo import network, publish, train
-from convert.demo.data import CROP_HW, FULL_HW, Batch, Recipe, batch, batches, class_ious, confusion, disturb
+from convert.demo.checkpoint import weights_of
+from convert.demo.data import CROP_HW, FULL_HW, Batch, Recipe, batch, batches, disturb
 from convert.demo.losses import OVERLAP, SegmentationLoss, overlap_loss, upsample
 from convert.demo.teacher import BELIEVED, label_frames, views, vote
 from convert.networks.architecture import Architecture
@@ -75,13 +76,6 @@ def test_teacher_is_believed_only_where_its_views_agree() -> None:
     assert (winners[2:, :4] == 8).all(), "mirrored views are mirrored back"
     assert (winners[2:, 4:] == 10).all()
     assert (winners[:2] == IGNORE).all()
-
-
-def test_iou_counts_what_it_should() -> None:
-    truth = np.array([[0, 0, 1, IGNORE]], np.uint8)
-    found = np.array([[0, 1, 1, 2]], np.int64)
-    ious = class_ious(confusion(truth, found, 4))
-    np.testing.assert_allclose(ious, [0.5, 0.5, np.nan, np.nan])
 
 
 def test_batches_of_other_processes_are_the_same_and_begin_anywhere() -> None:
@@ -205,7 +199,7 @@ def test_training_begins_with_a_graph_and_is_published(tmp_path: Path, monkeypat
     trainer.history += train.begin_with(publish.DEMO, trainer.network)
     trainer.save()
     publish.publish(path, tmp_path / "again.pb")
-    made, given = publish.weights_of(tmp_path / "again.pb"), publish.weights_of(publish.DEMO)
+    made, given = weights_of(tmp_path / "again.pb"), weights_of(publish.DEMO)
     assert made.keys() == given.keys()
     for name, value in given.items():
         np.testing.assert_array_equal(made[name], value)
@@ -247,7 +241,7 @@ def test_committed_graph_is_what_its_card_says() -> None:
     card = json.loads(publish.DEMO.with_suffix(".json").read_text())
     data = publish.DEMO.read_bytes()
     assert len(data) < 3e6
-    weights = publish.weights_of(publish.DEMO)
+    weights = weights_of(publish.DEMO)
     arch = Architecture(**{**card["architecture"], "crop_hw": tuple(card["architecture"]["crop_hw"])})
     assert build(arch, weights).node == tf.compat.v1.GraphDef.FromString(data).node  # its versions are TensorFlow's
     measured = publish.measure(weights, size=6)

@@ -9,9 +9,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from convert.demo.network import Network
+from convert.demo.random_weights import random_weights
 from convert.networks.architecture import Architecture, blocks, kernel_shapes
 from convert.networks.layers import same_paddings
-from convert.networks.mobilenet import build, random_weights
+from convert.networks.mobilenet import build
 from edge.errors import UsageError
 
 pytestmark = pytest.mark.tensorflow

@@ -14,8 +14,9 @@ from convert.graph.anatomy import Anatomy, discover
 from convert.graph.graphdef import parse
 from convert.graph.retarget import retarget
 from convert.tensorflow import tf
-from convert.tflite.export import Network, as_function, check_promise, convert, save
-from convert.tflite.recipes import RECIPES
+from convert.tflite.export import NetworkFunction, as_function, check_promise, convert, quantized, save
+from convert.tflite.quantize import Range, measure_ranges
+from convert.tflite.recipes import RECIPES, Recipe
 from edge.engine.open import open_engine
 from edge.engine.partitions import Partitions
 from edge.errors import ConversionError
@@ -33,12 +34,12 @@ def pictures(count: int = 3) -> list[NDArray[np.float32]]:
 
 
 @pytest.fixture(scope="module")
-def network() -> Network:
+def network() -> NetworkFunction:
     return nets.network(HW)
 
 
 @pytest.fixture(scope="module")
-def saved(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def saved(network: NetworkFunction, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("saved")
     save(network, HW, folder)
     return folder
@@ -78,7 +79,7 @@ def test_kernels_quantized_with_one_scale_break_the_promise(models: dict[str, by
         check_promise(converter.convert(), RECIPES["int8"])
 
 
-def test_float_models_compute_what_the_network_computes(models: dict[str, bytes], network: Network) -> None:
+def test_float_models_compute_what_the_network_computes(models: dict[str, bytes], network: NetworkFunction) -> None:
     x = pictures(1)[0]
     expected = network(tf.constant(x)).numpy()
     nets.assert_same(open_engine(models["float32"], "net").invoke(x), expected)
@@ -86,7 +87,7 @@ def test_float_models_compute_what_the_network_computes(models: dict[str, bytes]
     assert np.abs(half - expected).max() < 0.02 * np.abs(expected).max()
 
 
-def test_saved_model_opens_by_its_signature(saved: Path, network: Network) -> None:
+def test_saved_model_opens_by_its_signature(saved: Path, network: NetworkFunction) -> None:
     serve = tf.saved_model.load(str(saved)).signatures["serving_default"]
     x = pictures(1)[0]
     found = serve(image=tf.constant(x))
@@ -146,7 +147,7 @@ def test_converter_failure_is_one_line(tmp_path: Path) -> None:
 
 
 def test_calibration_without_frames_is_refused(saved: Path) -> None:
-    with pytest.raises(ConversionError, match="int8"):
+    with pytest.raises(ConversionError, match="no finite range: there are no calibration frames"):
         nets.int8(saved, [])
 
 
@@ -172,3 +173,13 @@ def test_official_graph_labels_a_drive_as_before(shared: Callable[[str], Path], 
         expected = [run({anatomy.image: frame[None]})[0][0] for frame in frames]
     assert min(agreement(f, e.astype(np.uint8)) for f, e in zip(found, expected, strict=True)) >= 0.999
     assert any(np.unique(e).size > 1 for e in expected), "agreeing on nothing but background would prove little"
+
+
+def test_another_calibrated_recipe_is_a_row_of_the_table(saved: Path) -> None:
+    """All that making it needs is in the row: nothing falls back to int8."""
+    finer = Recipe("int8x16", "int8", "int16", 0.95, quantizer="static_wi8_ai16")
+    model = convert(saved, RECIPES["float32"])
+    made = quantized(model, measure_ranges(model, pictures(), Range(-1.0, 1.0)), finer)
+    check_promise(made, finer)
+    with pytest.raises(ConversionError, match=r"^int8: expected int8"):
+        check_promise(made, RECIPES["int8"])

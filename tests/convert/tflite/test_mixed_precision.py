@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from convert.demo.publish import DEMO
-from convert.frames import Sample, Tensors, collect
+from convert.frames import CalibrationTensors, Sample, collect
 from convert.graph.anatomy import Anatomy, discover
 from convert.graph.graphdef import GraphDef, parse
 from convert.graph.retarget import retarget
 from convert.tensorflow import tf
-from convert.tflite.build import Maker, first, pixel_range
+from convert.tflite.build import ModelBuilder, first_name, pixel_range
 from convert.tflite.export import as_function, convert, save
-from convert.tflite.mixed_precision import Cost, Trials, costly, keep_in_float
+from convert.tflite.mixed_precision import Cost, QuantizationTrials, costly, keep_in_float
 from convert.tflite.quantize import measure_ranges
 from convert.tflite.recipes import RECIPES
 from edge.engine.open import open_engine
@@ -51,42 +51,45 @@ def samples() -> list[Sample]:
 @pytest.fixture(scope="module")
 def trials(
     graph: GraphDef, anatomy: Anatomy, samples: list[Sample], tmp_path_factory: pytest.TempPathFactory
-) -> Trials:
+) -> QuantizationTrials:
     folder = tmp_path_factory.mktemp("float")
     save(as_function(retarget(graph, anatomy, HW, 16)), HW, folder)
     model = convert(folder, RECIPES["float32"])
-    return Trials(
-        model, measure_ranges(model, Tensors(samples, DEEPLAB), pixel_range(DEEPLAB)), [*Tensors(samples[:3], DEEPLAB)]
+    return QuantizationTrials(
+        model,
+        measure_ranges(model, CalibrationTensors(samples, DEEPLAB), pixel_range(DEEPLAB)),
+        RECIPES["int8"],
+        [*CalibrationTensors(samples[:3], DEEPLAB)],
     )
 
 
 @pytest.fixture(scope="module")
-def costs(trials: Trials) -> list[Cost]:
+def costs(trials: QuantizationTrials) -> list[Cost]:
     return costly(trials, LIMIT)
 
 
-def test_the_operators_around_the_spoilt_tensor_are_found(trials: Trials, costs: list[Cost]) -> None:
+def test_the_operators_around_the_spoilt_tensor_are_found(trials: QuantizationTrials, costs: list[Cost]) -> None:
     assert trials.agreement([]) < 0.8
     assert trials.agreement(trials.operators) > 0.99, "only input and output are quantized"
-    assert {first(cost.operator) for cost in costs[:2]} == {"trip/there", "trip/back"}
+    assert {first_name(cost.operator) for cost in costs[:2]} == {"trip/there", "trip/back"}
     assert all(cost.lost > 0.1 for cost in costs[:2])
     assert all(cost.lost < 0.02 for cost in costs[2:])
 
 
-def test_most_of_a_network_is_cleared_by_few_trials(trials: Trials) -> None:
+def test_most_of_a_network_is_cleared_by_few_trials(trials: QuantizationTrials) -> None:
     counted = []
     list(costly(trials, LIMIT, lambda items, what, total=None: (counted.append(i) or i for i in items)))
     assert len(counted) < len(trials.operators) / 2
 
 
-def test_as_few_as_needed_are_kept(trials: Trials, costs: list[Cost]) -> None:
+def test_as_few_as_needed_are_kept(trials: QuantizationTrials, costs: list[Cost]) -> None:
     harmless = [Cost(name, 1.0) for name in trials.operators[:2]]  # as if they had cost the most
     kept = keep_in_float(trials, [*harmless, *costs], LIMIT)
-    assert {first(name) for name in kept} == {"trip/there", "trip/back"}
+    assert {first_name(name) for name in kept} == {"trip/there", "trip/back"}
     assert trials.agreement(kept) >= LIMIT
 
 
-def test_what_is_out_of_reach(trials: Trials, costs: list[Cost]) -> None:
+def test_what_is_out_of_reach(trials: QuantizationTrials, costs: list[Cost]) -> None:
     assert keep_in_float(trials, costs, 1.1) == [cost.operator for cost in costs], "all that helps"
     everything = [Cost(name, 1.0) for name in trials.operators]
     assert keep_in_float(trials, everything, LIMIT) == []
@@ -96,9 +99,9 @@ def test_rescued_model_keeps_its_promise_but_there(
     graph: GraphDef, anatomy: Anatomy, samples: list[Sample], tmp_path: Path
 ) -> None:
     body = retarget(graph, anatomy, HW, 16)
-    maker = Maker(body, tmp_path, samples, DEEPLAB)
-    plain, rescued = maker.make(RECIPES["int8"]), maker.rescue(LIMIT)
-    assert {first(name) for name in rescued.in_float} == {"trip/there", "trip/back"}
+    maker = ModelBuilder(body, tmp_path, samples, DEEPLAB)
+    plain, rescued = maker.make(RECIPES["int8"]), maker.rescue(RECIPES["int8"], LIMIT)
+    assert {first_name(name) for name in rescued.in_float} == {"trip/there", "trip/back"}
     spoilt, engine = open_engine(plain, "plain"), open_engine(rescued.model, "rescued")
     assert engine.input.dtype == engine.output.dtype == np.int8
     assert engine.partitions().outside == 0

@@ -11,7 +11,7 @@ from convert.graph.anatomy import discover
 from convert.graph.retarget import retarget
 from convert.tensorflow import tf
 from convert.tflite import quantize as quantizing
-from convert.tflite.export import Network, as_function, convert, integers, save
+from convert.tflite.export import NetworkFunction, as_function, convert, quantized, save
 from convert.tflite.quantize import Range, measure_ranges, quantize
 from convert.tflite.recipes import RECIPES
 from edge.engine.open import open_engine
@@ -25,12 +25,12 @@ INPUT = Range(-1.0, 1.0)
 
 
 @pytest.fixture(scope="module")
-def network() -> Network:
+def network() -> NetworkFunction:
     return nets.network(HW)
 
 
 @pytest.fixture(scope="module")
-def model(network: Network, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def model(network: NetworkFunction, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     folder = tmp_path_factory.mktemp("saved")
     save(network, HW, folder)
     return convert(folder, RECIPES["float32"])
@@ -41,7 +41,9 @@ def samples() -> list[np.ndarray]:
     return [normalised(nets.noise(*HW, seed), DEEPLAB) for seed in range(3)]
 
 
-def test_ranges_are_the_extremes_over_all_samples(model: bytes, network: Network, samples: list[np.ndarray]) -> None:
+def test_ranges_are_the_extremes_over_all_samples(
+    model: bytes, network: NetworkFunction, samples: list[np.ndarray]
+) -> None:
     engine = open_engine(model, "net")
     ranges = measure_ranges(model, samples, INPUT)
     logits = np.stack([network(tf.constant(x)).numpy() for x in samples])
@@ -70,7 +72,7 @@ def test_scales_come_from_the_ranges(model: bytes, samples: list[np.ndarray]) ->
     spans = {}
     for factor in (1.0, 2.0):
         wide = {**ranges, name: Range(ranges[name].low * factor, ranges[name].high * factor)}
-        spec = open_engine(quantize(model, wide), "int8").output
+        spec = open_engine(quantize(model, wide, RECIPES["int8"]), "int8").output
         assert spec.dtype == np.int8
         spans[factor] = spec.scale
     assert spans[2.0] == pytest.approx(2 * spans[1.0], rel=0.02)
@@ -78,7 +80,7 @@ def test_scales_come_from_the_ranges(model: bytes, samples: list[np.ndarray]) ->
 
 
 def test_every_grey_level_keeps_its_own_value(model: bytes, samples: list[np.ndarray]) -> None:
-    spec = open_engine(quantize(model, measure_ranges(model, samples, INPUT)), "int8").input
+    spec = open_engine(quantize(model, measure_ranges(model, samples, INPUT), RECIPES["int8"]), "int8").input
     assert spec.scale == pytest.approx(1 / 127.5, rel=1e-4)
     assert spec.zero_point in (-1, 0)
 
@@ -115,9 +117,9 @@ def test_a_scale_that_is_no_number_is_refused(
     name = open_engine(model, "net").output.name
     ranges = measure_ranges(model, samples, INPUT) | {name: Range(*span)}
     with pytest.raises(ConversionError, match=r"^int8: expected finite scales, got others for PartitionedCall"):
-        integers(model, ranges)
+        quantized(model, ranges, RECIPES["int8"])
 
 
 def test_a_model_that_cannot_be_quantized_is_one_line(model: bytes, tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match=r"^int8: the quantizer failed: .+"):
-        quantize(model, {})
+        quantize(model, {}, RECIPES["int8"])

@@ -75,9 +75,15 @@ def test_tables_fit_80_columns(models: list[str], quick: list[str], capsys: pyte
 def test_a_long_list_of_real_names_fits_too(capsys: pytest.CaptureFixture[str]) -> None:
     from reports import comparison, measured
 
-    from edge.compare.report.document import document
+    from edge.compare.report.building import document
 
-    big = {"recipe": "float32", "input_hw": [1025, 2049], "runtime": "openvino-bf16", "macs": 10**11, "threads": 16}
+    big: dict[str, Any] = {
+        "recipe": "float32",
+        "input_hw": (1025, 2049),
+        "runtime": "openvino-bf16",
+        "macs": 10**11,
+        "threads": 16,
+    }
     rows = [measured("xception65-1025x2049-os8-float32", 23456.0 + i, miou=0.5, **big) for i in range(12)]
     for row in rows:
         row.invalid = ["other processes took more than 10% of the processors in 5 of 5 rounds"]
@@ -92,7 +98,7 @@ def test_report_baseline_and_gate(
     models: list[str], quick: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     report = tmp_path / "report"
-    assert main([*models, *quick, "--report", str(report)]) == 0
+    assert main([*models, *quick, "--output", str(report)]) == 0
     assert {path.name for path in report.iterdir()} == {"report.json", "report.csv", "report.md", "report.html"}
     capsys.readouterr()
     gated = [*models, *quick, "--baseline", str(report / "report.json"), "--fail-above"]
@@ -127,7 +133,7 @@ def test_a_processor_whose_int8_kernels_add_in_16_bits_is_named(
 ) -> None:
     pytest.importorskip("openvino")
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
-    assert main([str(int8_model), *quick, "--runtime", "litert,openvino", "--report", str(tmp_path / "r")]) == 0
+    assert main([str(int8_model), *quick, "--runtime", "litert,openvino", "--output", str(tmp_path / "r")]) == 0
     said = "OpenVINO computes int8 with smaller weights"
     assert said in capsys.readouterr().out
     report = json.loads((tmp_path / "r" / "report.json").read_text())
@@ -153,7 +159,7 @@ def test_where_nothing_can_be_measured_the_reason_is_the_error(
 
 def test_ctrl_c_shows_what_was_measured(models: list[str], quick: list[str], tmp_path: Path) -> None:
     code = "import sys; from edge.cli.compare_models import main; sys.exit(main(sys.argv[1:]))"
-    arguments = [*models, *quick, "--seconds", "20", "--report", str(tmp_path / "r")]
+    arguments = [*models, *quick, "--seconds", "20", "--output", str(tmp_path / "r")]
     started = subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
         stdout=subprocess.PIPE,
@@ -202,7 +208,7 @@ def test_a_graph_needs_the_converter(
         ["--budget-fps", "1e-320"],
         ["--python", "litert"],
         ["--normalise", "x"],
-        ["--source", "demo", "--labels-dir", "."],
+        ["--source", "demo", "--labels", "."],
     ],
 )
 def test_bad_options(arguments: list[str], models: list[str], capsys: pytest.CaptureFixture[str]) -> None:

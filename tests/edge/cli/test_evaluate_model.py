@@ -21,10 +21,11 @@ import pytest
 
 from edge import card as cards
 from edge.classes import CITYSCAPES, VOC
-from edge.cli import evaluate_model
+from edge.cli import evaluate_model, workstation
 from edge.cli.evaluate_model import main
 from edge.errors import RuntimeMissing
 from edge.evaluation.datasets import KINDS, parse
+from edge.progress import silent
 from edge.segmenter import Segmenter
 
 DOCS = (Path(__file__).parents[3] / "docs" / "evaluating.md").read_text()
@@ -65,7 +66,7 @@ def test_two_models_on_a_folder(
 ) -> None:
     out = tmp_path / "new" / "scores"
     found = figures(
-        capsys, int8_model, float_model, "--images", pictures, "--labels", labelled, "--output", out, "--worst", 2
+        capsys, int8_model, float_model, "--source", pictures, "--labels", labelled, "--output", out, "--worst", 2
     )
     assert (found["pictures"], found["labelling"]) == (12, "cityscapes")
     same, other = found["models"]
@@ -82,7 +83,7 @@ def test_two_models_on_a_folder(
 def test_table_fits_80_columns(
     int8_model: Path, float_model: Path, pictures: Path, labelled: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["--images", str(pictures), "--labels", str(labelled)]
+    arguments = ["--source", str(pictures), "--labels", str(labelled)]
     for models in ([int8_model], [int8_model, float_model]):
         assert main([*map(str, models), *arguments]) == 0
         text = capsys.readouterr().out
@@ -108,7 +109,7 @@ def test_demo_gives_the_miou_that_conversion_measured(int8_model: Path, capsys: 
 def test_against_another_model_and_itself(
     int8_model: Path, float_model: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = figures(capsys, int8_model, float_model, "--images", pictures, "--reference", float_model)
+    found = figures(capsys, int8_model, float_model, "--source", pictures, "--reference", float_model)
     assert found["labelling"] == f"labels of {float_model.name}"
     other, itself = found["models"]
     assert (itself["pixel_accuracy"], itself["mean_iou"]) == (1, 1)
@@ -131,8 +132,8 @@ def test_against_the_frozen_graph_is_what_conversion_calls_stock(
 
 def test_without_tensorflow_a_graph_as_reference_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "convert.reference", None)
-    with pytest.raises(RuntimeMissing, match=r"--reference g.pb: .* pip install .*tensorflow>="):
-        evaluate_model.frozen_reference("g.pb", "stretch")
+    with pytest.raises(RuntimeMissing, match=r"g.pb: .* pip install .*tensorflow>="):
+        workstation.frozen_reference("g.pb", fit="stretch", track=silent, notice=print)
 
 
 def test_bad_files_are_left_out_and_none_left_is_an_error(
@@ -141,7 +142,7 @@ def test_bad_files_are_left_out_and_none_left_is_an_error(
     labels = sorted(labelled.iterdir())
     for path in labels[:2]:
         path.write_bytes(path.read_bytes()[:60])
-    arguments = [str(int8_model), "--images", str(pictures), "--labels", str(labelled), "--mapping", "cityscapes"]
+    arguments = [str(int8_model), "--source", str(pictures), "--labels", str(labelled), "--mapping", "cityscapes"]
     assert main([*arguments, "--json"]) == 0
     captured = capsys.readouterr()
     assert json.loads(captured.out)["pictures"] == 10
@@ -156,32 +157,32 @@ def test_bad_files_are_left_out_and_none_left_is_an_error(
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["{model}", "--images", "{pictures}"], 2, "--labels DIR or --reference MODEL"),
-        (["{model}", "--images", "{pictures}", "--labels", "{truth}", "--reference", "demo"], 2, "one of them"),
+        (["{model}", "--source", "{pictures}"], 2, "--labels DIR or --reference MODEL"),
+        (["{model}", "--source", "{pictures}", "--labels", "{truth}", "--reference", "demo"], 2, "one of them"),
         (["{model}", "--labels", "{truth}"], 2, "--source"),
-        (["{model}", "--images", "{pictures}", "--labels", "{truth}", "--mapping", "x"], 2, "expected one of auto"),
-        (["{model}", "--images", "{pictures}", "--labels", "{tmp}/none"], 1, "none: expected a folder of label files"),
-        (["{model}", "--images", "{pictures}", "--labels", "{truth}", "--frames", "x"], 2, "--frames"),
-        (["{model}", "--images", "{pictures}", "--labels", "{truth}", "--frames", "99"], 2, "none of the 12 pictures"),
-        (["{model}", "--images", "{pictures}", "--labels", "{truth}", "--worst", "-1"], 2, "--worst"),
-        (["{model}", "--images", "{pictures}", "--labels", "{truth}", "--output", "/dev/null/x"], 1, "/dev/null/x"),
-        (["{tmp}/none.tflite", "--images", "{pictures}", "--labels", "{truth}"], 1, "no such file"),
-        (["{model}", "--images", "{pictures}", "--reference", "{tmp}/none.tflite"], 1, "no such file"),
+        (["{model}", "--source", "{pictures}", "--labels", "{truth}", "--mapping", "x"], 2, "expected one of auto"),
+        (["{model}", "--source", "{pictures}", "--labels", "{tmp}/none"], 1, "none: expected a folder of label files"),
+        (["{model}", "--source", "{pictures}", "--labels", "{truth}", "--frames", "x"], 2, "--frames"),
+        (["{model}", "--source", "{pictures}", "--labels", "{truth}", "--frames", "99"], 2, "none of the 12 pictures"),
+        (["{model}", "--source", "{pictures}", "--labels", "{truth}", "--worst", "-1"], 2, "--worst"),
+        (["{model}", "--source", "{pictures}", "--labels", "{truth}", "--output", "/dev/null/x"], 1, "/dev/null/x"),
+        (["{tmp}/none.tflite", "--source", "{pictures}", "--labels", "{truth}"], 1, "no such file"),
+        (["{model}", "--source", "{pictures}", "--reference", "{tmp}/none.tflite"], 1, "no such file"),
         pytest.param(
-            ["{model}", "--images", "{pictures}", "--reference", "nothing"],
+            ["{model}", "--source", "{pictures}", "--reference", "nothing"],
             2,
             "unknown model 'nothing'",
             marks=pytest.mark.tensorflow,
         ),
         pytest.param(
-            ["{model}", "--images", "{pictures}", "--reference", "{tmp}/text.pb"],
+            ["{model}", "--source", "{pictures}", "--reference", "{tmp}/text.pb"],
             1,
             "text: not a frozen",
             marks=pytest.mark.tensorflow,
         ),
-        (["{model}", "--video", "{tmp}/text.pb", "--labels", "{truth}"], 1, "expected a video"),
+        (["{model}", "--source", "{tmp}/text.pb", "--labels", "{truth}"], 1, "expected a video"),
         (
-            ["{model}", "--images", "{pictures}", "--labels", "{truth}", "--classes", "voc"],
+            ["{model}", "--source", "{pictures}", "--labels", "{truth}", "--classes", "voc"],
             1,
             "expected 19 class names",
         ),
@@ -224,7 +225,7 @@ def test_ctrl_c_reports_what_was_scored(
 
     monkeypatch.setattr(evaluate_model, "bars", interrupted)
     out = tmp_path / "out"
-    arguments = ["--images", str(pictures), "--labels", str(labelled), "--output", str(out), "--json"]
+    arguments = ["--source", str(pictures), "--labels", str(labelled), "--output", str(out), "--json"]
     assert main([str(int8_model), *arguments]) == 130
     captured = capsys.readouterr()
     assert "interrupted" in only_line(captured.err)
@@ -243,7 +244,7 @@ def test_real_models_on_a_real_picture(shared: Callable[[str], Path], capsys: py
         shared("models/coral_deeplab_slim_cityscapes_uint8.tflite"),
         shared("models/tfhub_deeplab_mnv3large_cityscapes_1025x2049.tflite"),
     ]
-    found = figures(capsys, *models, "--normalise", "deeplab", "--images", images, "--labels", images)
+    found = figures(capsys, *models, "--normalise", "deeplab", "--source", images, "--labels", images)
     assert (found["pictures"], found["models"][0]["pixels"]) == (1, 513 * 513)
     coral, hub = found["models"]
     assert coral["pixel_accuracy"] > 0.91
@@ -287,7 +288,7 @@ def test_driveseg_is_counted_as_the_tutorial_counts(
                     for one in {t, p}:
                         either[ten.index(one)] += 1
     found = figures(
-        capsys, int8_model, "--video", tmp_path / "v.mp4", "--labels", tmp_path / "gt", "--mapping", "driveseg"
+        capsys, int8_model, "--source", tmp_path / "v.mp4", "--labels", tmp_path / "gt", "--mapping", "driveseg"
     )["models"][0]
     assert (index + 1, found["pixels"]) == (frames, known)
     assert found["pixel_accuracy"] == pytest.approx(right / known, abs=1e-6)

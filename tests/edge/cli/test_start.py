@@ -80,7 +80,7 @@ def test_every_program_says_that_memory_ran_out(program_name: str, limit: int, m
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("limit", [700, 1500])
 def test_convert_model_does_not_answer_a_shortage_with_pip(limit: int, tmp_path: Path) -> None:
-    arguments = ["--model", "demo", "--quantize", "float32", "--input-size", "65x129", "--output-dir", str(tmp_path)]
+    arguments = ["demo", "--quantize", "float32", "--input-size", "65x129", "--output", str(tmp_path)]
     found = program("convert_model", *arguments, limit=limit * MB)
     if limit == 700 or found[0] != 0:  # no TensorFlow fits into the smaller
         assert_says_so("convert-model", found)

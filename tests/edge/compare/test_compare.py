@@ -20,7 +20,8 @@ from edge.compare.comparison import ROUNDS, Comparison, Settings
 from edge.compare.estimates import ratio
 from edge.compare.frames import prepare
 from edge.compare.monitor import Monitor, doubts, neighbours, slowed, warnings
-from edge.compare.report.document import document
+from edge.compare.report.building import document, row_of
+from edge.compare.report.document import FailedRow, MeasuredRow
 from edge.compare.rows import Accuracy, Candidate, Row
 from edge.compare.worker import Worker, death
 from edge.device import board
@@ -69,13 +70,14 @@ def test_two_models_in_turns(model: Path, float_tiny: Path, street: Path) -> Non
     for row in made.rows:
         assert not row.error
         assert len(row.turns) == 10
-        found = row.summary()
-        assert found["invokes"] >= 5
-        assert 0 < found["invoke_ms"]["median"] <= found["invoke_ms"]["p90"] <= found["invoke_ms"]["max"]
-        assert 20 < found["rss_mb"] <= found["peak_rss_mb"] < 400
-        assert len(found["warm_up_ms"]) >= 3
-        stages = sum(stage["median"] for stage in found["stages_ms"].values())
-        assert stages == pytest.approx(found["frame_ms"]["median"], rel=0.5)
+        found = row_of(row, "row")
+        assert isinstance(found, MeasuredRow)
+        assert found.invokes >= 5
+        assert 0 < found.invoke_ms.median <= found.invoke_ms.p90 <= found.invoke_ms.max
+        assert 20 < found.rss_mb <= found.peak_rss_mb < 400
+        assert len(found.warm_up_ms) >= 3
+        stages = sum(stage.median for stage in found.stages_ms.values())
+        assert stages == pytest.approx(found.frame_ms.median, rel=0.5)
     first, second = made.rows
     starts = [[turn.start_s for turn in row.turns] for row in made.rows]
     assert starts[0][0] < starts[1][0] < starts[1][1] < starts[0][1]  # the order turns from round to round
@@ -84,7 +86,7 @@ def test_two_models_in_turns(model: Path, float_tiny: Path, street: Path) -> Non
     assert (first.accuracy.agreement, first.accuracy.reference) == (1.0, "float.tflite")
     assert second.accuracy.agreement is not None
     assert 0.9 < second.accuracy.agreement <= 1.0
-    assert document(made, ["compare-models"])["pairs"][0]["first"] == "float"
+    assert document(made, ["compare-models"]).pairs[0].first == "float"
 
 
 def test_accuracy_against_label_files(model: Path, street: Path) -> None:
@@ -171,7 +173,7 @@ def test_pictures_come_evenly_spread_with_their_truth(street: Path, tmp_path: Pa
     assert np.array_equal(np.load(tmp_path / "all" / found.names[1]), cv2.imread(str(street / "2.png"))[:, :, ::-1])
     labelled = prepare(str(street), tmp_path / "labelled", 9, street.with_name("labels"))
     assert len(labelled.names) == 3
-    with pytest.raises(UsageError, match="--labels-dir: expected --source to be a folder"):
+    with pytest.raises(UsageError, match="labels_dir: expected a folder"):
         prepare("demo", tmp_path, 2, street)
     with pytest.raises(SourceError):
         prepare(str(tmp_path / "nothing.mp4"), tmp_path, 2)
@@ -190,7 +192,7 @@ def test_a_process_that_dies_is_a_row_with_the_reason(model: Path, street: Path)
     made.run(kill)  # type: ignore[arg-type]
     assert row.error == "its process died (SIGSEGV)"
     assert other.measured
-    assert "error" in document(made, [])["rows"][0]
+    assert isinstance(document(made, []).rows[0], FailedRow)
 
 
 def test_last_words_and_exit_codes() -> None:
@@ -206,7 +208,7 @@ def test_a_process_that_hangs_is_a_row(model: Path) -> None:
         hung.ready()
         os.kill(hung.pid or 0, signal.SIGSTOP)
         hung.answer_s = 0.3
-        assert hung.ask("memory") is None
+        assert hung.memory() is None
     assert "no answer" in row.error
 
 
@@ -218,7 +220,7 @@ def test_an_interpreter_that_cannot_run_the_kit_is_a_row(model: Path, tmp_path: 
         row = Row(Candidate(model, "litert", 1, python))
         with Worker(row) as asked:
             asked.ready()
-            assert asked.ask("memory") is None
+            assert asked.memory() is None
         assert said in row.error
 
 
@@ -233,7 +235,7 @@ def test_another_interpreter_gets_this_package_and_nothing_else_of_ours(model: P
 def test_interpreters_are_asked_for_or_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert interpreters.parse([f"tflite-runtime={sys.executable}"]) == {"tflite-runtime": sys.executable}
     for wrong in ("tflite-runtime", "tflite-runtime=/no/such/python", f"openvino={sys.executable}"):
-        with pytest.raises(UsageError, match="--python: expected RUNTIME=PATH"):
+        with pytest.raises(UsageError, match="python: expected RUNTIME=PATH"):
             interpreters.parse([wrong])
     assert interpreters.interpreter_for("litert", {}) == ""
     for name, code in (("python3.11", 1), ("python3.12", 0)):
@@ -407,5 +409,6 @@ def test_peak_memory_is_the_childs_own(int8_model: Path, pictures: Path) -> None
     ballast = np.ones(600 << 20, np.uint8)
     row = Row(Candidate(int8_model, "auto", 1))
     Comparison([row], quick(pictures)).run()
-    assert row.memory["peak_rss_mb"] < 400
+    assert row.memory is not None
+    assert row.memory.peak_rss_mb < 400
     assert ballast.all()

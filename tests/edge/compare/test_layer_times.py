@@ -2,21 +2,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from edge.compare.layer_times import cuts_within, from_counters, from_prefixes, places_to_cut
-from edge.compare.worker_process import Bench
+from edge.compare.worker_process import MeasuredModel
+from edge.engine.base import Operator
 from edge.engine.flatbuffer import cut
 from edge.engine.open import open_engine
 
 Tiny = Callable[..., bytes]
 
 
-def layer(name: str, macs: int = 0, delegated: bool = True) -> dict[str, Any]:
-    return {"kind": "CONV_2D", "name": name, "macs": macs, "delegated": delegated}
+def layer(name: str, macs: int = 0, delegated: bool = True) -> Operator:
+    return Operator("CONV_2D", name, macs, delegated)
 
 
 def test_a_layer_is_what_its_prefix_takes_longer() -> None:
@@ -58,7 +58,7 @@ def test_neighbours_that_noise_hides_are_one_layer() -> None:
     assert found.layers[1].seconds.value == pytest.approx(np.median([row[2] - row[0] for row in rounds]))
     few = from_prefixes(operators, [1, 2, 3, 4], rounds[:3], [0.020] * 3)
     assert len(few.layers) == 4, "of few rounds nothing is known, noise neither"
-    operators[1]["delegated"] = False
+    operators[1] = layer("b", 2, delegated=False)
     assert len(from_prefixes(operators, [1, 2, 3, 4], rounds, [0.020] * 7).layers) == 4
 
 
@@ -92,7 +92,7 @@ def test_as_many_cuts_as_there_is_time_for() -> None:
 
 
 def test_counters_are_taken_as_they_are() -> None:
-    nodes = [{"kind": "Convolution", "name": "a"}, {"kind": "Reorder", "name": "b"}]
+    nodes = [Operator("Convolution", "a"), Operator("Reorder", "b")]
     found = from_counters(nodes, [[0.003, 0.001]] * 5)
     assert (found.whole.value, found.outside_share()) == (pytest.approx(0.004), None)
     assert found.share(found.layers[0]) == pytest.approx(0.75)
@@ -124,11 +124,11 @@ def test_every_prefix_of_a_real_model_runs(kind: str, request: pytest.FixtureReq
 
 def test_the_bench_times_prefixes(int8_model: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "0.npy", np.zeros((40, 60, 3), np.uint8))
-    bench = Bench()
-    bench.load(str(int8_model), "litert", 1, str(tmp_path), None, None)
-    layers = bench.layers()
+    measured = MeasuredModel()
+    measured.load(str(int8_model), "litert", 1, str(tmp_path), None, None)
+    layers = measured.layers().operators
     first, half, whole = (
-        min(bench.prefix_s(length) for _ in range(5)) for length in (1, len(layers) // 2, len(layers))
+        min(measured.prefix_s(length) for _ in range(5)) for length in (1, len(layers) // 2, len(layers))
     )
     assert 0 < first < half < whole
 
@@ -136,10 +136,10 @@ def test_the_bench_times_prefixes(int8_model: Path, tmp_path: Path) -> None:
 def test_openvino_counts_itself(int8_model: Path, tmp_path: Path) -> None:
     pytest.importorskip("openvino")
     np.save(tmp_path / "0.npy", np.zeros((40, 60, 3), np.uint8))
-    bench = Bench()
-    bench.load(str(int8_model), "openvino", 1, str(tmp_path), None, None)
-    nodes = bench.layers()
-    assert sum("Convolution" in node["kind"] for node in nodes) > 40
-    times = bench.counted_s()
+    measured = MeasuredModel()
+    measured.load(str(int8_model), "openvino", 1, str(tmp_path), None, None)
+    nodes = measured.layers().operators
+    assert sum("Convolution" in node.kind for node in nodes) > 40
+    times = measured.counted_s()
     assert len(times) == len(nodes)
     assert min(times) > 0

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ import pytest
 from reports import comparison, full, measured
 
 from edge.cli.compare_table import show
-from edge.compare.report.document import Document, document, names
-from edge.compare.report.files import read_report, write_report
-from edge.compare.report.tables import as_csv, as_markdown, flipped
+from edge.compare.report.building import document, names
+from edge.compare.report.document import Document, FailedRow, Ratio, RowPair, read_report
+from edge.compare.report.files import write_report
+from edge.compare.report.tables import as_csv, as_markdown
 from edge.compare.rows import Candidate, Row
 from edge.errors import UsageError
 
@@ -62,57 +64,66 @@ def fits(value: Any, kind: str) -> bool:
     return isinstance(value, allowed) and (bool in allowed or not isinstance(value, bool))
 
 
+def as_written(made: Document) -> Any:
+    """The document as JSON has it, read again."""
+    return json.loads(json.dumps(made.as_json(), allow_nan=False))
+
+
 @pytest.fixture(scope="module")
 def whole() -> Document:
-    earlier = json.loads(json.dumps(document(full(), ["compare-models"])))
-    earlier["environment"]["cpu"] = "Another processor"
-    made = document(full(), ["compare-models", "a b"], budget_ms=30.0, earlier=earlier)
-    found: Document = json.loads(json.dumps(made, allow_nan=False))
-    return found
+    earlier = document(full(), ["compare-models"])
+    earlier = replace(earlier, environment=replace(earlier.environment, cpu="Another processor"))
+    return document(full(), ["compare-models", "a b"], budget_ms=30.0, earlier=earlier)
 
 
 def test_the_page_documents_every_field_with_its_type_and_no_other(whole: Document) -> None:
     known = documented()
     assert len(known) > 100
-    found = walk(whole, "", known)
+    written = as_written(whole)
+    found = walk(written, "", known)
     assert set(found) - set(known) == set(), "not documented"
     assert set(known) - set(found) == set(), "documented, but not there"
     wrong = {path: value for path, value in found.items() if not fits(value, known[path])}
     assert not wrong
-    for row in whole["rows"]:  # of a list, `walk` keeps the last item only
+    for row in written["rows"]:  # of a list, `walk` keeps the last item only
         assert not {path for path, value in walk(row, "rows[]", known).items() if not fits(value, known[path])}
 
 
 def test_figures_of_a_row(whole: Document) -> None:
-    row = whole["rows"][1]
-    assert row["invoke_ms"]["median"] == pytest.approx(20, rel=0.02)
-    assert row["frame_ms"]["median"] == pytest.approx(25, rel=0.02)
-    assert row["gmacs_per_s"] == pytest.approx(1.7845 / 0.020, rel=0.02)
-    assert (row["invoke_j"], row["frame_j"]) == (0.05, 0.09)  # 0.5 and 0.9 J in each turn of ten
-    assert (row["valid"], whole["rows"][2]["valid"]) == (True, False)
-    assert whole["rows"][3]["error"].startswith("openvino cannot")
+    row, gone = whole.measured[1], whole.rows[3]
+    assert row.invoke_ms.median == pytest.approx(20, rel=0.02)
+    assert row.frame_ms.median == pytest.approx(25, rel=0.02)
+    assert row.gmacs_per_s == pytest.approx(1.7845 / 0.020, rel=0.02)
+    assert (row.invoke_j, row.frame_j) == (0.05, 0.09)  # 0.5 and 0.9 J in each turn of ten
+    assert (row.valid, whole.measured[2].valid) == (True, False)
+    assert isinstance(gone, FailedRow)
+    assert gone.error.startswith("openvino cannot")
 
 
 def test_passwords_do_not_travel() -> None:
     made = document(full(), ["compare-models", "--source", "rtsp://me:secret@camera/1"])
-    assert made["command"][2] == "rtsp://camera/1"
+    assert made.command[2] == "rtsp://camera/1"
 
 
 def test_pairs_front_and_budget(whole: Document) -> None:
-    pair = whole["pairs"][0]
-    assert (pair["first"], pair["second"]) == ("float32 litert", "int8 litert")
-    assert pair["invoke"]["ratio"] == pytest.approx(1 / 3, rel=0.02)
-    assert pair["invoke"]["low"] <= pair["invoke"]["ratio"] <= pair["invoke"]["high"]
-    assert not pair["invoke"]["tie"]
-    assert whole["front"] == ["float32 litert", "int8 litert"]
-    assert whole["budget"]["best"] == "int8 litert"
+    pair = whole.pairs[0]
+    assert (pair.first, pair.second) == ("float32 litert", "int8 litert")
+    assert pair.invoke.ratio == pytest.approx(1 / 3, rel=0.02)
+    assert pair.invoke.low is not None
+    assert pair.invoke.high is not None
+    assert pair.invoke.low <= pair.invoke.ratio <= pair.invoke.high
+    assert not pair.invoke.tie
+    assert whole.front == ("float32 litert", "int8 litert")
+    assert whole.budget is not None
+    assert whole.budget.best == "int8 litert"
 
 
 def test_baseline_says_what_changed_and_where_the_machine_did(whole: Document) -> None:
-    changes = whole["baseline"]["changes"]
-    assert [change["invoke"]["ratio"] for change in changes] == [1, 1, 1]
-    assert all(change["invoke"]["tie"] for change in changes)
-    assert any("Another processor then" in text for text in whole["baseline"]["differs"])
+    assert whole.baseline is not None
+    changes = whole.baseline.changes
+    assert [change.invoke.ratio for change in changes] == [1, 1, 1]
+    assert all(change.invoke.tie for change in changes)
+    assert any("Another processor then" in text for text in whole.baseline.differs)
 
 
 def test_names_are_short_and_never_the_same() -> None:
@@ -126,7 +137,7 @@ def test_names_are_short_and_never_the_same() -> None:
 def test_csv_reads_back(whole: Document) -> None:
     rows = list(csv.DictReader(io.StringIO(as_csv(whole))))
     assert [row["model"] for row in rows] == ["float32.tflite", "int8.tflite", "slow.tflite", "gone.tflite"]
-    assert float(rows[1]["invoke_p90_ms"]) == whole["rows"][1]["invoke_ms"]["p90"]
+    assert float(rows[1]["invoke_p90_ms"]) == whole.measured[1].invoke_ms.p90
     assert rows[1]["input_hw"] == "513x1025"
     assert float(rows[1]["miou"]) == 0.48
     assert rows[3]["invoke_p90_ms"] == ""
@@ -135,19 +146,17 @@ def test_csv_reads_back(whole: Document) -> None:
 
 def test_markdown_is_a_table(whole: Document) -> None:
     lines = [line for line in as_markdown(whole).splitlines() if line.startswith("|")]
-    assert len(lines) == 2 + len(whole["rows"])
+    assert len(lines) == 2 + len(whole.rows)
     assert len({line.count("|") for line in lines}) == 1
     assert "mIoU 0.480" in lines[3]
     assert "cannot be imported" in lines[5]
 
 
 def test_a_pair_the_other_way_round() -> None:
-    ratio = {"ratio": 2.0, "low": 1.6, "high": 2.5, "tie": False}
-    unsure = {"ratio": 2.0, "low": None, "high": None, "tie": True}
-    found = flipped({"first": "a", "second": "b", "invoke": ratio, "frame": unsure})
-    assert (found["first"], found["second"]) == ("b", "a")
-    assert found["invoke"] == {"ratio": 0.5, "low": 0.4, "high": 0.625, "tie": False}
-    assert found["frame"]["low"] is None
+    pair = RowPair("a", "b", Ratio(2.0, 1.6, 2.5, tie=False), Ratio(2.0, None, None, tie=True)).flipped()
+    assert (pair.first, pair.second) == ("b", "a")
+    assert pair.invoke == Ratio(0.5, 0.4, 0.625, tie=False)
+    assert pair.frame.low is None
 
 
 class Page(HTMLParser):
@@ -209,7 +218,7 @@ def test_without_matplotlib_everything_else_is_written(
 def test_a_report_reads_back_and_anything_else_is_refused_in_one_line(whole: Document, tmp_path: Path) -> None:
     write_report(whole, tmp_path)
     assert read_report(tmp_path / "report.json") == whole
-    damaged = json.loads(json.dumps(whole))
+    damaged = as_written(whole)
     del damaged["rows"][0]["rounds"]
     texts = ["", "[]", "{}", "nothing", '{"format": 2}', '{"format": 1, "rows": 3}', json.dumps(damaged), "[" * 5000]
     for text in texts:
@@ -242,7 +251,7 @@ def test_a_report_reads_back_and_anything_else_is_refused_in_one_line(whole: Doc
 def test_a_report_with_impossible_figures_is_no_baseline(
     place: tuple[Any, ...], value: object, whole: Document, tmp_path: Path
 ) -> None:
-    damaged = json.loads(json.dumps(whole))
+    damaged = as_written(whole)
     inside = damaged
     for key in place[:-1]:
         inside = inside[key]
@@ -257,7 +266,7 @@ def test_names_of_files_break_no_report(tmp_path: Path, capsys: pytest.CaptureFi
     rows = [measured(name, 20.0, miou=0.5), measured("x" * 300, 30.0, miou=0.4)]
     rows.append(Row(Candidate(Path("gone\x1b[2J.tflite"), "auto", None), error="gone\x1b[2J.tflite: no such\nfile"))
     found = document(comparison(rows), ["compare-models"])
-    assert found["rows"][0]["name"] == "a?[31m b|<b>?"
+    assert found.rows[0].name == "a?[31m b|<b>?"
     write_report(found, tmp_path)
     lines = (tmp_path / "report.md").read_text().splitlines()
     table = [line for line in lines if line.startswith("| ")]

@@ -18,7 +18,7 @@ Tiny = Callable[..., bytes]
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ROADLITE_CACHE", str(tmp_path / "cache"))
-    return cache_folder()
+    return cache_folder("runtimes")
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         return [trial("litert", 0.02), trial("openvino", 0.01)]
 
     monkeypatch.setattr(fastest, "measure", measure)
-    monkeypatch.setattr(fastest, "runtime_version", lambda _: "2.0")
+    monkeypatch.setattr(fastest, "installed", lambda _: "2.0")
     return asked
 
 
@@ -93,7 +93,7 @@ def test_a_file_that_no_runtime_opens_is_left_to_the_one_that_says_why(tmp_path:
 def test_where_there_is_no_choice_nothing_is_measured(
     model: Path, cache: Path, measured: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fastest, "runtime_version", lambda name: "2.0" if name == "litert" else "")
+    monkeypatch.setattr(fastest, "installed", lambda name: "2.0" if name == "ai-edge-litert" else "")
     assert fastest_runtime(model, 1) == "auto"
     assert not measured
 
@@ -110,7 +110,7 @@ def test_another_model_processor_version_or_number_of_threads_is_measured_anew(
     assert times(1) == 3
     monkeypatch.setattr("edge.device.board.cpu_name", lambda: "another")
     assert times(1) == 4
-    monkeypatch.setattr(fastest, "runtime_version", lambda _: "2.1")
+    monkeypatch.setattr(fastest, "installed", lambda _: "2.1")
     assert times(1) == 5
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41")  # for which OpenVINO takes other kernels
     assert times(1) == 6
@@ -151,7 +151,7 @@ def test_a_cache_that_cannot_be_written_does_no_harm(
     monkeypatch.delenv("ROADLITE_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     (tmp_path / "file").touch()
-    assert cache_folder() == tmp_path / "file" / "roadlite" / "runtimes"
+    assert cache_folder("runtimes") == tmp_path / "file" / "roadlite" / "runtimes"
     assert [fastest_runtime(model, 1) for _ in range(2)] == ["openvino", "openvino"]
     assert len(measured) == 2
 

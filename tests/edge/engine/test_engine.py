@@ -265,7 +265,7 @@ def test_openvino_reads_the_same_file(float_model: Path, int8_model: Path) -> No
 def depthwise(folder: Path) -> bytes:
     """int8: one depthwise convolution, 40 channels from each colour, with scales of their own."""
     from convert.tensorflow import tf
-    from convert.tflite.export import convert, integers, save
+    from convert.tflite.export import convert, quantized, save
     from convert.tflite.quantize import Range, measure_ranges
     from convert.tflite.recipes import RECIPES
 
@@ -274,7 +274,7 @@ def depthwise(folder: Path) -> bytes:
     save(tf.function(lambda x: tf.nn.depthwise_conv2d(x, kernel, (1, 2, 2, 1), "SAME")), (17, 21), folder)
     model = convert(folder, RECIPES["float32"])
     picture = chance.uniform(-1, 1, (1, 17, 21, 3)).astype(np.float32)
-    return integers(model, measure_ranges(model, [picture], Range(-1.0, 1.0)))
+    return quantized(model, measure_ranges(model, [picture], Range(-1.0, 1.0)), RECIPES["int8"])
 
 
 @pytest.mark.tensorflow

@@ -94,7 +94,8 @@ def layer(kind: str) -> Callable[[Any], Any]:
 def quantized(kind: str) -> bytes:
     """int8: a picture of 17x21 through the layer, behind a convolution where it is not one itself."""
     from convert.tensorflow import tf
-    from convert.tflite.export import convert, integers, save
+    from convert.tflite.export import convert, save
+    from convert.tflite.export import quantized as by_recipe
     from convert.tflite.quantize import Range, measure_ranges
     from convert.tflite.recipes import RECIPES
 
@@ -102,7 +103,7 @@ def quantized(kind: str) -> bytes:
         save(tf.function(layer(kind)), (17, 21), Path(folder))
         model = convert(Path(folder), RECIPES["float32"])
     picture = np.random.default_rng(0).uniform(-1, 1, (1, 17, 21, 3)).astype(np.float32)
-    return integers(model, measure_ranges(model, [picture], Range(-1.0, 1.0)))
+    return by_recipe(model, measure_ranges(model, [picture], Range(-1.0, 1.0)), RECIPES["int8"])
 
 
 def noise(count: int) -> list[np.ndarray]:
@@ -158,7 +159,7 @@ def test_a_product_of_activations_which_nothing_makes_smaller_is_refused(tmp_pat
     np.save(tmp_path / "inputs.npy", np.stack(noise(1)))
     said = capped("AVX2", "-c", INVOKE, folder=tmp_path).stderr.strip().splitlines()[-1]
     assert said.startswith("edge.errors.ModelError: x.tflite: openvino adds int8 products in 16 bits")
-    assert said.endswith("choose the runtime litert")
+    assert said.endswith("use `runtime` litert")
 
 
 @pytest.fixture(scope="module")

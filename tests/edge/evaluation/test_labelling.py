@@ -228,7 +228,7 @@ def test_guess_goes_by_name_then_by_content(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "black.bmp"), np.zeros((4, 4), np.uint8))  # black is void, and background
     assert guess(tmp_path / "black.bmp").name == "ids"
     cv2.imwrite(str(tmp_path / "s.png"), np.array([[(1, 2, 3)]], np.uint8))
-    with pytest.raises(UsageError, match="describe them in a --mapping"):
+    with pytest.raises(UsageError, match="describe them in a `mapping`"):
         guess(tmp_path / "s.png")
 
 

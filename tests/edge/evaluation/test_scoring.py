@@ -20,8 +20,8 @@ from edge.evaluation.datasets import KNOWN
 from edge.evaluation.labelling import Labelling, LabelPicture
 from edge.evaluation.pictures import confusion_picture
 from edge.evaluation.report import as_csv, as_dict, write_folder
-from edge.evaluation.samples import Example, Examples
-from edge.evaluation.scoring import KEPT_PX, Evaluation, Reference, evaluate, predict
+from edge.evaluation.samples import Sample, SampleSet
+from edge.evaluation.scoring import KEPT_PX, Evaluation, Reference, evaluate
 from edge.preprocess import DEEPLAB
 from edge.progress import Track
 from edge.segmenter import Segmenter
@@ -56,12 +56,12 @@ def spoilt(ids: Ids, seed: int) -> Ids:
     return np.where(random.random(ids.shape) < 0.05, 255, truth).astype(np.uint8)
 
 
-def examples(truths: list[Ids], pictures: list[Pixels], labelling: Labelling = KNOWN["ids"]) -> Examples:
+def samples(truths: list[Ids], pictures: list[Pixels], labelling: Labelling = KNOWN["ids"]) -> SampleSet:
     def read(pixels: Pixels, truth: Ids) -> tuple[Pixels, LabelPicture]:
         return pixels, LabelPicture(truth, None)
 
-    made = [Example(f"street {i}", partial(read, p, t)) for i, (p, t) in enumerate(zip(pictures, truths, strict=True))]
-    return Examples("streets", labelling, len(made), lambda: iter(made))
+    made = [Sample(f"street {i}", partial(read, p, t)) for i, (p, t) in enumerate(zip(pictures, truths, strict=True))]
+    return SampleSet("streets", labelling, len(made), lambda: iter(made))
 
 
 @pytest.fixture
@@ -69,19 +69,19 @@ def scored(load: Callable[..., Segmenter]) -> Evaluation:
     """Six pictures, the later the worse."""
     segmenter = load()
     pictures = [street(seed) for seed in range(6)]
-    truths = [spoilt(predict(segmenter, pixels, HW), seed) for seed, pixels in enumerate(pictures)]
-    made = evaluate([segmenter], examples(truths, pictures), keep_worst=2)
+    truths = [spoilt(segmenter.label(pixels, HW), seed) for seed, pixels in enumerate(pictures)]
+    made = evaluate([segmenter], samples(truths, pictures), keep_worst=2)
     made.run()
     return made
 
 
 def test_figures_equal_those_of_scikit_learn_over_all_pixels(scored: Evaluation) -> None:
     truth, predicted = [], []
-    for example in scored.examples.each():
+    for example in scored.samples.each():
         pixels, raw = example.read()
         known = raw.ids < 3
         truth.append(raw.ids[known])
-        predicted.append(predict(scored.tallies[0].segmenter, pixels, HW)[known])
+        predicted.append(scored.tallies[0].segmenter.label(pixels, HW)[known])
     true, guess = np.concatenate(truth), np.concatenate(predicted)
     found = as_dict(scored)
     model = found["models"][0]
@@ -114,8 +114,8 @@ def test_a_row_per_picture_in_order_and_the_worst_are_the_worst(scored: Evaluati
 
 def test_labels_of_another_size_than_the_picture(load: Callable[..., Segmenter]) -> None:
     segmenter, pixels = load(), street(1)
-    truth = predict(segmenter, pixels, (72, 136))
-    made = evaluate([segmenter], examples([truth], [pixels]))
+    truth = segmenter.label(pixels, (72, 136))
+    made = evaluate([segmenter], samples([truth], [pixels]))
     made.run()
     assert made.tallies[0].confusion.counts.sum() == 72 * 136
     assert as_dict(made)["models"][0]["mean_iou"] == 1
@@ -126,7 +126,7 @@ def test_padded_pictures_with_small_labels(load: Callable[..., Segmenter]) -> No
     segmenter = Segmenter(load().path, fit="pad")
     halves = np.zeros((68, 36, 3), np.uint8)
     halves[:34, :, 0], halves[34:, :, 2] = 200, 200
-    assert predict(segmenter, halves, (6, 4)).tolist() == [[0] * 4] * 3 + [[2] * 4] * 3
+    assert segmenter.label(halves, (6, 4)).tolist() == [[0] * 4] * 3 + [[2] * 4] * 3
 
 
 def test_models_side_by_side_by_the_names_of_their_classes(load: Callable[..., Segmenter]) -> None:
@@ -134,9 +134,9 @@ def test_models_side_by_side_by_the_names_of_their_classes(load: Callable[..., S
     other = ClassSet(("Sky", "moon", "ROAD"), CLASSES.colours)
     models = [load("one"), load("two", other)]
     pixels = street(2)
-    truth = predict(models[0], pixels, HW)
+    truth = models[0].label(pixels, HW)
     labelling = Labelling("by name", values={0: "road", 1: "car", 2: "sky", 255: None})
-    made = evaluate(models, examples([truth], [pixels], labelling))
+    made = evaluate(models, samples([truth], [pixels], labelling))
     made.run()
     one, two = as_dict(made)["models"]
     assert (one["mean_iou"], one["ignored_classes"]) == (1, [])
@@ -148,10 +148,10 @@ def test_models_side_by_side_by_the_names_of_their_classes(load: Callable[..., S
 
 def test_a_prediction_that_the_truth_cannot_be_is_wrong(load: Callable[..., Segmenter]) -> None:
     segmenter, pixels = load(), street(4)
-    predicted = predict(segmenter, pixels, HW)
+    predicted = segmenter.label(pixels, HW)
     labelling = Labelling("two", values={0: "road", 2: "sky"})
     truth = np.where(predicted == 1, 0, predicted).astype(np.uint8)
-    made = evaluate([segmenter], examples([truth], [pixels], labelling))
+    made = evaluate([segmenter], samples([truth], [pixels], labelling))
     made.run()
     road, sky = as_dict(made)["models"][0]["classes"]
     assert sky["iou"] == 1
@@ -161,10 +161,10 @@ def test_a_prediction_that_the_truth_cannot_be_is_wrong(load: Callable[..., Segm
 
 def test_merged_classes_count_as_one_in_truth_and_prediction(load: Callable[..., Segmenter]) -> None:
     segmenter, pixels = load(), street(3)
-    predicted = predict(segmenter, pixels, HW)
+    predicted = segmenter.label(pixels, HW)
     swapped = np.array([1, 0, 2], np.uint8)[predicted]
     labelling = Labelling("m", values={0: "road", 1: "car", 2: "sky"}, merge={"car": "road"})
-    made = evaluate([segmenter], examples([swapped], [pixels], labelling), keep_worst=1)
+    made = evaluate([segmenter], samples([swapped], [pixels], labelling), keep_worst=1)
     made.run()
     assert (made.tallies[0].worst()[0].predicted != 1).all(), "shown as it is counted"
     model = as_dict(made)["models"][0]
@@ -175,10 +175,10 @@ def test_merged_classes_count_as_one_in_truth_and_prediction(load: Callable[...,
 def test_only_some_classes_as_the_driveseg_tutorial_counts(load: Callable[..., Segmenter]) -> None:
     """Accuracy over all pixels; IoU without those where either is another class."""
     segmenter, pixels = load(), street(3)
-    predicted = predict(segmenter, pixels, HW)
+    predicted = segmenter.label(pixels, HW)
     truth = spoilt(predicted, 3)
     labelling = Labelling("m", values={0: "road", 1: "car", 2: "sky", 255: None}, only=("road", "car"))
-    made = evaluate([segmenter], examples([truth], [pixels], labelling))
+    made = evaluate([segmenter], samples([truth], [pixels], labelling))
     made.run()
     known = truth < 3
     inner = known & (truth < 2) & (predicted < 2)
@@ -189,16 +189,16 @@ def test_only_some_classes_as_the_driveseg_tutorial_counts(load: Callable[..., S
 
 def test_a_reference_takes_the_place_of_the_truth(load: Callable[..., Segmenter]) -> None:
     segmenter, pictures = load(), [street(7), street(8)]
-    nothing = Examples(
+    nothing = SampleSet(
         "s",
         Labelling("reference"),
         2,
-        lambda: iter([Example(str(i), partial(lambda p: (p, None), p)) for i, p in enumerate(pictures)]),
+        lambda: iter([Sample(str(i), partial(lambda p: (p, None), p)) for i, p in enumerate(pictures)]),
     )
     same = evaluate(
         [segmenter],
         nothing,
-        reference=Reference("r", segmenter.card.classes, lambda p: predict(segmenter, p, (50, 60))),
+        reference=Reference("r", segmenter.card.classes, lambda p: segmenter.label(p, (50, 60))),
     )
     same.run()
     assert (same.pictures, same.tallies[0].confusion.counts.sum()) == (2, 2 * 50 * 60)
@@ -224,17 +224,17 @@ def failing(_: object = None) -> tuple[Pixels, LabelPicture]:
 
 def test_bad_pictures_are_left_out_and_named(load: Callable[..., Segmenter]) -> None:
     segmenter, pixels = load(), street(1)
-    good = examples([predict(segmenter, pixels, HW)], [pixels])
-    stranger = examples([np.full(HW, 77, np.uint8)], [pixels])
+    good = samples([segmenter.label(pixels, HW)], [pixels])
+    stranger = samples([np.full(HW, 77, np.uint8)], [pixels])
     made = evaluate(
         [segmenter],
-        Examples("s", KNOWN["ids"], None, lambda: iter([Example("x.png", failing), *stranger.each(), *good.each()])),
+        SampleSet("s", KNOWN["ids"], None, lambda: iter([Sample("x.png", failing), *stranger.each(), *good.each()])),
     )
     made.run()
     assert made.pictures == 1
     assert [name for name, _ in made.left_out] == ["x.png", "street 0"]
     assert "value 77 stands for no class" in as_dict(made)["left_out"][1]["reason"]
-    none = evaluate([segmenter], Examples("s", KNOWN["ids"], 1, lambda: iter([Example("x.png", failing)])))
+    none = evaluate([segmenter], SampleSet("s", KNOWN["ids"], 1, lambda: iter([Sample("x.png", failing)])))
     with pytest.raises(SourceError, match=r"^the picture could not be scored; x.png: the picture is damaged"):
         none.run()
 
@@ -242,13 +242,13 @@ def test_bad_pictures_are_left_out_and_named(load: Callable[..., Segmenter]) -> 
 def test_truth_without_a_class_of_the_model_is_refused(load: Callable[..., Segmenter]) -> None:
     moon = Labelling("m", values={0: "moon"})
     with pytest.raises(UsageError, match="moon is no class of the model, which has road, car, sky"):
-        evaluate([load()], examples([], [], moon))
+        evaluate([load()], samples([], [], moon))
 
 
 def test_an_interrupt_keeps_what_was_counted(load: Callable[..., Segmenter]) -> None:
     segmenter = load()
     pictures = [street(seed) for seed in range(12)]
-    truths = [predict(segmenter, pixels, HW) for pixels in pictures]
+    truths = [segmenter.label(pixels, HW) for pixels in pictures]
 
     def ctrl_c(items, what, total=None):  # type: ignore[no-untyped-def]
         for index, item in enumerate(items):
@@ -257,7 +257,7 @@ def test_an_interrupt_keeps_what_was_counted(load: Callable[..., Segmenter]) -> 
             yield item
 
     track: Track = ctrl_c
-    made = evaluate([segmenter, load("two")], examples(truths, pictures))
+    made = evaluate([segmenter, load("two")], samples(truths, pictures))
     with pytest.raises(KeyboardInterrupt):
         made.run(track)
     assert 0 < made.pictures < 11
@@ -267,7 +267,7 @@ def test_an_interrupt_keeps_what_was_counted(load: Callable[..., Segmenter]) -> 
 
 def test_a_picture_without_known_pixels_is_no_worst_one(load: Callable[..., Segmenter]) -> None:
     segmenter, pixels = load(), street(1)
-    made = evaluate([segmenter], examples([np.full(HW, 255, np.uint8)], [pixels]), keep_worst=3)
+    made = evaluate([segmenter], samples([np.full(HW, 255, np.uint8)], [pixels]), keep_worst=3)
     made.run()
     assert made.tallies[0].worst() == []
     model = as_dict(made)["models"][0]
@@ -300,7 +300,7 @@ def holds(picture: Pixels, part: Pixels) -> bool:
 
 def test_large_pictures_are_kept_small(load: Callable[..., Segmenter]) -> None:
     segmenter, pixels = load(), street(1, (300, 2000))
-    made = evaluate([segmenter], examples([predict(segmenter, pixels, (150, 1000))], [pixels]), keep_worst=1)
+    made = evaluate([segmenter], samples([segmenter.label(pixels, (150, 1000))], [pixels]), keep_worst=1)
     made.run()
     kept = made.tallies[0].worst()[0]
     assert kept.pixels.shape == (144, KEPT_PX, 3)

@@ -445,7 +445,7 @@ def test_it_ends_within_a_second_whoever_watches() -> None:
         wait_for(lambda: not sink._thread.is_alive())
     sink.close()
     assert not any(thread.name.startswith("roadlite-web") for thread in threading.enumerate())
-    closing(opened(f"web://127.0.0.1:{sink.address.port}")).thing.close()
+    opened(f"web://127.0.0.1:{sink.address.port}").close()
     with pytest.raises(SinkError, match="closed"):
         sink.write(result(1))
 

@@ -181,7 +181,7 @@ def test_a_snapshot_that_cannot_be_kept_is_said_and_the_run_goes_on(
 def test_an_opencv_without_windows_names_the_way_out(display: Display) -> None:
     display.framework = ""
     with pytest.raises(
-        SinkError, match=r"pip uninstall -y opencv-python-headless && pip install opencv-python, .*output web"
+        SinkError, match=r"pip uninstall -y opencv-python-headless && pip install opencv-python, .*`output` web"
     ):
         opened()
 
@@ -190,7 +190,7 @@ def test_without_a_display_the_web_page_is_named(display: Display, monkeypatch: 
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     for display.framework in ("QT", "GTK3"):
-        with pytest.raises(SinkError, match=r"no display.*output web"):
+        with pytest.raises(SinkError, match=r"no display.*`output` web"):
             opened()
 
 

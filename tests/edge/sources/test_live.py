@@ -24,11 +24,11 @@ from edge.device.cameras import Camera as Found
 from edge.device.cameras import Node, Search
 from edge.errors import SourceError, UsageError
 from edge.sinks.open import open_sink
-from edge.sources.network import redact
 from edge.sources.open import open_source
 from edge.sources.options import SourceHealth, SourceOptions
 from edge.sources.stdin import StdinSource
 from edge.sources.v4l2 import negotiate
+from edge.text import public
 
 MODES = {  # (format, size) -> rate, as a USB 2 camera has them
     ("YUYV", (640, 480)): 30.0,
@@ -192,15 +192,15 @@ def test_auto_takes_the_first_camera_that_is_found(capture: FakeCapture, monkeyp
 @pytest.mark.parametrize(
     ("spec", "wanted", "option"),
     [
-        ("0", SourceOptions(loop=True), "--loop"),
-        ("rtsp://h/x", SourceOptions(start_s=3), "--start"),
-        ("http://h/x", SourceOptions(size_wh=(64, 64)), "--size"),
-        ("demo", SourceOptions(rate=Fraction(5)), "--fps"),
-        ("demo", SourceOptions(fourcc="MJPG"), "--fourcc"),
-        ("-", SourceOptions(size_wh=(4, 4), realtime=True), "--realtime"),
-        ("-", SourceOptions(), "--size"),
-        ("{pictures}", SourceOptions(realtime=True), "--realtime.*--fps"),
-        ("{video}", SourceOptions(rate=Fraction(5)), "--fps"),
+        ("0", SourceOptions(loop=True), "loop"),
+        ("rtsp://h/x", SourceOptions(start_s=3), "start_s"),
+        ("http://h/x", SourceOptions(size_wh=(64, 64)), "size_wh"),
+        ("demo", SourceOptions(rate=Fraction(5)), "rate"),
+        ("demo", SourceOptions(fourcc="MJPG"), "fourcc"),
+        ("-", SourceOptions(size_wh=(4, 4), realtime=True), "realtime"),
+        ("-", SourceOptions(), "size_wh"),
+        ("{pictures}", SourceOptions(realtime=True), "realtime.*rate"),
+        ("{video}", SourceOptions(rate=Fraction(5)), "rate"),
         ("ftp://h/x", SourceOptions(), "rtsp, rtsps, http, https"),
     ],
 )
@@ -365,11 +365,15 @@ def test_no_message_says_the_password(network: Camera) -> None:
         ("rtsp://admin:p%40ss@cam:554/ch1?token=x&b=2#f", "rtsp://cam:554/ch1?..."),
         ("http://host/video", "http://host/video"),
         ("rtsp://u:p@ss@[::1]:80/a", "rtsp://[::1]:80/a"),
-        ("http://[broken", "http://..."),
+        ("http://[broken", "http://[broken"),
+        ("rtsp://u:pa/s?s#w@cam/1", "rtsp://cam/1"),
+        ("rtsp://u:my pass@cam/1", "rtsp://cam/1"),
+        ("see 'rtsp://u:p@cam/x?token=secret', or http://a@b.", "see 'rtsp://cam/x?...', or http://b."),
+        ("no address: 5 @ 3 / 2 ? # x", "no address: 5 @ 3 / 2 ? # x"),
     ],
 )
 def test_addresses_are_shown_without_what_opens_them(address: str, shown: str) -> None:
-    assert redact(address) == shown
+    assert public(address) == shown
 
 
 def test_raw_frames_come_whole_from_a_pipe_however_they_were_written() -> None:
@@ -394,7 +398,7 @@ def test_raw_frames_that_end_within_one_are_an_error_that_doubts_the_size() -> N
     reading, writing = os.pipe()
     os.write(writing, bytes(64 * 48 * 3 + 100))
     os.close(writing)
-    with pytest.raises(SourceError, match=r"within frame 1 \(expected 9216 bytes, found 100\); is --size right"):
+    with pytest.raises(SourceError, match=r"within frame 1 \(expected 9216 bytes, found 100\); is `size_wh` right"):
         list(StdinSource((64, 48), descriptor=reading))
     os.close(reading)
 
@@ -457,11 +461,11 @@ def test_uneven_times_of_a_video_are_kept_in_real_time(tmp_path: Path) -> None:
     source = open_source(str(tmp_path / "v.mkv"), SourceOptions(realtime=True))
     frames = list(source)
     sink = open_sink(str(tmp_path / "copy.mp4"), source.info)
-    for frame in frames:
-        sink.write(Result(frame, LabelMap(frame.pixels[:, :, 0]), frame.pixels))
+    for given in frames:
+        sink.write(Result(given, LabelMap(given.pixels[:, :, 0]), given.pixels))
     sink.close()
-    with av.open(str(tmp_path / "copy.mp4")) as container:
-        copied = [float(frame.time or 0) for frame in container.decode(video=0)]
+    with av.open(str(tmp_path / "copy.mp4")) as copy:
+        copied = [float(frame.time or 0) for frame in copy.decode(video=0)]
     assert copied == pytest.approx([at / 1e3 for at in times_ms], abs=0.51 / float(source.info.rate or 1))
     assert [frame.time_s for frame in frames] == pytest.approx([at / 1e3 for at in times_ms])
 

@@ -1,0 +1,44 @@
+"""Defines what the process of a candidate answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge.engine.base import Operator
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model that was loaded and warmed up."""
+
+    size_bytes: int
+    input_hw: tuple[int, int]
+    output_stride: int
+    recipe: str
+    classes: tuple[str, ...]
+    runtime: str
+    runtime_version: str
+    threads: int
+    partitions: int  # parts that run in a delegate
+    ops_outside: int  # operators that the delegate left
+    macs: int
+    reduced_layers: int  # those that compute with smaller weights than the file's
+    load_ms: float
+    first_invoke_ms: float
+    warm_up_ms: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class MemoryUse:
+    """Resident memory of the process in MB (10^6 bytes)."""
+
+    peak_rss_mb: float
+    rss_mb: float
+
+
+@dataclass(frozen=True)
+class Layers:
+    """What can be timed of a model."""
+
+    operators: tuple[Operator, ...]
+    by_counters: bool  # the runtime times each operator itself; otherwise the beginnings of the model are timed
