@@ -6,43 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from raspberry import PI
 
-from edge.device.board import Memory, Throttle
-from edge.device.cameras import Camera, Node, Search
+from edge.device.board import Throttle
+from edge.device.cameras import Node
 from edge.device.problems import problems, usable_runtime
-from edge.device.survey import Device, Package
+from edge.device.survey import Package
 
 GOOD = Package("1.0", "")
-PI = Device(
-    board="Raspberry Pi 5 Model B Rev 1.0",
-    is_pi=True,
-    os="Debian GNU/Linux 13 (trixie)",
-    kernel="Linux 6.12",
-    machine="aarch64",
-    python="3.13.5",
-    python_bits=64,
-    venv="/home/pi/.venv",
-    sees_system_packages=True,
-    cpu="Cortex-A76",
-    cores=4,
-    features=("dotprod", "fp16"),
-    int8_note=None,
-    governor="ondemand",
-    clock_driver="cpufreq-dt",
-    clock_mhz=2400.0,
-    max_clock_mhz=2400.0,
-    temperature_c=61.3,
-    throttle=Throttle((), ()),
-    memory=Memory(8000, 6000),
-    runtimes={"litert": GOOD, "tflite-runtime": None, "openvino": None, "tensorflow": None},
-    libraries={"numpy": GOOD, "opencv": GOOD, "av": GOOD, "picamera2": GOOD},
-    opencv_wheels=("opencv-python-headless",),
-    qt_twice=False,
-    apt_picamera2=True,
-    cameras=Search((Camera("picamera2:0", "imx708"),), ("picamera2: imx708", "/dev/video*: none")),
-    video_nodes=(),
-    display=None,
-)
 
 
 def with_runtimes(**packages: Package | None) -> dict[str, Any]:
