@@ -48,10 +48,10 @@ class Samples:
 
 def places_in_sources(samples: list[Sample]) -> dict[str, tuple[int, ...]]:
     """Returns the places of samples in their sources, which a card tells."""
-    found: dict[str, list[int]] = {}
+    places_of: dict[str, list[int]] = {}
     for sample in samples:
-        found.setdefault(sample.source, []).append(sample.index)
-    return {source: tuple(places) for source, places in found.items()}
+        places_of.setdefault(sample.source, []).append(sample.index)
+    return {source: tuple(places) for source, places in places_of.items()}
 
 
 class Truths:

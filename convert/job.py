@@ -69,13 +69,13 @@ class Outcome:
     @property
     def shortcomings(self) -> list[str]:
         """What the gate holds against it; empty when it passed."""
-        drop, found = self.verdict.miou_drop, []
+        drop, texts = self.verdict.miou_drop, []
         if not self.verdict.fidelity >= self.limit:
-            found.append(f"{self.recipe.name} {self.verdict.fidelity:.4f} < {self.limit:g}")
+            texts.append(f"{self.recipe.name} {self.verdict.fidelity:.4f} < {self.limit:g}")
         if self.max_miou_drop is not None and (drop is None or drop > self.max_miou_drop):
             said = "mIoU unknown" if drop is None else f"mIoU {drop:.4f} lower, allowed {self.max_miou_drop:g}"
-            found.append(f"{self.recipe.name} {said}")
-        return found
+            texts.append(f"{self.recipe.name} {said}")
+        return texts
 
     @property
     def rescue(self) -> Rescue | None:

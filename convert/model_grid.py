@@ -123,7 +123,7 @@ def _key(frozen: FrozenGraph, input_hw: tuple[int, int], stride: str, recipe: Re
 
 def converter_hash() -> str:
     """Returns a hash of the converter's own code: versions stay the same while someone works on it."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.rglob("*.py")):
-        found.update(path.read_bytes())
-    return found.hexdigest()
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -77,25 +77,25 @@ def refer(
 
 def stock_answers(graph: GraphDef, anatomy: Anatomy, samples: Sequence[Sample], track: Track = silent) -> list[Ids]:
     """Returns label maps at the stock size."""
-    found = []
+    answers = []
     with running(graph, [anatomy.labels]) as run:
         for sample in track(samples, "asking the frozen graph", len(samples)):
-            found.append(answer(run, anatomy, resize(sample.pixels, anatomy.crop_hw)))
-    return found
+            answers.append(answer(run, anatomy, resize(sample.pixels, anatomy.crop_hw)))
+    return answers
 
 
 def retargeted_answers(
     body: RetargetedNetwork, anatomy: Anatomy, samples: Sequence[Sample], track: Track = silent
 ) -> list[tuple[Ids, Ids | None]]:
     """Returns label maps at the model's input size, and at the truth's where there is one."""
-    found, network = [], as_function(body)
+    answers, network = [], as_function(body)
     for sample in track(samples, "asking the re-targeted graph", len(samples)):
         logits = _logits(network, resize(sample.pixels, body.input_hw), anatomy)
         grid = logits.shape[:2]
         ids = Upsample(grid, body.input_hw)(logits)
         at_truth = None if sample.truth is None else Upsample(grid, sample.truth.shape)(logits)
-        found.append((ids, at_truth))
-    return found
+        answers.append((ids, at_truth))
+    return answers
 
 
 def _logits(network: NetworkFunction, picture: Pixels, anatomy: Anatomy) -> Logits:

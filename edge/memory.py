@@ -31,13 +31,13 @@ _NOT_MEANT = "static tls"  # "cannot allocate memory in static TLS block": libra
 
 def cause(exc: BaseException | None) -> BaseException | None:
     """Returns what in an exception, or in what it was raised for, is about memory; None where nothing is."""
-    found = None
+    about_memory = None
     while exc is not None:
         says_so = not isinstance(exc, RoadliteError) and says_shortage(str(exc))  # ours name files, and have a cause
         if says_so or isinstance(exc, MemoryError) or getattr(exc, "errno", None) == errno.ENOMEM:
-            found = exc
+            about_memory = exc
         exc = exc.__cause__ or (None if exc.__suppress_context__ else exc.__context__)
-    return found
+    return about_memory
 
 
 def says_shortage(text: str) -> bool:

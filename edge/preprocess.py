@@ -115,8 +115,8 @@ def stored(real: NDArray[np.floating[Any]], spec: TensorSpec) -> NDArray[Any]:
         return real.astype(np.float32, copy=False)
     limits = np.iinfo(spec.dtype)
     whole = np.floor(real / spec.scale + 0.5 + 1e-3) + spec.zero_point
-    found: NDArray[Any] = np.clip(whole, limits.min, limits.max).astype(spec.dtype)
-    return found
+    clipped: NDArray[Any] = np.clip(whole, limits.min, limits.max).astype(spec.dtype)
+    return clipped
 
 
 def fitted(size_hw: tuple[int, int], input_hw: tuple[int, int]) -> tuple[int, int]:

@@ -19,8 +19,8 @@ def install(package: str) -> str:
     """Returns the command that installs a package that Roadlite or an extra of it needs; anew where it is here, and
     broken.
     """
-    found = [requirement for requirement in _requirements() if requirement.name == package][:1]
-    return _command(found) if found else f"pip install {package}"
+    named = [requirement for requirement in _requirements() if requirement.name == package][:1]
+    return _command(named) if named else f"pip install {package}"
 
 
 def install_extra(extra: str) -> str:
@@ -63,11 +63,11 @@ def _is_of(extra: str, requirement: Requirement) -> bool:
 
 def _is_met(requirement: Requirement) -> bool:
     try:
-        found = metadata.distribution(requirement.name).metadata
+        installed = metadata.distribution(requirement.name).metadata
     except metadata.PackageNotFoundError:
         return False
-    whole = "Version" in found
-    return whole and requirement.specifier.contains(found["Version"], prereleases=True)
+    whole = "Version" in installed
+    return whole and requirement.specifier.contains(installed["Version"], prereleases=True)
 
 
 def _spelled(requirement: Requirement) -> str:

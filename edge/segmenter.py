@@ -43,9 +43,9 @@ class Segmenter:
     ) -> None:
         self.path = Path(path)
         data = read_model(self.path)
-        found = cards.read(data, self.path.name)  # first: it tells a damaged file before native code sees it
+        card = cards.read(data, self.path.name)  # first: it tells a damaged file before native code sees it
         self.engine: Engine = open_engine(data, self.path.name, runtime=runtime, threads=threads)
-        self.card = describe(self.engine.input, self.engine.output, found, self.path.name, norm, classes)
+        self.card = describe(self.engine.input, self.engine.output, card, self.path.name, norm, classes)
         self.preprocess = Preprocess(self.engine.input, self.card.norm, fit)
         self.postprocess = Postprocess(self.preprocess.size_hw if fit == "pad" else None)
 

@@ -62,7 +62,7 @@ class Status:
     def line(self) -> str:
         """Returns what the picture says along its upper edge."""
         health, heat = self._health, self._heat
-        found = [
+        parts = [
             self._timing.line(),
             f"{health.drops} dropped" if health.drops else "",
             f"{health.reconnects} reconnects" if health.reconnects else "",
@@ -71,7 +71,7 @@ class Status:
             "THROTTLED" if heat.throttled else "",
             f"resting {heat.rest_s * 1e3:.0f} ms a frame above {heat.max_c:g} C" if heat.rest_s else "",
         ]
-        return "   ".join(part for part in found if part)
+        return "   ".join(part for part in parts if part)
 
     def log(self) -> str:
         """Returns a line for a log and `systemctl status`."""

@@ -52,33 +52,33 @@ def main(argv: list[str] | None = None) -> int:
 def inspect(options: argparse.Namespace) -> int:
     path = Path(options.model)
     if path.suffix == ".tflite":
-        found = inspect_tflite(path)
+        facts = inspect_tflite(path)
     else:
-        found = inspect_graph(options.model, options.input_size, options.output_stride)
+        facts = inspect_graph(options.model, options.input_size, options.output_stride)
     if options.json:
-        print(json.dumps(found, indent=1))  # noqa: T201
+        print(json.dumps(facts, indent=1))  # noqa: T201
     else:
-        show(found)
+        show(facts)
     return 0
 
 
 def inspect_tflite(path: Path) -> Facts:
     """Returns what is in the file, by title: model, tensors, operators, delegate, provenance."""
     data = read_model(path)
-    found = cards.read(data, path.name)  # first: a damaged file of ours must not reach native code
+    read = cards.read(data, path.name)  # first: a damaged file of ours must not reach native code
     engine = open_engine(data, path.name)
     partitions = engine.partitions()
-    about: Facts = {"file": path.name, "size_bytes": len(data), "card": found is not None}
-    card = describe(engine.input, engine.output, found, path.name, DEEPLAB)
-    if found is not None:
+    about: Facts = {"file": path.name, "size_bytes": len(data), "card": read is not None}
+    card = describe(engine.input, engine.output, read, path.name, DEEPLAB)
+    if read is not None:
         about |= {"name": card.name, "recipe": card.recipe}
     return {
         "model": about
         | {
             "output": card.output,
             "output_stride": card.output_stride,
-            "normalisation": f"(pixel - {card.norm.mean:g}) / {card.norm.std:g}" if found else "not in the file",
-            "classes": ", ".join(card.classes.names) if found else "not in the file",
+            "normalisation": f"(pixel - {card.norm.mean:g}) / {card.norm.std:g}" if read else "not in the file",
+            "classes": ", ".join(card.classes.names) if read else "not in the file",
         },
         "tensors": {"input": tensor(engine.input), "output": tensor(engine.output)},
         "operators": dict(engine.operators().most_common()),
@@ -151,12 +151,12 @@ def _network(body: RetargetedNetwork) -> dict[str, str]:
     }
 
 
-def show(found: Facts) -> None:
+def show(facts: Facts) -> None:
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
-    for title, part in found.items():
+    for title, part in facts.items():
         table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2))
         table.add_column(no_wrap=True)
         table.add_column(overflow="fold")

@@ -87,8 +87,8 @@ class Network(keras.Model):  # type: ignore[misc]
         if training:
             x = convolve(x, kernel, stride, rate)
             normed, *batch = _batch_norm(x, gamma, beta, epsilon)
-            for statistic, found in zip((mean, variance), batch, strict=True):
-                statistic.assign(self.momentum * statistic + (1 - self.momentum) * found)
+            for statistic, observed in zip((mean, variance), batch, strict=True):
+                statistic.assign(self.momentum * statistic + (1 - self.momentum) * observed)
             return _affine(x, gamma, beta, mean, variance, epsilon) if scope == "image_pooling" else normed
         scale, offset = _scale_and_offset(gamma, beta, mean, variance, epsilon)
         kernel = ops.cast(kernel, "float32") * (scale[:, None] if depthwise else scale)

@@ -153,11 +153,15 @@ def _discover(graph: GraphDef) -> Anatomy:
 
 
 def _argmax(nodes: Nodes) -> str:
-    found = [name for name, node in nodes.items() if node.op == "ArgMax" and _sees_convolution(nodes, name)]
-    if len(found) != 1:
-        what = "no ArgMax over a convolution's scores" if not found else f"{len(found)} of them ({', '.join(found)})"
+    candidates = [name for name, node in nodes.items() if node.op == "ArgMax" and _sees_convolution(nodes, name)]
+    if len(candidates) != 1:
+        what = (
+            "no ArgMax over a convolution's scores"
+            if not candidates
+            else f"{len(candidates)} of them ({', '.join(candidates)})"
+        )
         raise GraphError(f"not a segmentation graph: expected one ArgMax that picks the classes, found {what}")
-    return found[0]
+    return candidates[0]
 
 
 def _sees_convolution(nodes: Nodes, name: str) -> bool:
@@ -198,11 +202,11 @@ def _check_ops(nodes: Nodes, needed: set[str]) -> None:
 
 
 def _image(nodes: Nodes, needed: set[str]) -> str:
-    found = [nodes[n] for n in sorted(needed) if nodes[n].op in ("Placeholder", "PlaceholderWithDefault")]
-    if len(found) != 1 or found[0].attr["dtype"].type != tf.uint8.as_datatype_enum:
-        names = ", ".join(f"{n.name} ({tf.as_dtype(n.attr['dtype'].type).name})" for n in found) or "none"
+    placeholders = [nodes[n] for n in sorted(needed) if nodes[n].op in ("Placeholder", "PlaceholderWithDefault")]
+    if len(placeholders) != 1 or placeholders[0].attr["dtype"].type != tf.uint8.as_datatype_enum:
+        names = ", ".join(f"{n.name} ({tf.as_dtype(n.attr['dtype'].type).name})" for n in placeholders) or "none"
         raise GraphError(f"expected one uint8 image placeholder, as DeepLab exports have; found {names}")
-    name: str = found[0].name
+    name: str = placeholders[0].name
     return name
 
 

@@ -23,12 +23,12 @@ DIVERGED = "where its training diverged, export an earlier checkpoint"
 
 def check_weights(nodes: Nodes, needed: Collection[str]) -> None:
     """Raises GraphError where a constant among the nodes `needed` holds what is no finite number."""
-    found = list(_spoilt(nodes, needed))
-    if not found:
+    spoilt = list(_spoilt(nodes, needed))
+    if not spoilt:
         return
-    name, values = found[0]
+    name, values = spoilt[0]
     nans, bad = int(np.isnan(values).sum()), int((~np.isfinite(values)).sum())
-    more = f", and so are values of {counted(len(found) - 1, 'other node')}" if found[1:] else ""
+    more = f", and so are values of {counted(len(spoilt) - 1, 'other node')}" if spoilt[1:] else ""
     raise GraphError(
         f"node {name}: {bad:,} of {counted(values.size, 'value')} {'is' if bad == 1 else 'are'} not finite "
         f"({nans:,} not a number, {bad - nans:,} infinite){more}; expected finite weights: {DIVERGED}"

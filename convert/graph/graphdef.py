@@ -158,15 +158,15 @@ def strides(nodes: Nodes, start: str, end: str) -> dict[str, int]:
     What comes behind a resize or a pool over the whole map has a size of its own and is left out.
     """
     order = [n for n in topological(nodes, [end], frozenset({start})) if nodes[n].op != "Const"]
-    found = {start: 1}
+    known = {start: 1}
     for name in order:
         node = nodes[name]
-        before = [found[i] for i in inputs(node) if i in found]
+        before = [known[i] for i in inputs(node) if i in known]
         if name == start or not before or node.op in ("AvgPool", "Mean", "ResizeBilinear"):
             continue
         own = node.attr["strides"].list.i[1] if node.op in CONVOLUTIONS or node.op == "MaxPool" else 1
-        found[name] = max(before) * int(own)
-    return found
+        known[name] = max(before) * int(own)
+    return known
 
 
 def topological(nodes: Nodes, roots: Iterable[str], stop: frozenset[str]) -> list[str]:

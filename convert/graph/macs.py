@@ -14,10 +14,10 @@ def macs(graph: GraphDef, image: str, logits: str, input_hw: tuple[int, int]) ->
     SpaceToBatchND -> convolution -> BatchToSpaceND counts with the padding it computes on.
     """
     nodes = by_name(graph)
-    found = shapes(graph, image, (1, *input_hw, 3), [logits])
+    sizes = shapes(graph, image, (1, *input_hw, 3), [logits])
     total = 0
-    for name in (n for n in found if nodes[n].op in CONVOLUTIONS):
-        kernel = found[inputs(nodes[name])[1]]
+    for name in (n for n in sizes if nodes[n].op in CONVOLUTIONS):
+        kernel = sizes[inputs(nodes[name])[1]]
         per_output = kernel[:3] if nodes[name].op == "Conv2D" else kernel[:2]
-        total += math.prod(n or 0 for n in (*found[name], *per_output))
+        total += math.prod(n or 0 for n in (*sizes[name], *per_output))
     return total

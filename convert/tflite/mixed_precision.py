@@ -51,8 +51,8 @@ class QuantizationTrials:
 
     def agreement(self, in_float: Collection[str]) -> float:
         """Returns the share of pixels as in the float model when all but these operators are quantized."""
-        found = self._labels(quantize(self._model, self._ranges, self._recipe, in_float))
-        return float(np.mean([agreement(*pair) for pair in zip(found, self._wanted, strict=True)]))
+        labels = self._labels(quantize(self._model, self._ranges, self._recipe, in_float))
+        return float(np.mean([agreement(*pair) for pair in zip(labels, self._wanted, strict=True)]))
 
     def _labels(self, model: bytes) -> Iterator[Ids]:
         engine = open_engine(model, "a trial")
@@ -67,14 +67,14 @@ def costly(trials: QuantizationTrials, limit: float, track: Track = silent) -> l
 
     Where they are too many for a rescue, the search ends.
     """
-    found: list[Cost] = []
+    costs: list[Cost] = []
     halving = _halve(trials, 0, len(trials.operators), CLEARED * (1 - limit))
     for cost in track(halving, "finding the layers that hurt"):
         if cost is not None:
-            found.append(cost)
-        if len(found) > MOST * len(trials.operators):
+            costs.append(cost)
+        if len(costs) > MOST * len(trials.operators):
             break
-    return sorted(found, key=lambda cost: -cost.lost)
+    return sorted(costs, key=lambda cost: -cost.lost)
 
 
 def _halve(trials: QuantizationTrials, first: int, last: int, tolerance: float) -> Iterator[Cost | None]:

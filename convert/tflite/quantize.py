@@ -76,16 +76,16 @@ def _shared(model: bytes, ranges: dict[str, Range]) -> dict[str, Range]:
     from ai_edge_litert.tools import flatbuffer_utils
 
     parsed = flatbuffer_utils.read_model_from_bytearray(bytearray(model))
-    graph, found = parsed.subgraphs[0], dict(ranges)
+    graph, shared = parsed.subgraphs[0], dict(ranges)
     readers = Counter(int(index) for op in graph.operators for index in op.inputs)
     for op in reversed(graph.operators):
         kind = parsed.operatorCodes[op.opcodeIndex].builtinCode
         if kind in (BuiltinOperator.CONCATENATION, BuiltinOperator.RESIZE_BILINEAR):
             for index in map(int, op.inputs):
                 name = graph.tensors[index].name.decode()
-                if name in found and readers[index] == 1:
-                    found[name] = found[graph.tensors[int(op.outputs[0])].name.decode()]
-    return found
+                if name in shared and readers[index] == 1:
+                    shared[name] = shared[graph.tensors[int(op.outputs[0])].name.decode()]
+    return shared
 
 
 def quantize(model: bytes, ranges: dict[str, Range], made_as: Recipe, in_float: Collection[str] = ()) -> bytes:

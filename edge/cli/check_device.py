@@ -43,13 +43,15 @@ def check_device(options: argparse.Namespace) -> int:
         print(service(options.print_service), end="")  # noqa: T201
         return 0
     device = look()
-    found = problems(device)
-    stopped = any(problem.stops for problem in found)
+    listed = problems(device)
+    stopped = any(problem.stops for problem in listed)
     if options.json:
         about = {"roadlite": version(), **asdict(device), "runtime": usable_runtime(device)}
-        text = json.dumps({**about, "problems": [asdict(problem) for problem in found], "ready": not stopped}, indent=1)
+        text = json.dumps(
+            {**about, "problems": [asdict(problem) for problem in listed], "ready": not stopped}, indent=1
+        )
     else:
-        text = "\n".join([*lines(device), "", *advice(found), verdict(device, found)])
+        text = "\n".join([*lines(device), "", *advice(listed), verdict(device, listed)])
     print(text)  # noqa: T201
     return 1 if stopped else 0
 
@@ -100,8 +102,8 @@ def throttling(device: Device) -> str:
     return f"now: {now or 'no'}; since boot: {ever or 'no'}"
 
 
-def packages(found: Mapping[str, Package | None], used: str | None) -> Iterator[str]:
-    for name, package in found.items():
+def packages(installed: Mapping[str, Package | None], used: str | None) -> Iterator[str]:
+    for name, package in installed.items():
         if package is None:
             yield f"{name}: not installed"
         else:
@@ -117,16 +119,16 @@ def cameras(device: Device) -> Iterator[str]:
         yield from ("none", *device.cameras.looked)
 
 
-def advice(found: list[Problem]) -> Iterator[str]:
-    for problem in found:
+def advice(listed: list[Problem]) -> Iterator[str]:
+    for problem in listed:
         mark = "STOPS" if problem.stops else "Problem"
         yield from row(mark, problem.what)
         yield f"{'  fix':<{LABEL}}{problem.fix}"  # in one piece, to be copied
         yield ""
 
 
-def verdict(device: Device, found: list[Problem]) -> str:
-    if any(problem.stops for problem in found):
+def verdict(device: Device, listed: list[Problem]) -> str:
+    if any(problem.stops for problem in listed):
         return "run-model cannot run here until what stops it is fixed."
-    rest = f"; {len(found)} problem{'s' * (len(found) > 1)} to fix" if found else ""
+    rest = f"; {len(listed)} problem{'s' * (len(listed) > 1)} to fix" if listed else ""
     return f"run-model can run here, on {usable_runtime(device)}{rest}."

@@ -135,8 +135,8 @@ def compare_models(options: argparse.Namespace, command: Sequence[str]) -> int:
         if not any(row.measured for row in comparison.rows):
             raise
         interrupted = True
-    found = document(comparison, command, interrupted=interrupted, budget_ms=budget_ms, earlier=earlier)
-    tell(found, options)
+    report = document(comparison, command, interrupted=interrupted, budget_ms=budget_ms, earlier=earlier)
+    tell(report, options)
     if interrupted:
         raise KeyboardInterrupt
     if earlier is not None and options.fail_above is not None:
@@ -144,13 +144,13 @@ def compare_models(options: argparse.Namespace, command: Sequence[str]) -> int:
     return judge(comparison.rows)
 
 
-def tell(found: Document, options: argparse.Namespace) -> None:
+def tell(report: Document, options: argparse.Namespace) -> None:
     if options.json:
-        print(json.dumps([shortened(row_as_json(row)) for row in found.rows], indent=1))  # noqa: T201
+        print(json.dumps([shortened(row_as_json(row)) for row in report.rows], indent=1))  # noqa: T201
     else:
-        show(found)
+        show(report)
     if options.output is not None:
-        for path in write_report(found, options.output):
+        for path in write_report(report, options.output):
             print(one_line(str(path)), file=sys.stderr if options.json else sys.stdout)
         if importlib.util.find_spec("matplotlib") is None:
             say(f"report.html has no plots: matplotlib is missing: {install_extra('report')}")

@@ -102,27 +102,27 @@ def show(document: Document) -> None:
 def lines(document: Document) -> list[str]:
     """Returns what stands below the tables; rows go by their numbers."""
     number = {row.name: str(place) for place, row in enumerate(document.rows, start=1)}
-    found = [f"warning: {text}" for text in document.warnings]
-    found += [
+    texts = [f"warning: {text}" for text in document.warnings]
+    texts += [
         f"! doubtful: {', '.join(number[name] for name in rows)}: {reason}" for reason, rows in doubts(document).items()
     ]
-    found += [
+    texts += [
         f"{number[pair.second]} against {number[pair.first]}, the fastest: invoke {times(pair.invoke)}, "
         f"frame {times(pair.frame)}"
         for pair in fastest_pairs(document)
     ]
     if document.environment.int8_note:
-        found.append(f"this processor: {document.environment.int8_note}")
+        texts.append(f"this processor: {document.environment.int8_note}")
     if document.budget:
-        found.append(f"budget: {document.budget.sentence}")
+        texts.append(f"budget: {document.budget.sentence}")
     if document.baseline:
-        found += [f"another machine than the baseline's: {text}" for text in document.baseline.differs]
-        found += [
+        texts += [f"another machine than the baseline's: {text}" for text in document.baseline.differs]
+        texts += [
             f"{number[change.name]} since {document.baseline.created[:10]}: invoke {times(change.invoke)}, "
             f"frame {times(change.frame)}"
             for change in document.baseline.changes
         ]
-    return found
+    return texts
 
 
 def _table(title: str, columns: Cells, document: Document, legend: str) -> Any:
@@ -177,7 +177,7 @@ def _ms(value: float) -> str:
     return f"{value:.0f}" if value >= 1000 else f"{value:.1f}"
 
 
-def _accuracy(found: ReportedAccuracy | None) -> str:
-    if found is None:
+def _accuracy(accuracy: ReportedAccuracy | None) -> str:
+    if accuracy is None:
         return "-"
-    return f"{found.miou:.3f}" if found.miou is not None else f"{found.agreement or 0:.1%}"
+    return f"{accuracy.miou:.3f}" if accuracy.miou is not None else f"{accuracy.agreement or 0:.1%}"

@@ -156,14 +156,14 @@ def summary(evaluation: Evaluation) -> object:
     for name in ("", "recipe", "input", "os", "mIoU", "in truth", "acc", "fwIoU", "BF"):
         table.add_column(name, justify="left" if name in ("", "recipe") else "right", no_wrap=True)
     for number, tally in enumerate(evaluation.tallies, start=1):
-        card, found = tally.segmenter.card, figures(tally)
+        card, scores = tally.segmenter.card, figures(tally)
         keys = ("mean_iou", "mean_iou_in_truth", "pixel_accuracy", "frequency_weighted_iou", "mean_boundary_f")
         table.add_row(
             str(number),
             card.recipe,
             "x".join(map(str, card.input_hw)),
             str(card.output_stride),
-            *("-" if found[key] is None else f"{found[key]:.4f}" for key in keys),
+            *("-" if scores[key] is None else f"{scores[key]:.4f}" for key in keys),
         )
     return table
 

@@ -93,8 +93,8 @@ def _watch(prog: str, child: int, heard: int) -> int:
     while status is None:
         came = signal.sigwaitinfo({*_FORWARDED, signal.SIGCHLD})
         if came.si_signo == signal.SIGCHLD:
-            ended, found = os.waitpid(child, os.WNOHANG)
-            status = found if ended else None
+            ended, wait_status = os.waitpid(child, os.WNOHANG)
+            status = wait_status if ended else None
         elif came.si_code <= 0:  # from a process
             os.kill(child, came.si_signo)
     os.set_blocking(heard, False)

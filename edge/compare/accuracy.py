@@ -81,12 +81,12 @@ def _of(
                 confusion.add(truth, nearest(ids, (truth.shape[0], truth.shape[1])))
             if standard is not None and comparable:
                 equal.append(agreement(ids, np.load(standard / name)))
-    found = Accuracy(len(frames.names))
+    accuracy = Accuracy(len(frames.names))
     if confusion.counts.any():
-        found.miou, found.pixel_accuracy = confusion.mean_iou(), confusion.pixel_accuracy()
+        accuracy.miou, accuracy.pixel_accuracy = confusion.mean_iou(), confusion.pixel_accuracy()
     if equal and reference is not None:
-        found.agreement, found.reference = float(np.mean(equal)), reference.candidate.path.name
-    return None if row.error or found.score is None else found
+        accuracy.agreement, accuracy.reference = float(np.mean(equal)), reference.candidate.path.name
+    return None if row.error or accuracy.score is None else accuracy
 
 
 def _truth(frames: Frames, name: str, classes: Sequence[str], notes: list[str]) -> Ids | None:

@@ -64,8 +64,8 @@ def jitter(samples: Sequence[float]) -> float:
 def _resampled(values: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
     """Medians of RESAMPLES draws with replacement."""
     draws = np.random.default_rng(seed).integers(0, len(values), (RESAMPLES, len(values)))
-    found: NDArray[np.float64] = np.median(values[draws], axis=1)
-    return found
+    medians: NDArray[np.float64] = np.median(values[draws], axis=1)
+    return medians
 
 
 def _estimate(value: float, resampled: NDArray[np.float64]) -> Estimate:

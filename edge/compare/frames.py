@@ -61,7 +61,7 @@ class Frames:
     def read_labelled(self, source: str, labels_dir: Path, count: int, track: Track) -> None:
         """Adds pictures that have label files."""
         pairs = pair(_pictures(source), labels_dir)
-        self._labelling = labelling_of("auto", [found.label for found in pairs])
+        self._labelling = labelling_of("auto", [one.label for one in pairs])
         for place in track(evenly(len(pairs), count), "reading pictures", min(count, len(pairs))):
             self._labelled[self.add(read_picture(pairs[place].image))] = pairs[place].label
 

@@ -145,8 +145,8 @@ def _layer(operators: Sequence[Operator], start: int, end: int, spent: NDArray[n
 
 
 def _delegated(operators: Sequence[Operator]) -> bool | None:
-    found = {bool(operator.delegated) for operator in operators}
-    return found.pop() if len(found) == 1 else None
+    kinds = {bool(operator.delegated) for operator in operators}
+    return kinds.pop() if len(kinds) == 1 else None
 
 
 def _unsure(layer: Layer) -> bool:

@@ -59,15 +59,15 @@ def _find_cuts(row: Row, worker: Worker, operators: Sequence[Operator], seconds:
 def _rounds(row: Row, worker: Worker, cuts: Sequence[int], track: Track) -> Iterator[tuple[float, list[float]]]:
     """Yields the seconds of the uncut model and of the prefixes, for each whole round."""
     steps = [length for _ in range(ROUNDS) for length in (0, *cuts)]
-    found: list[float] = []
+    times: list[float] = []
     for length in track(steps, f"profiling {row.candidate.path.name}", len(steps)):
         seconds = worker.prefix_s(length) if length else worker.whole_s()
         if row.error:
             return
-        found.append(seconds)
-        if len(found) > len(cuts):
-            yield found[0], found[1:]
-            found = []
+        times.append(seconds)
+        if len(times) > len(cuts):
+            yield times[0], times[1:]
+            times = []
 
 
 def _by_counters(row: Row, worker: Worker, nodes: Sequence[Operator], track: Track) -> None:
@@ -75,10 +75,10 @@ def _by_counters(row: Row, worker: Worker, nodes: Sequence[Operator], track: Tra
     rounds: list[list[float]] = []
     try:
         for _ in track(range(ROUNDS), f"profiling {row.candidate.path.name}", ROUNDS):
-            found = worker.counted_s()
+            times = worker.counted_s()
             if row.error:
                 break
-            rounds.append(found)
+            rounds.append(times)
     finally:
         if rounds:
             row.profile = from_counters(nodes, rounds)

@@ -74,8 +74,8 @@ class Monitor:
 
     def sample(self) -> Sample:
         if self.now() - self._asked_s >= 1:  # it may be a process
-            found = self._throttled()
-            self._held, self._asked_s = found.now if found else (), self.now()
+            throttle = self._throttled()
+            self._held, self._asked_s = throttle.now if throttle else (), self.now()
         self.samples.append(Sample(self.now(), board.temperature_c(), board.clock_mhz(), self._held))
         return self.samples[-1]
 
@@ -117,12 +117,12 @@ def neighbours(before: _Load, after: _Load, cores: int | None = None) -> list[st
     available = (after.at_s - before.at_s) * (cores or os.cpu_count() or 1)
     stolen = (after.stolen_s - before.stolen_s) / available
     others = (after.busy_s - before.busy_s - (after.own_s - before.own_s)) / available
-    found = []
+    reasons = []
     if stolen > STOLEN:
-        found.append(f"the hypervisor took more than {STOLEN:.0%} of the processors")
+        reasons.append(f"the hypervisor took more than {STOLEN:.0%} of the processors")
     if others > OTHERS:
-        found.append(f"other processes took more than {OTHERS:.0%} of the processors")
-    return found
+        reasons.append(f"other processes took more than {OTHERS:.0%} of the processors")
+    return reasons
 
 
 def slowed(clocks: Sequence[float | None]) -> list[bool]:
@@ -145,23 +145,23 @@ def doubts(turns: Sequence[Sequence[str]]) -> list[str]:
 
 def warnings(threads: Sequence[int], root: Path = board.ROOT) -> list[str]:
     """Returns what about the machine makes times unsteady, with the way out."""
-    found = []
+    texts = []
     governor = board.governor(root)
     if governor not in (None, "performance"):
-        found.append(
+        texts.append(
             f"the processor's governor is {governor}, so that clocks depend on what ran before: "
             "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
         )
     allowed = available_processors()
     if allowed < (os.cpu_count() or 1):
-        found.append(f"pinned to {allowed} of {os.cpu_count()} cores: what is measured is this share of the machine")
+        texts.append(f"pinned to {allowed} of {os.cpu_count()} cores: what is measured is this share of the machine")
     most = max(threads, default=1)
     if most > allowed:
-        found.append(f"{most} threads share {allowed} cores: ask for `threads` {allowed} or fewer")
+        texts.append(f"{most} threads share {allowed} cores: ask for `threads` {allowed} or fewer")
     quota = _quota_cores(root)
     if quota is not None and most > quota:
-        found.append(f"the container may use {quota:g} cores at a time, {most} threads are stopped and started")
-    return found
+        texts.append(f"the container may use {quota:g} cores at a time, {most} threads are stopped and started")
+    return texts
 
 
 def _quota_cores(root: Path) -> float | None:

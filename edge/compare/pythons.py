@@ -18,7 +18,7 @@ _NEEDED = "import sys, numpy, cv2, {module}; assert sys.version_info >= (3, 11)"
 
 def parse(entries: list[str]) -> dict[str, str]:
     """Returns {runtime: path} of entries such as `tflite-runtime=/path/to/python`. Raises UsageError."""
-    found = {}
+    paths = {}
     for entry in entries:
         runtime, _, path = entry.partition("=")
         if runtime not in INTERPRETERS or shutil.which(path) is None:
@@ -26,8 +26,8 @@ def parse(entries: list[str]) -> dict[str, str]:
                 f"expected RUNTIME=PATH with one of {', '.join(INTERPRETERS)} and a Python interpreter, got {entry!r}",
                 "python",
             )
-        found[runtime] = path
-    return found
+        paths[runtime] = path
+    return paths
 
 
 def interpreter_for(runtime: str, asked: dict[str, str]) -> str:

@@ -166,10 +166,10 @@ def recall(memory: Path) -> str | None:
         if not memory.is_file():
             return None
         with memory.open("rb") as file:
-            found = json.loads(file.read(MAX_MEMORY))
+            remembered = json.loads(file.read(MAX_MEMORY))
     except (OSError, ValueError, RecursionError):
         return None
-    runtime = found.get("runtime") if isinstance(found, dict) else None
+    runtime = remembered.get("runtime") if isinstance(remembered, dict) else None
     return runtime if isinstance(runtime, str) else None
 
 

@@ -33,10 +33,10 @@ def tie(estimate: Estimate) -> bool:
 
 def pairs(rows: Sequence[Row]) -> list[Pair]:
     """Returns every two rows that were measured, held against each other."""
-    found = []
+    every = []
     for (i, first), (j, second) in combinations([(i, row) for i, row in enumerate(rows) if row.measured], 2):
         rounds = min(len(first.turns), len(second.turns))  # an interrupted round may lack one of them
-        found.append(
+        every.append(
             Pair(
                 i,
                 j,
@@ -44,7 +44,7 @@ def pairs(rows: Sequence[Row]) -> list[Pair]:
                 ratio(second.frame_rounds()[:rounds], first.frame_rounds()[:rounds]),
             )
         )
-    return found
+    return every
 
 
 def frame_p90_ms(row: Row) -> float:
@@ -142,10 +142,10 @@ def _was_measured(row: Row, then: MeasuredRow) -> bool:
 
 def gate(rows: Sequence[Row], earlier: Document, limit: float, label: Callable[[int], str]) -> None:
     """Raises GateFailed where a row takes more than `limit` times as long as before, or cannot be measured any more."""
-    found = changes(rows, earlier)
+    changed = changes(rows, earlier)
     worse = [
         f"{label(one.row)}: {what} {estimate.value:.2f} times as long"
-        for one in found
+        for one in changed
         for what, estimate in (("invoke", one.invoke), ("frame", one.frame))
         if estimate.value > limit
     ]
@@ -156,5 +156,5 @@ def gate(rows: Sequence[Row], earlier: Document, limit: float, label: Callable[[
     ]
     if worse:
         raise GateFailed(f"slower than the baseline allows ({limit:g}): " + "; ".join(worse))
-    if not found:
+    if not changed:
         raise UsageError("it has none of these models with these runtimes and threads; nothing to compare", "baseline")

@@ -92,8 +92,8 @@ def is_raspberry_pi(root: Path = ROOT) -> bool:
 
 def os_name(root: Path = ROOT) -> str | None:
     """Returns `Debian GNU/Linux 13 (trixie)` or the like."""
-    found = re.search(r'^PRETTY_NAME="?([^"\n]*)', _read(root / "etc/os-release") or "", re.MULTILINE)
-    return found.group(1) if found else None
+    match = re.search(r'^PRETTY_NAME="?([^"\n]*)', _read(root / "etc/os-release") or "", re.MULTILINE)
+    return match.group(1) if match else None
 
 
 def cpu_name(root: Path = ROOT) -> str | None:
@@ -165,8 +165,8 @@ def temperature_c(root: Path = ROOT) -> float | None:
         if _read(chip / "name") in ("coretemp", "k10temp", "zenpower", "cpu_thermal")
         for sensor in chip.glob("temp*_input")
     ]
-    found = [number for number in map(_number, zones or sensors) if number is not None]
-    return max(found) / 1000 if found else None
+    readings = [number for number in map(_number, zones or sensors) if number is not None]
+    return max(readings) / 1000 if readings else None
 
 
 def throttled(root: Path = ROOT) -> Throttle | None:
@@ -187,8 +187,8 @@ def throttled(root: Path = ROOT) -> Throttle | None:
 
 def is_throttled(root: Path = ROOT) -> bool | None:
     """Returns whether heat or a weak supply holds the clock down now; costs what `throttled` does."""
-    found = throttled(root)
-    return None if found is None else bool(found.now)
+    throttle = throttled(root)
+    return None if throttle is None else bool(throttle.now)
 
 
 def memory(root: Path = ROOT) -> Memory | None:
@@ -236,8 +236,8 @@ def _fastest(root: Path, name: str) -> float | None:
 
 def _firmware_word(root: Path) -> int | None:
     """The Raspberry Pi firmware's throttle word: from the kernel, which has no file for it on a Pi 5, or vcgencmd."""
-    found = [_read(path) for path in root.glob("sys/devices/platform/soc*/soc*:firmware/get_throttled")]
-    text = next(filter(None, found), None) or (_vcgencmd() if is_raspberry_pi(root) else "")
+    texts = [_read(path) for path in root.glob("sys/devices/platform/soc*/soc*:firmware/get_throttled")]
+    text = next(filter(None, texts), None) or (_vcgencmd() if is_raspberry_pi(root) else "")
     try:
         return int(text.removeprefix("throttled="), 16)
     except ValueError:

@@ -68,12 +68,12 @@ def pi_cameras() -> tuple[list[Camera], str]:
     except (ImportError, AttributeError, OSError, RuntimeError, SystemError, TypeError, ValueError) as exc:
         # All but the first: a package built for another numpy or libcamera.
         return [], f"{' '.join(str(exc).split()):.120}" or type(exc).__name__
-    found = [
+    attached = [
         Camera(f"picamera2:{number}", str(info.get("Model", "unnamed")))
         for number, info in enumerate(infos)
         if "/usb" not in str(info.get("Id", ""))
     ]
-    return found, ""
+    return attached, ""
 
 
 # linux/videodev2.h: the request number, struct v4l2_capability, and flags of its device_caps.

@@ -121,16 +121,18 @@ def pmic_watts() -> float | None:
 
 def rails(text: str) -> float | None:
     """Watts from lines such as `3V7_WL_SW_A current(0)=0.08A` and `3V7_WL_SW_V volt(8)=3.71V`."""
-    found = re.findall(r"(\w+)_([AV]) (?:current|volt)\(\d+\)=([\d.]+)[AV]", text)
-    amperes = {rail: float(value) for rail, kind, value in found if kind == "A"}
-    volts = {rail: float(value) for rail, kind, value in found if kind == "V"}
+    readings = re.findall(r"(\w+)_([AV]) (?:current|volt)\(\d+\)=([\d.]+)[AV]", text)
+    amperes = {rail: float(value) for rail, kind, value in readings if kind == "A"}
+    volts = {rail: float(value) for rail, kind, value in readings if kind == "V"}
     both = amperes.keys() & volts.keys()
     return sum(amperes[rail] * volts[rail] for rail in both) if both else None
 
 
 def _microwatts(files: tuple[Path, ...]) -> float | None:
-    found = [_number(file) for file in files]
-    return sum(number for number in found if number is not None) / 1e6 if any(n is not None for n in found) else None
+    numbers = [_number(file) for file in files]
+    return (
+        sum(number for number in numbers if number is not None) / 1e6 if any(n is not None for n in numbers) else None
+    )
 
 
 def _number(path: Path) -> float | None:

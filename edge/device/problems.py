@@ -23,8 +23,8 @@ class Problem:
 
 def problems(device: Device) -> list[Problem]:
     """Returns the problems of a device, those that stop run-model first."""
-    found = [*_platform(device), *_runtimes(device), *_libraries(device), *_camera(device), *_power(device)]
-    return sorted(found, key=lambda problem: not problem.stops)
+    every = [*_platform(device), *_runtimes(device), *_libraries(device), *_camera(device), *_power(device)]
+    return sorted(every, key=lambda problem: not problem.stops)
 
 
 def usable_runtime(device: Device) -> str | None:

@@ -141,11 +141,11 @@ def _openvino_is_narrow(openvino: Package | None) -> bool:
 def try_packages(wanted: Mapping[str, tuple[str, str]]) -> dict[str, Package | None]:
     """Imports each module in a process of its own, all at once: one built for another processor would end this one."""
     tried: dict[str, subprocess.Popen[str] | None] = {name: _start(module) for name, (module, _) in wanted.items()}
-    found: dict[str, Package | None] = {}
+    packages: dict[str, Package | None] = {}
     for name, process in tried.items():
         version = _found_version(name, wanted[name][1])
-        found[name] = None if process is None else Package(version, _import_error(process))
-    return found
+        packages[name] = None if process is None else Package(version, _import_error(process))
+    return packages
 
 
 def _start(module: str) -> subprocess.Popen[str] | None:

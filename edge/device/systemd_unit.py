@@ -42,13 +42,13 @@ def _user() -> str:
 def _program() -> str:
     """run-model beside the command that runs, or beside its Python."""
     folders = [str(Path(file).parent.absolute()) for file in (sys.argv[0], sys.executable)]
-    found = shutil.which("run-model", path=os.pathsep.join(folders))
-    if found is None:
+    program = shutil.which("run-model", path=os.pathsep.join(folders))
+    if program is None:
         raise RoadliteError(
             f"expected run-model in {' or '.join(dict.fromkeys(folders))}, found none; "
             "install Roadlite: pip install . in its folder"
         )
-    return found
+    return program
 
 
 def _word(text: str) -> str:

@@ -44,8 +44,8 @@ class InterpreterEngine:
         if not _is_fixed(inputs[0]):
             raise ModelError(f"{where}: its input has no fixed size {self.input.shape}; convert it with one")
         if not _is_fixed(outputs[0]):  # its shape is known after a run
-            found = self.invoke(np.zeros(self.input.shape, self.input.dtype))
-            self.output = replace(self.output, shape=found.shape)
+            output = self.invoke(np.zeros(self.input.shape, self.input.dtype))
+            self.output = replace(self.output, shape=output.shape)
 
     def invoke(self, x: NDArray[Any]) -> NDArray[Any]:
         try:
@@ -120,11 +120,11 @@ class PrefixTimer:
 
 def _reached(ops: list[dict[str, Any]], source: int) -> list[int]:
     """What the operators make of the tensor `source`, in order."""
-    found = [source]
+    reached = [source]
     for op in ops:
-        if not set(found).isdisjoint(int(tensor) for tensor in op["inputs"]):
-            found += [int(tensor) for tensor in op["outputs"]]
-    return found[1:]
+        if not set(reached).isdisjoint(int(tensor) for tensor in op["inputs"]):
+            reached += [int(tensor) for tensor in op["outputs"]]
+    return reached[1:]
 
 
 def _only(details: list[dict[str, Any]], where: str, what: str) -> tuple[TensorSpec, int]:

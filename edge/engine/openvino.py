@@ -151,9 +151,9 @@ def _spec(tensor: Any) -> TensorSpec:
     from ai_edge_litert import schema_py_generated as schema
 
     dtypes = {getattr(schema.TensorType, name.upper()): name for name in ("float32", "uint8", "int8", "int32", "int64")}
-    found = tensor.quantization
-    known = found is not None and found.scale is not None and len(found.scale) == 1
-    scale, zero_point = (float(found.scale[0]), int(found.zeroPoint[0])) if known else (0.0, 0)
+    quantization = tensor.quantization
+    known = quantization is not None and quantization.scale is not None and len(quantization.scale) == 1
+    scale, zero_point = (float(quantization.scale[0]), int(quantization.zeroPoint[0])) if known else (0.0, 0)
     signature = tensor.shape if tensor.shapeSignature is None else tensor.shapeSignature
     shape = tuple(int(n) if i == 0 else int(min(n, signature[i])) for i, n in enumerate(tensor.shape))
     return TensorSpec(tensor.name.decode(), shape, np.dtype(dtypes.get(tensor.type, "O")), scale, zero_point)

@@ -49,14 +49,14 @@ def respell_weights(model: Any) -> None:
         if node.get_type_name() != "GroupConvolution":
             continue
         shape = tuple(node.input_value(1).shape)  # (groups, out, in, h, w)
-        found = read_scaled(_laid_out(node.input_value(1).get_node()))
-        if found is None:
+        parts = read_scaled(_laid_out(node.input_value(1).get_node()))
+        if parts is None:
             continue
-        if shape[2] == 1 and found[0].shape == (1, *shape[3:], shape[0] * shape[1]):
-            weights, scales = (_by_channel(part, shape[0] * shape[1]) for part in found)
+        if shape[2] == 1 and parts[0].shape == (1, *shape[3:], shape[0] * shape[1]):
+            weights, scales = (_by_channel(part, shape[0] * shape[1]) for part in parts)
             target = _of_repeated(node, shape[1]) if shape[1] > 1 else node
-        elif found[0].shape == (shape[0] * shape[1], *shape[3:], shape[2]):
-            target, (weights, scales) = node, [_by_group(part, shape) for part in found]
+        elif parts[0].shape == (shape[0] * shape[1], *shape[3:], shape[2]):
+            target, (weights, scales) = node, [_by_group(part, shape) for part in parts]
         else:
             continue
         target.input(1).replace_source_output(scaled(weights, scales).output(0))

@@ -49,9 +49,9 @@ def saturates() -> bool:
     ]
     settings = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32"}
     compiled = openvino_core().compile_model(openvino.Model(results, [picture]), "CPU", settings)
-    found = compiled([np.full((1, 8, 1, 1), 255, np.float32)])
+    outputs = compiled([np.full((1, 8, 1, 1), 255, np.float32)])
     right = [inputs * 127 * 255 * 0.5 for inputs in (8, 2, 8)]
-    return any(not np.allclose(found[place], value, rtol=1e-3) for place, value in enumerate(right))
+    return any(not np.allclose(outputs[place], value, rtol=1e-3) for place, value in enumerate(right))
 
 
 def is_quantized(model: Any) -> bool:
@@ -70,11 +70,11 @@ def reduce_weights(model: Any) -> tuple[set[str], int]:
             safe.add(node.get_friendly_name())
             continue
         axes = _axes(node)
-        found = read_scaled(node.input_value(1).get_node()) if axes else None
-        if axes is None or found is None:
+        parts = read_scaled(node.input_value(1).get_node()) if axes else None
+        if axes is None or parts is None:
             continue
         safe.add(node.get_friendly_name())
-        weights, scales = found
+        weights, scales = parts
         small, factors = reduced(weights, *axes, by_group=node.get_type_name().startswith("Group"))
         if (factors > 1).any():
             node.input(1).replace_source_output(scaled(small, scales * factors).output(0))
@@ -148,15 +148,15 @@ def _round(rows: Rows) -> Rows:
 
 def losing(compiled: Any, safe: Iterable[str]) -> list[str]:
     """Returns the names of what a compiled model computes in int8 beside the nodes that lose nothing."""
-    found = []
+    lossy = []
     for node in compiled.get_runtime_model().get_ordered_ops():
         told = node.get_rt_info()
         kind, kernel, names = (told[key].astype(str) for key in ("layerType", "primitiveType", "originalLayersNames"))
         if kind not in _KINDS or not kernel.lower().endswith(("i8", "u8")):
             continue
         if not any(_from(name, safe) for name in names.split(",")):
-            found.append(names.partition(",")[0])
-    return found
+            lossy.append(names.partition(",")[0])
+    return lossy
 
 
 def _from(name: str, safe: Iterable[str]) -> bool:

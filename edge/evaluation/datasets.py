@@ -158,8 +158,8 @@ def _fits(raw: LabelPicture, labelling: Labelling) -> bool:
         colours = raw.colours.reshape(-1, 3)
     else:
         return False
-    found = {(packed >> 16, packed >> 8 & 255, packed & 255) for packed in _packed(colours)}
-    return found <= set(labelling.colours) and any(len(set(colour)) > 1 for colour in found)
+    shown = {(packed >> 16, packed >> 8 & 255, packed & 255) for packed in _packed(colours)}
+    return shown <= set(labelling.colours) and any(len(set(colour)) > 1 for colour in shown)
 
 
 def _packed(colours: NDArray[np.uint8]) -> set[int]:
@@ -197,26 +197,26 @@ def parse(text: bytes, where: str) -> Labelling:
 
 def _once(pairs: list[tuple[str, Any]]) -> JsonObject:
     """Returns a JSON object whose keys differ: of two equal ones the first would be lost without a word."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    entries = dict(pairs)
+    if len(entries) < len(pairs):
         keys = [key for key, _ in pairs]
         raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)!r:.40} is there twice")
-    return found
+    return entries
 
 
 def _merge(document: JsonObject) -> dict[str, str]:
-    found = {_class(key): _class(name) for key, name in _table(document, "merge").items()}
-    chained = sorted(set(found) & set(found.values()))
+    merged = {_class(key): _class(name) for key, name in _table(document, "merge").items()}
+    chained = sorted(set(merged) & set(merged.values()))
     if chained:
         raise ValueError(f"merge: {chained[0]!r} is merged itself, nothing can count as it")
-    return found
+    return merged
 
 
 def _list(document: JsonObject, key: str) -> list[Any]:
-    found = document.get(key, [])
-    if not isinstance(found, list):
+    items = document.get(key, [])
+    if not isinstance(items, list):
         raise ValueError(f"{key}: expected a list")
-    return found
+    return items
 
 
 def _table(document: JsonObject, key: str) -> JsonObject:

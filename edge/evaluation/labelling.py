@@ -96,8 +96,8 @@ class Labelling:
 
     def _truths(self) -> list[str]:
         """Returns the class names that pixels can have."""
-        found = dict.fromkeys([*self.values.values(), *self.colours.values()])
-        return [name for name in found if name is not None]
+        names = dict.fromkeys([*self.values.values(), *self.colours.values()])
+        return [name for name in names if name is not None]
 
 
 def plain(name: str) -> str:

@@ -45,14 +45,14 @@ def pair(images: Path | Sequence[Path], labels_dir: Path, kind: str = "auto") ->
     else:
         pictures = list(images)
         labels = [path for path in labels if path not in set(pictures)]
-    found = _match(pictures, labels, _LABEL_IDS if kind == "cityscapes-labelids" else ())
-    if not found:
+    pairs = _match(pictures, labels, _LABEL_IDS if kind == "cityscapes-labelids" else ())
+    if not pairs:
         some = [f"{len(paths)} (such as {paths[0].name})" if paths else "0" for paths in (pictures, labels)]
         raise SourceError(
             f"{labels_dir}: expected label files named like their pictures, found none for {some[0]} "
             f"pictures among {some[1]} label files"
         )
-    return found
+    return pairs
 
 
 def labels_in(folder: Path) -> list[Path]:

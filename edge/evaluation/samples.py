@@ -53,15 +53,15 @@ def parse_indices(text: str) -> Indices:
     parts = text.split(":")
     try:
         if len(parts) == 1:
-            found: Indices = tuple(sorted({int(part) for part in text.split(",")}))
+            indices: Indices = tuple(sorted({int(part) for part in text.split(",")}))
         else:
             start, stop, step = ((*parts, "") if len(parts) == 2 else parts)[:3]
-            found = range(int(start or 0), int(stop or sys.maxsize), int(step or 1))
+            indices = range(int(start or 0), int(stop or sys.maxsize), int(step or 1))
     except ValueError as exc:
         raise UsageError(f"expected 10,35,60 or start:stop:step, got {text!r}", "frames") from exc
-    if len(parts) > 3 or not found or found[0] < 0 or found[0] > found[-1]:
+    if len(parts) > 3 or not indices or indices[0] < 0 or indices[0] > indices[-1]:
         raise UsageError(f"expected 10,35,60 or start:stop:step, ascending from 0, got {text!r}", "frames")
-    return found
+    return indices
 
 
 def open_samples(source: str, labels: Path | None, mapping: str = "auto", indices: Indices = ALL) -> SampleSet:

@@ -84,13 +84,13 @@ def first_camera() -> str:
     """Returns the best camera that is attached, as a source. Raises SourceError, saying where it was looked for."""
     from edge.device.cameras import cameras
 
-    found = cameras()
-    if not found.cameras:
+    search = cameras()
+    if not search.cameras:
         raise SourceError(
-            f"no camera found; looked for: {'; '.join(found.looked)}. Attach one, or name a `source`: a video, "
+            f"no camera found; looked for: {'; '.join(search.looked)}. Attach one, or name a `source`: a video, "
             "pictures, rtsp://..., or demo"
         )
-    return found.cameras[0].source
+    return search.cameras[0].source
 
 
 def _file(spec: str, options: SourceOptions, health: SourceHealth) -> Source:

@@ -145,8 +145,8 @@ def _usable(camera: Any, small: dict[str, Any] | None) -> bool:
         return False
     if small is None:
         return True
-    found = camera.stream_configuration("lores")
-    return found["format"] in _TO_RGB and tuple(found["size"]) == small["size"]
+    stream = camera.stream_configuration("lores")
+    return stream["format"] in _TO_RGB and tuple(stream["size"]) == small["size"]
 
 
 def _line(exc: BaseException) -> str:

@@ -93,11 +93,11 @@ def _apply(capture: Any, options: SourceOptions, fourcc: str | None) -> tuple[in
     return *found_wh, Fraction(rate).limit_denominator(1001) if known else None
 
 
-def _merit(found: tuple[int, int, Fraction | None], options: SourceOptions) -> tuple[int, Fraction]:
+def _merit(settled: tuple[int, int, Fraction | None], options: SourceOptions) -> tuple[int, Fraction]:
     """Bigger is better: as near to the size asked for as can be, then as fast as can be up to the rate asked for."""
     width, height = options.size_wh or DEFAULT_WH
-    off = abs(found[0] - width) + abs(found[1] - height)
-    rate = found[2] or Fraction(0)
+    off = abs(settled[0] - width) + abs(settled[1] - height)
+    rate = settled[2] or Fraction(0)
     return -off, rate if options.rate is None else min(rate, options.rate)
 
 

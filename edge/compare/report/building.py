@@ -140,10 +140,10 @@ def latency(seconds: Iterable[float]) -> Latency:
     return Latency(**asdict(percentiles(times)), jitter=round(jitter(times) * 1e3, 3))
 
 
-def ratio_of(found: Estimate) -> Ratio:
+def ratio_of(estimate: Estimate) -> Ratio:
     """Returns a ratio with its interval; the ends are None where there were too few rounds to know."""
-    low, high = (round(end, 4) if 0 < end < math.inf else None for end in (found.low, found.high))
-    return Ratio(round(found.value, 4), low, high, verdict.tie(found))
+    low, high = (round(end, 4) if 0 < end < math.inf else None for end in (estimate.low, estimate.high))
+    return Ratio(round(estimate.value, 4), low, high, verdict.tie(estimate))
 
 
 def vars_of(part: object) -> dict[str, Any]:

@@ -81,12 +81,12 @@ def _rows(document: Document) -> str:
 
 
 def _baseline(document: Document) -> Iterable[str]:
-    found = document.baseline
-    if not found:
+    baseline = document.baseline
+    if not baseline:
         return
-    yield f"<h2>Against the baseline of {escape(found.created)}</h2>"
-    yield from (f"<div class=warning>another machine: {escape(text)}</div>" for text in found.differs)
-    yield _table(("", "invoke", "frame"), [("", [c.name, times(c.invoke), times(c.frame)]) for c in found.changes])
+    yield f"<h2>Against the baseline of {escape(baseline.created)}</h2>"
+    yield from (f"<div class=warning>another machine: {escape(text)}</div>" for text in baseline.differs)
+    yield _table(("", "invoke", "frame"), [("", [c.name, times(c.invoke), times(c.frame)]) for c in baseline.changes])
 
 
 def _pairs(document: Document) -> Iterable[str]:

@@ -61,10 +61,10 @@ def as_csv(document: Document) -> str:
 
 def _key(*path: str) -> Callable[[JsonRow], Any]:
     def get(row: JsonRow) -> Any:
-        found: Any = row
+        value: Any = row
         for name in path:
-            found = None if found is None else found.get(name)
-        return found
+            value = None if value is None else value.get(name)
+        return value
 
     return get
 
@@ -122,12 +122,12 @@ def accuracy(row: MeasuredRow) -> str:
     """Returns `mIoU 0.471` against the truth, `98.9 % as float32.tflite` against a reference, `-` where nothing is
     known.
     """
-    found = row.accuracy
-    if found is None:
+    known = row.accuracy
+    if known is None:
         return "-"
-    if found.miou is not None:
-        return f"mIoU {found.miou:.3f}"
-    return "-" if found.agreement is None else f"{found.agreement:.1%} equal"
+    if known.miou is not None:
+        return f"mIoU {known.miou:.3f}"
+    return "-" if known.agreement is None else f"{known.agreement:.1%} equal"
 
 
 def as_markdown(document: Document) -> str:
@@ -155,21 +155,21 @@ def where(here: Environment) -> str:
 
 def sentences(document: Document) -> list[str]:
     """Returns what the figures say, one line each."""
-    found = [ratio_line(pair) for pair in fastest_pairs(document)]
+    texts = [ratio_line(pair) for pair in fastest_pairs(document)]
     if document.environment.int8_note:
-        found.append(f"This processor: {document.environment.int8_note}")
+        texts.append(f"This processor: {document.environment.int8_note}")
     if document.budget:
-        found.append(f"Budget: {document.budget.sentence}")
-    return found
+        texts.append(f"Budget: {document.budget.sentence}")
+    return texts
 
 
 def doubts(document: Document) -> dict[str, list[str]]:
     """Returns why times are doubtful -> names of the rows."""
-    found: dict[str, list[str]] = {}
+    rows: dict[str, list[str]] = {}
     for row in document.measured:
         for reason in row.invalid:
-            found.setdefault(reason, []).append(row.name)
-    return found
+            rows.setdefault(reason, []).append(row.name)
+    return rows
 
 
 def fastest_pairs(document: Document) -> list[RowPair]:
@@ -195,12 +195,12 @@ def ratio_line(pair: RowPair) -> str:
     return f"{pair.second} against {pair.first}: {', '.join(parts)}"
 
 
-def times(found: Ratio) -> str:
+def times(ratio: Ratio) -> str:
     """Returns a ratio in words."""
-    if found.low is None or found.high is None:
-        return f"{found.ratio:.2f} times as long (too few rounds to be sure)"
-    span = f"({found.low:.2f} to {found.high:.2f})"
-    return f"a tie {span}" if found.tie else f"{found.ratio:.2f} times as long {span}"
+    if ratio.low is None or ratio.high is None:
+        return f"{ratio.ratio:.2f} times as long (too few rounds to be sure)"
+    span = f"({ratio.low:.2f} to {ratio.high:.2f})"
+    return f"a tie {span}" if ratio.tie else f"{ratio.ratio:.2f} times as long {span}"
 
 
 def _escaped(cell: str) -> str:

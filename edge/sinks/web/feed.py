@@ -77,8 +77,8 @@ class Feed:
         """Returns the share of each class in view of the newest result; nothing where there is none."""
         if self._newest is None:
             return {}
-        _, found = await self._once("shares", lambda result: _shares(result, self._classes))
-        return {self._classes.names[class_id]: share for class_id, share in found}
+        _, in_view = await self._once("shares", lambda result: _shares(result, self._classes))
+        return {self._classes.names[class_id]: share for class_id, share in in_view}
 
     async def _once(self, kind: str, make: Callable[[Result], Any]) -> tuple[int, Any]:
         assert self._newest is not None

@@ -27,6 +27,6 @@ class Page:
 
 
 def _hash(html: bytes, tag: bytes) -> str:
-    found = re.search(rb"<%b>(.*?)</%b>" % (tag, tag), html, re.DOTALL)
-    assert found is not None
-    return "sha256-" + base64.b64encode(hashlib.sha256(found[1]).digest()).decode()
+    match = re.search(rb"<%b>(.*?)</%b>" % (tag, tag), html, re.DOTALL)
+    assert match is not None
+    return "sha256-" + base64.b64encode(hashlib.sha256(match[1]).digest()).decode()
