@@ -23,6 +23,11 @@ def install(package: str) -> str:
     return _command(named) if named else f"pip install {package}"
 
 
+def reinstall(package: str) -> str:
+    """Returns the command that installs a package anew that is here and cannot be imported."""
+    return f"pip install --force-reinstall {required(package)}"
+
+
 def install_extra(extra: str) -> str:
     """Returns the command that installs what an extra needs and is not here, all of it anew where all is."""
     needed = [requirement for requirement in _requirements() if _is_of(extra, requirement)]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from edge import memory
 from edge.device.survey import Device, Package
-from edge.engine.runtimes import RUNTIMES
-from edge.requirements import required
+from edge.engine.runtimes import RUNTIMES, Runtime
+from edge.requirements import reinstall, required
 
 WHEEL_MACHINES = ("aarch64", "x86_64", "arm64")  # for which LiteRT is published
 DYNAMIC_DRIVERS = ("intel_pstate", "amd-pstate", "amd-pstate-epp")  # their powersave raises the clock under load
@@ -49,7 +49,7 @@ def _platform(device: Device) -> Iterator[Problem]:
 def _runtimes(device: Device) -> Iterator[Problem]:
     for name, package in device.runtimes.items():
         if package is not None and package.error:
-            fix = memory.way_out() if memory.says_shortage(package.error) else _pip_line(name)
+            fix = memory.way_out() if memory.says_shortage(package.error) else _fix_of(RUNTIMES[name])
             yield Problem(f"{name} {package.version} cannot be imported: {package.error}", fix)
     used, litert = usable_runtime(device), f"pip install {required('ai-edge-litert')}"
     if used is None:
@@ -60,10 +60,11 @@ def _runtimes(device: Device) -> Iterator[Problem]:
         yield Problem("only tflite-runtime is there, whose int8 kernels are old and slow", litert)
 
 
-def _pip_line(runtime: str) -> str:
+def _fix_of(runtime: Runtime) -> str:
     """Returns what makes a broken runtime work, or takes it away where it needs an environment of its own."""
-    row = RUNTIMES[runtime]
-    return f"pip uninstall -y {row.distribution}, or {row.pip_line()}" if row.extra_of_its_own else row.pip_line()
+    if runtime.extra_of_its_own:
+        return f"pip uninstall -y {runtime.distribution}, or {runtime.pip_line()}"
+    return reinstall(runtime.distribution)
 
 
 def _libraries(device: Device) -> Iterator[Problem]:
@@ -75,7 +76,7 @@ def _libraries(device: Device) -> Iterator[Problem]:
             yield Problem(f"{name}: {package.error}", "sudo apt install -y libgl1", stops=True)
         elif package.error:
             starved = memory.says_shortage(package.error)
-            fix = memory.way_out() if starved else f"pip install --force-reinstall {required(distribution)}"
+            fix = memory.way_out() if starved else reinstall(distribution)
             yield Problem(f"{name} {package.version} cannot be imported: {package.error}", fix, stops=name != "av")
     if len(device.opencv_wheels) > 1:
         keep = next((name for name in device.opencv_wheels if "headless" not in name), device.opencv_wheels[0])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edge import requirements
-from edge.requirements import install, install_extra, required
+from edge.requirements import install, install_extra, reinstall, required
 
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
 KIT = """\
@@ -46,6 +46,7 @@ def test_only_what_is_missing_or_too_old_is_named() -> None:
 def test_what_is_here_and_broken_is_installed_anew() -> None:
     assert install_extra("here") == 'pip install --force-reinstall "packaging>=1"'
     assert install("packaging") == 'pip install --force-reinstall "packaging>=1"'
+    assert reinstall("absent-base") == 'pip install --force-reinstall "absent-base>=2"'
     assert install("absent-base") == 'pip install "absent-base>=2"'
     assert install("absent-elsewhere") == "pip install absent-elsewhere"
 
