@@ -27,6 +27,7 @@ from edge.compare.worker import Worker, death
 from edge.device import board
 from edge.device.energy import Counters, NoMeter, Power, find_meter, rails
 from edge.errors import GateFailed, SourceError, UsageError
+from edge.processors import available_processors
 
 Tiny = Callable[..., bytes]
 
@@ -286,7 +287,12 @@ def test_a_busy_machine_is_noticed_for_real(model: Path, street: Path) -> None:
         assert any("other processes" in reason for reason in watched.end(begun).reasons) or (os.cpu_count() or 1) > 8
 
 
-def test_what_makes_times_unsteady_is_said_with_the_way_out(tmp_path: Path) -> None:
+def test_what_makes_times_unsteady_is_said_with_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    allowed = available_processors()
+    monkeypatch.setattr(os, "cpu_count", lambda: allowed + 1)
+    assert warnings([1], tmp_path)[0].startswith(f"pinned to {allowed} of {allowed + 1} cores")
+    monkeypatch.setattr(os, "cpu_count", lambda: allowed)
+
     def write(name: str, text: str) -> None:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
