@@ -19,7 +19,7 @@ from edge.text import reason
 class Runtime:
     """What the kit knows of one runtime."""
 
-    name: str  # as `--runtime` takes it
+    name: str  # as a user chooses it
     module: str  # what is imported to see whether it is there
     distribution: str  # what pip installs
     engine: str  # `module:class` that implements `edge.engine.base.Engine`
