@@ -99,43 +99,49 @@ def convert(options: argparse.Namespace) -> int:
 
     from convert.models.load import load_frozen_graph
 
+    done: dict[str, str] = {}  # name of a graph's files -> what named the graph
+
+    def make(graph: str) -> list[Outcome]:
+        frozen = load_frozen_graph(graph, track=bars, notice=say)
+        if frozen.name in done:
+            raise UsageError(f"{graph}: its files would be named like those of {done[frozen.name]}; rename it")
+        done[frozen.name] = graph
+
+        from convert import job as jobs  # brings TensorFlow
+
+        job = jobs.Job(
+            recipes=recipes,
+            input_hw=input_hw,
+            output_stride=options.output_stride,
+            output_dir=options.output,
+            calibrate=options.calibrate or ["demo"],
+            calibration_frames=options.calibration_frames,
+            verification_frames=options.verification_frames,
+            min_agreement=options.min_agreement,
+            classes=names,
+            labels_dir=options.labels,
+            max_miou_drop=options.max_miou_drop,
+            rescue=not options.no_rescue,
+        )
+        return jobs.run(frozen, job, bars, say)
+
     outcomes: list[Outcome] = []
     failures: list[RoadliteError] = []
-    done: dict[str, str] = {}  # name of a graph's files -> what named the graph
-    for graph in options.graphs or ["auto"]:
-        try:
-            frozen = load_frozen_graph(graph, track=bars, notice=say)
-            if frozen.name in done:
-                raise UsageError(f"{graph}: its files would be named like those of {done[frozen.name]}; rename it")
-            done[frozen.name] = graph
-
-            from convert import job as jobs  # brings TensorFlow
-
-            job = jobs.Job(
-                recipes,
-                input_hw,
-                options.output_stride,
-                options.output,
-                options.calibrate or ["demo"],
-                options.calibration_frames,
-                options.verification_frames,
-                options.min_agreement,
-                names,
-                options.labels,
-                options.max_miou_drop,
-                not options.no_rescue,
-            )
-            made = jobs.run(frozen, job, bars, say)
-        except RoadliteError as exc:
-            failures.append(exc)
-            if len(options.graphs) > 1:
-                say(f"{graph}: not converted: {exc}")
-            continue
-        outcomes += made
-        if not options.json:
-            show(made)
-    if options.json and outcomes:
-        print(json.dumps([as_row(outcome) for outcome in outcomes], indent=1))  # noqa: T201
+    try:
+        for graph in options.graphs or ["auto"]:
+            try:
+                made = make(graph)
+            except RoadliteError as exc:
+                failures.append(exc)
+                if len(options.graphs) > 1:
+                    say(f"{graph}: not converted: {exc}")
+                continue
+            outcomes += made
+            if not options.json:
+                show(made)
+    finally:  # an interrupt does not hide what is written already
+        if options.json and outcomes:
+            print(json.dumps([as_row(outcome) for outcome in outcomes], indent=1))  # noqa: T201
     judge(outcomes, failures, len(options.graphs))
     return 0
 

@@ -179,7 +179,7 @@ class _Reading:
                         break
             finally:
                 source.close()
-        except BaseException as exc:  # noqa: BLE001 - raised again where the frames are options
+        except BaseException as exc:  # noqa: BLE001 - raised again where the frames are wanted
             error = exc
         finally:
             self._opened.close(error)

@@ -9,12 +9,15 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import nets
 import pytest
 
+from convert import job
 from convert.cli.convert_model import main
 from convert.cli.inspect_model import main as inspect_main
+from convert.models.load import FrozenGraph
 from edge import card as cards
 from edge.segmenter import Segmenter, read_model
 
@@ -159,6 +162,32 @@ def test_bad_options_are_one_line(
     assert main([str(graph), *SMALL, *arguments]) == code
     assert words in only_line(capsys.readouterr().err)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupt_does_not_hide_the_rows_of_what_is_written(
+    random_graph: bytes,
+    pictures: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    graphs = [tmp_path / "a.pb", tmp_path / "b.pb"]
+    for path in graphs:
+        path.write_bytes(random_graph)
+
+    def run(frozen: FrozenGraph, *rest: Any) -> list[job.Outcome]:
+        if frozen.name == "b":
+            raise KeyboardInterrupt
+        return whole(frozen, *rest)
+
+    whole = job.run
+    monkeypatch.setattr(job, "run", run)
+    arguments = [*map(str, graphs), "--quantize", "float32", "--json", "--calibrate", str(pictures)]
+    assert main([*arguments, *SMALL, "--output", str(tmp_path / "out")]) == 130
+    captured = capsys.readouterr()
+    (row,) = json.loads(captured.out)
+    assert Path(row["file"]).stat().st_size == row["size_bytes"]
+    assert only_line(captured.err) == "convert-model: interrupted"
 
 
 def test_interrupt_leaves_nothing_behind(graph: Path, pictures: Path, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from local_server import LocalServer
 from waiting import PATIENCE_S, wait_for
 
 from edge.cli.run_model import main
@@ -225,26 +225,19 @@ def test_systemd_is_told(model: list[str], noise: Path, tmp_path: Path) -> None:
             last = manager.recv(4096)
 
 
-class Cut(threading.Thread):
+class Cut(LocalServer):
     """A server whose stream breaks off after some frames, every time."""
 
     def __init__(self, data: bytes) -> None:
-        super().__init__(daemon=True)
-        self.listening = socket.create_server(("127.0.0.1", 0))
+        super().__init__()
         self.served, self._data = 0, data
         self.start()
 
-    def run(self) -> None:
-        while True:
-            try:
-                connection, _ = self.listening.accept()
-            except OSError:
-                return
-            with connection:
-                connection.recv(4096)
-                self.served += 1
-                connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Type: video/mp2t\r\n\r\n" + self._data)
-                time.sleep(0.3)
+    def serve(self, connection: socket.socket) -> None:
+        connection.recv(4096)
+        self.served += 1
+        connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Type: video/mp2t\r\n\r\n" + self._data)
+        time.sleep(0.3)
 
 
 def test_a_lost_stream_is_counted_said_and_given_up(
@@ -259,7 +252,7 @@ def test_a_lost_stream_is_counted_said_and_given_up(
                 packet.stream = out
                 live.mux(packet)
     server, stats = Cut(path.read_bytes()), tmp_path / "s.json"
-    address = f"http://driver:s3cret@127.0.0.1:{server.listening.getsockname()[1]}/live"
+    address = f"http://driver:s3cret@127.0.0.1:{server.port}/live"
     arguments = ["--source", address, "--output", "null", "--max-reconnects", "2", "--stats", str(stats)]
     assert main([*model, *arguments]) == 1
     server.listening.close()

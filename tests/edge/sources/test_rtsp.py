@@ -9,11 +9,11 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 
 import av
 import numpy as np
 import pytest
+from local_server import LocalServer
 from waiting import PATIENCE_S
 
 from edge.errors import SourceError
@@ -27,27 +27,17 @@ SDP = (
 PASSWORD = "Basic " + base64.b64encode(b"driver:s3cret").decode()
 
 
-class RtspCamera(threading.Thread):
-    """Serves one viewer at a time, 25 frames a second, until `cut` is set; wants a password."""
+class RtspCamera(LocalServer):
+    """A camera for one viewer at a time, 25 frames a second, until `cut` is set; it wants a password."""
 
     def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.listening = socket.create_server(("127.0.0.1", 0))
+        super().__init__()
         self.cut, self.played = threading.Event(), 0
-        self.address = f"rtsp://driver:s3cret@127.0.0.1:{self.listening.getsockname()[1]}/live"
+        self.address = f"rtsp://driver:s3cret@127.0.0.1:{self.port}/live"
         self.packets = rtp_packets()
         self.start()
 
-    def run(self) -> None:
-        while True:
-            try:
-                connection, _ = self.listening.accept()
-            except OSError:
-                return
-            with connection, suppress(OSError):
-                self._serve(connection)
-
-    def _serve(self, connection: socket.socket) -> None:
+    def serve(self, connection: socket.socket) -> None:
         reader = connection.makefile("rb")
         while True:
             request = list(iter(lambda: reader.readline().decode().strip(), ""))
