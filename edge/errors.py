@@ -12,8 +12,8 @@
     ├── ConversionError   a conversion produced something that cannot be trusted
     └── GateFailed        the work is done but a limit was missed (exit 3)
 
-A message is one line and names the thing, what was expected, what was found and the way out. Where the way out is an
-argument, its name stands in backquotes, and a command replaces it by the flag that sets it.
+A message is one line and names the thing, what was expected, what was found and the way out. The name of an argument
+stands in backquotes, and a command shows the flag that sets it instead.
 """
 
 
@@ -26,14 +26,13 @@ class RoadliteError(Exception):
 class UsageError(RoadliteError):
     """An option or an argument that makes no sense.
 
-    `field` is the argument's name, where it is a single one; a command calls it by the flag that sets it.
+    `field` is the argument's name, where it is a single one.
     """
 
     exit_code = 2
 
     def __init__(self, message: str, field: str = "") -> None:
-        super().__init__(f"{field}: {message}" if field else message)
-        self.message, self.field = message, field
+        super().__init__(f"`{field}`: {message}" if field else message)
 
 
 class ModelError(RoadliteError):

@@ -9,17 +9,27 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from edge.cli.main import Parser, parser, run, version
+from edge.cli.main import Parser, in_flags, parser, run, version
 from edge.device.problems import Problem, problems, usable_runtime
 from edge.device.survey import Device, Package, look
 from edge.device.systemd_unit import MODEL_PLACE, service
 
 WIDTH = 80
 LABEL = 13  # columns
+EXAMPLES = (
+    "check-device                                what is here, and what fixes what does not work",
+    "check-device --json > device.json           the same for a program, or for a bug report",
+    "check-device --print-service model.tflite   a systemd unit that runs a model from boot on",
+)
 
 
 def build_parser() -> Parser:
-    made = parser("check-device", "Show what run-model finds on this device, and what to fix. Exit code 1: it cannot.")
+    made = parser(
+        "check-device",
+        "Show what run-model finds on this device, and what to fix. Exit code 1: it cannot.",
+        EXAMPLES,
+        {"max_temp": "--max-temp"},  # of run-model, which its advice is about
+    )
     shown = made.add_mutually_exclusive_group()
     shown.add_argument("--json", action="store_true", help="print as JSON")
     shown.add_argument(
@@ -52,7 +62,7 @@ def check_device(options: argparse.Namespace) -> int:
         )
     else:
         text = "\n".join([*lines(device), "", *advice(listed), verdict(device, listed)])
-    print(text)  # noqa: T201
+    print(in_flags(text))  # noqa: T201
     return 1 if stopped else 0
 
 

@@ -8,17 +8,18 @@ import json
 import math
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from edge.cli import workstation
 from edge.cli.compare_table import show
-from edge.cli.main import Parser, parser, run, say
+from edge.cli.main import Parser, in_flags, parser, run, say
 from edge.cli.options import classes, normalisation, parse_hw
 from edge.compare import pythons as interpreters
 from edge.compare import verdict
 from edge.compare.comparison import Comparison, Settings
 from edge.compare.report.building import document, names
-from edge.compare.report.document import Document, read_report, row_as_json
+from edge.compare.report.document import Document, FailedRow, read_report, row_as_json
 from edge.compare.report.files import write_report
 from edge.compare.rows import Candidate, Row
 from edge.engine.open import MAX_THREADS
@@ -124,7 +125,7 @@ def compare_models(options: argparse.Namespace, command: Sequence[str]) -> int:
     budget_ms = budget_from(options)
     earlier = read_report(options.baseline) if options.baseline else None
     if options.fail_above is not None and (earlier is None or not 0 < options.fail_above < math.inf):
-        raise UsageError("expected a ratio above 0, and --baseline with it", "--fail-above")
+        raise UsageError("expected a ratio above 0, and `baseline` with it", "fail_above")
     if options.output is not None:
         writable_folder(options.output)
     comparison = Comparison(rows_from(options), settings)
@@ -136,7 +137,7 @@ def compare_models(options: argparse.Namespace, command: Sequence[str]) -> int:
             raise
         interrupted = True
     report = document(comparison, command, interrupted=interrupted, budget_ms=budget_ms, earlier=earlier)
-    tell(report, options)
+    tell(document_in_flags(report), options)
     if interrupted:
         raise KeyboardInterrupt
     if earlier is not None and options.fail_above is not None:
@@ -154,6 +155,12 @@ def tell(report: Document, options: argparse.Namespace) -> None:
             print(one_line(str(path)), file=sys.stderr if options.json else sys.stdout)
         if importlib.util.find_spec("matplotlib") is None:
             say(f"report.html has no plots: matplotlib is missing: {install_extra('report')}")
+
+
+def document_in_flags(report: Document) -> Document:
+    """Returns a document whose advice names the flags of this command."""
+    rows = (replace(row, error=in_flags(row.error)) if isinstance(row, FailedRow) else row for row in report.rows)
+    return replace(report, warnings=tuple(map(in_flags, report.warnings)), rows=tuple(rows))
 
 
 def shortened(row: dict[str, object]) -> dict[str, object]:
@@ -197,7 +204,7 @@ def budget_from(options: argparse.Namespace) -> float | None:
     if value is None:
         return None
     if not 1e-6 <= value <= 1e12:  # nan is not either
-        raise UsageError(f"expected a number above 0, got {value}", "--budget-ms, --budget-fps")
+        raise UsageError(f"`budget_ms`, `budget_fps`: expected a number above 0, got {value}")
     return float(value if options.budget_fps is None else 1e3 / value)
 
 
@@ -208,7 +215,7 @@ def rows_from(options: argparse.Namespace) -> list[Row]:
     runtimes = [name.strip() for name in options.runtime.split(",")]
     unknown = [name for name in runtimes if name not in NAMES]
     if unknown:
-        raise UsageError(f"unknown {unknown[0]!r}, expected some of {', '.join(NAMES)}", "--runtime")
+        raise UsageError(f"unknown {unknown[0]!r}, expected some of {', '.join(NAMES)}", "runtime")
     threads, asked = parse_threads(options.threads), interpreters.parse(options.python)
     pythons = {runtime: interpreters.interpreter_for(runtime, asked) for runtime in runtimes}
     models = [made for model in options.models for made in models_of(model, options)]
@@ -239,7 +246,7 @@ def parse_threads(text: str) -> list[int | None]:
     try:
         counts = [int(part) for part in text.split(",")]
     except ValueError as exc:
-        raise UsageError(f"expected numbers like 1,2, got {text!r}", "--threads") from exc
+        raise UsageError(f"expected numbers like 1,2, got {text!r}", "threads") from exc
     if not all(1 <= count <= MAX_THREADS for count in counts):
-        raise UsageError(f"expected 1 to {MAX_THREADS} threads, got {text!r}", "--threads")
+        raise UsageError(f"expected 1 to {MAX_THREADS} threads, got {text!r}", "threads")
     return list(counts)

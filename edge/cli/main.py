@@ -40,9 +40,9 @@ class Parser(argparse.ArgumentParser):
         flags = {action.dest: action.option_strings[-1] for action in self._actions if action.option_strings}
         return self.fields.get(field) or flags.get(field, field)
 
-    def with_flags(self, message: str) -> str:
-        """Returns a message of the library, in which fields stand in backquotes, with the flags that set them."""
-        return re.sub(r"`([a-z_]+)`", lambda found: self.flag(found[1]), message)
+    def in_flags(self, text: str) -> str:
+        """Returns a text of the library, in which fields stand in backquotes, with the flags that set them."""
+        return re.sub(r"`([a-z_]+)`", lambda found: self.flag(found[1]), text)
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
@@ -124,25 +124,30 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
+command: Parser | None = None
+"""The parser of the command that was started last: threads speak for it too."""
+
+
+def in_flags(text: str) -> str:
+    """Returns a text of the library as the command that runs shows it: with its flags in place of fields."""
+    return command.in_flags(text) if command else text
+
+
 def say(message: str) -> None:
-    """Prints a line on stderr."""
-    print(one_line(message), file=sys.stderr)  # noqa: T201
+    """Prints a line on stderr, with flags in place of the library's fields."""
+    print(one_line(in_flags(message)), file=sys.stderr)  # noqa: T201
 
 
 def _parse_and_work(
     arguments: list[str], build: Callable[[], Parser], work: Callable[[argparse.Namespace], int]
 ) -> int:
-    parser = build()
+    global command  # noqa: PLW0603
+    command = build()
     try:
-        options = parser.parse_args(arguments)
+        options = command.parse_args(arguments)
     except SystemExit as exc:  # --help and --version
         return int(exc.code or 0)
-    try:
-        return work(options)
-    except UsageError as exc:
-        raise UsageError(parser.with_flags(exc.message), parser.flag(exc.field) if exc.field else "") from exc
-    except RoadliteError as exc:
-        raise type(exc)(parser.with_flags(str(exc))) from exc
+    return work(options)
 
 
 def _give_up_stdout() -> None:

@@ -122,7 +122,7 @@ def source_options(options: argparse.Namespace, small_hw: tuple[int, int] | None
 
 def _size_wh(options: argparse.Namespace) -> tuple[int, int] | None:
     if (options.width is None) != (options.height is None):
-        raise UsageError("expected both or neither", "--width, --height")
+        raise UsageError("`width`, `height`: expected both or neither")
     return None if options.width is None else (options.width, options.height)
 
 
@@ -131,7 +131,7 @@ def parse_rate(text: str) -> Fraction:
     try:
         return Fraction(text).limit_denominator(1001)
     except (ValueError, ZeroDivisionError) as exc:
-        raise UsageError(f"expected a number such as 30, 29.97 or 30000/1001, got {text!r}", "--fps") from exc
+        raise UsageError(f"expected a number such as 30, 29.97 or 30000/1001, got {text!r}", "fps") from exc
 
 
 def classes(options: argparse.Namespace) -> ClassSet | None:

@@ -122,11 +122,11 @@ def run_model(options: argparse.Namespace) -> int:
 def check(options: argparse.Namespace) -> None:
     """Refuses what makes no sense before anything is loaded."""
     if not 0 <= options.alpha <= 1:
-        raise UsageError(f"expected 0 to 1, got {options.alpha}", "--alpha")
+        raise UsageError(f"expected 0 to 1, got {options.alpha}", "alpha")
     if options.max_temp is not None and not 30 <= options.max_temp <= 120:
-        raise UsageError(f"expected 30 to 120 degrees Celsius, got {options.max_temp:g}", "--max-temp")
+        raise UsageError(f"expected 30 to 120 degrees Celsius, got {options.max_temp:g}", "max_temp")
     if options.max_temp is not None and temperature_c() is None:
-        raise UsageError("this board does not tell its temperature", "--max-temp")
+        raise UsageError("this board does not tell its temperature", "max_temp")
     if options.smooth:
         parse_smooth(options.smooth)
     source_options(options)

@@ -34,7 +34,7 @@ class StdinSource:
         descriptor: int | None = None,
     ) -> None:
         if size_wh is None:
-            raise UsageError("raw frames do not tell their size; give `size_wh` (format rgb24, no padding)", "size_wh")
+            raise UsageError("raw frames do not tell their size; give it (format rgb24, no padding)", "size_wh")
         if descriptor is None and sys.stdin is None:
             raise SourceError("source -: standard input is closed; pipe raw rgb24 frames into it")
         self._descriptor = sys.stdin.fileno() if descriptor is None else descriptor

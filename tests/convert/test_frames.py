@@ -216,7 +216,7 @@ def test_label_files_are_the_truth_of_held_out_pictures(tmp_path: Path) -> None:
             assert sample.truth is None
         else:
             np.testing.assert_array_equal(sample.truth, np.full((20, 30), sample.index))
-    with pytest.raises(UsageError, match=r"labels_dir: .*need pictures"):
+    with pytest.raises(UsageError, match=r"`labels_dir`: .*need pictures"):
         Truths(labels, ["demo"], CITYSCAPES)
 
 

@@ -39,7 +39,7 @@ def test_labels_are_guessed_from_their_number(count: int, first: str) -> None:
 
 def test_an_unknown_label_set_names_the_known_ones() -> None:
     assert known("voc") is VOC
-    with pytest.raises(UsageError, match="classes: expected one of cityscapes, voc or a file of names, got 'coco'"):
+    with pytest.raises(UsageError, match="`classes`: expected one of cityscapes, voc or a file of names, got 'coco'"):
         known("coco")
 
 

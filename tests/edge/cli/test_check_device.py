@@ -100,6 +100,15 @@ def test_problems_that_do_not_stop(device: Device, capsys: pytest.CaptureFixture
     assert "run-model can run here, on litert; 1 problem to fix." in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("device", [replace(PI, throttle=Throttle((), ("throttled",)))], indirect=True)
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_advice_about_run_model_names_its_flag(
+    device: Device, form: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(form) == 0
+    assert "run-model with --max-temp 75" in capsys.readouterr().out
+
+
 def test_it_starts_where_opencv_cannot_be_imported(tmp_path: Path) -> None:
     (tmp_path / "cv2.py").write_text("raise ImportError('libGL.so.1: cannot open shared object file')")
     code = "import sys; from edge.cli.check_device import main; sys.exit(main([]))"

@@ -7,12 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edge.cli.main import Parser, parser, run
+from edge.cli.main import Parser, parser, run, say
 from edge.errors import CardError, GateFailed, RoadliteError, UsageError
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
@@ -186,3 +187,14 @@ def test_a_field_of_the_library_is_called_by_its_flag(capsys: pytest.CaptureFixt
     for field, said in (("labels_dir", "--labels-dir"), ("rate", "--fps"), ("other", "other")):
         assert run("x", [], build, lambda _, field=field: refuse(field)) == 2  # type: ignore[misc]
         assert capsys.readouterr().err == f"x: {said}: expected more\n"
+
+
+def test_what_a_thread_says_names_the_flags_too(capsys: pytest.CaptureFixture[str]) -> None:
+    def work(_: object) -> int:
+        thread = threading.Thread(target=say, args=("too slow; try `rate` 5",))
+        thread.start()
+        thread.join()
+        return 0
+
+    assert run("x", [], lambda: parser("x", "X.", fields={"rate": "--fps"}), work) == 0
+    assert capsys.readouterr().err == "too slow; try --fps 5\n"

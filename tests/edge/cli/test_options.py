@@ -26,7 +26,7 @@ def test_normalisation_is_a_name_or_mean_and_deviation(text: str, norm: Normalis
     "text", ["", "imagenet", "1", "1,2,3", "a,b", "1,0", "1,-2", "nan,1", "0,nan", "inf,1", "0,inf"]
 )
 def test_other_normalisations_are_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="normalise: expected"):
+    with pytest.raises(UsageError, match="`normalise`: expected"):
         parse_normalisation(text)
 
 

@@ -116,13 +116,13 @@ def test_options_of_the_source_reach_it() -> None:
 
 @pytest.mark.parametrize("alone", [("--width", "640"), ("--height", "480")])
 def test_a_size_has_two_sides(alone: tuple[str, str]) -> None:
-    with pytest.raises(UsageError, match="--width, --height: expected both or neither"):
+    with pytest.raises(UsageError, match="`width`, `height`: expected both or neither"):
         source_options(options(*alone))
 
 
 @pytest.mark.parametrize("text", ["fast", "", "1/0", "nan", "inf"])
 def test_a_rate_is_a_number(text: str) -> None:
-    with pytest.raises(UsageError, match="--fps: expected a number"):
+    with pytest.raises(UsageError, match="`fps`: expected a number"):
         parse_rate(text)
     assert (parse_rate("30"), parse_rate("30000/1001")) == (30, Fraction(30000, 1001))
 

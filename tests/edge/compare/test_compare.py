@@ -174,7 +174,7 @@ def test_pictures_come_evenly_spread_with_their_truth(street: Path, tmp_path: Pa
     assert np.array_equal(np.load(tmp_path / "all" / found.names[1]), cv2.imread(str(street / "2.png"))[:, :, ::-1])
     labelled = prepare(str(street), tmp_path / "labelled", 9, street.with_name("labels"))
     assert len(labelled.names) == 3
-    with pytest.raises(UsageError, match="labels_dir: expected a folder"):
+    with pytest.raises(UsageError, match="`labels_dir`: expected a folder"):
         prepare("demo", tmp_path, 2, street)
     with pytest.raises(SourceError):
         prepare(str(tmp_path / "nothing.mp4"), tmp_path, 2)
@@ -236,7 +236,7 @@ def test_another_interpreter_gets_this_package_and_nothing_else_of_ours(model: P
 def test_interpreters_are_asked_for_or_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert interpreters.parse([f"tflite-runtime={sys.executable}"]) == {"tflite-runtime": sys.executable}
     for wrong in ("tflite-runtime", "tflite-runtime=/no/such/python", f"openvino={sys.executable}"):
-        with pytest.raises(UsageError, match="python: expected RUNTIME=PATH"):
+        with pytest.raises(UsageError, match="`python`: expected RUNTIME=PATH"):
             interpreters.parse([wrong])
     assert interpreters.interpreter_for("litert", {}) == ""
     for name, code in (("python3.11", 1), ("python3.12", 0)):

@@ -73,7 +73,7 @@ def test_frames_are_a_list_or_a_slice(text: str, wanted: list[int]) -> None:
 
 @pytest.mark.parametrize("text", ["", "x", "1,x", "-1", "-3:", "5:2", "5:5", "1:9:-1", "1:9:0", "1:2:3:4", "1.5"])
 def test_other_frames_are_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="frames: expected 10,35,60 or start:stop:step"):
+    with pytest.raises(UsageError, match="`frames`: expected 10,35,60 or start:stop:step"):
         parse_indices(text)
 
 

@@ -148,7 +148,7 @@ def test_what_is_wrong_is_said_in_one_line(board: fake.Board, monkeypatch: pytes
     monkeypatch.setitem(fake.RGB_FORMATS, "NV12", 1)
     with pytest.raises(SourceError, match="pixel format"):
         open_source("picamera2")
-    with pytest.raises(UsageError, match="fourcc: makes no sense"):
+    with pytest.raises(UsageError, match="`fourcc`: makes no sense"):
         open_source("picamera2", SourceOptions(fourcc="MJPG"))
     monkeypatch.setitem(sys.modules, "picamera2", None)
     with pytest.raises(SourceError, match="apt install python3-picamera2"):
