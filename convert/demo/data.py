@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import signal
 from collections import deque
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.data import Ids, Pixels
+from edge.processors import available_processors
 from edge.scene import Scene
 
 FULL_HW = (513, 1025)
@@ -166,7 +166,7 @@ def batches(recipe: Recipe, first: int, last: int) -> Iterator[Batch]:
 
     They come by way of files: through a pipe a batch would come in thousands of pieces, each waiting for Python's lock.
     """
-    workers = max(1, (os.cpu_count() or 1) - 1)
+    workers = max(1, available_processors() - 1)
     numbers = iter(range(first // CHUNK, math.ceil(last / CHUNK)))
     with (
         TemporaryDirectory(prefix="roadlite-") as folder,

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata, util
+from importlib import util
 from pathlib import Path
 
 from edge import memory
@@ -19,6 +19,7 @@ from edge.device.board import Memory, Throttle
 from edge.device.cameras import Node, Search, cameras, video_nodes
 from edge.engine.runtimes import RUNTIMES
 from edge.processors import available_processors
+from edge.versions import installed
 
 TRIED = {runtime.name: (runtime.module, runtime.distribution) for runtime in RUNTIMES.values() if runtime.tried_by_auto}
 """Runtime -> module that run-model imports, distribution; in the order in which `auto` takes them."""
@@ -110,7 +111,7 @@ def look(root: Path = board.ROOT) -> Device:
         memory=board.memory(root),
         runtimes={name: packages[name] for name in TRIED},
         libraries={name: packages[name] for name in LIBRARIES},
-        opencv_wheels=tuple(name for name in OPENCV_WHEELS if _version(name)),
+        opencv_wheels=tuple(name for name in OPENCV_WHEELS if installed(name)),
         qt_twice=_qt_twice(),
         apt_picamera2=(SYSTEM_PACKAGES / "picamera2").is_dir(),
         cameras=cameras(root),
@@ -185,14 +186,7 @@ def _import_error(process: subprocess.Popen[str]) -> str:
 
 def _found_version(name: str, distribution: str) -> str:
     names = OPENCV_WHEELS if name == "opencv" else (distribution,)
-    return next(filter(None, map(_version, names)), "")
-
-
-def _version(distribution: str) -> str:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return ""
+    return next(filter(None, map(installed, names)), "")
 
 
 def _qt_twice() -> bool:
