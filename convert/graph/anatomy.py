@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from convert.graph.graphdef import (
     CONVOLUTIONS,
     GraphDef,
     Nodes,
+    Shape,
     ancestors,
     by_name,
     consumers,
@@ -120,6 +121,7 @@ class Anatomy:
     crop_hw: tuple[int, int]  # the input size baked into the graph
     output_stride: int  # the product of the strides on the deepest path
     classes: int
+    shapes: Mapping[str, Shape] = field(default_factory=dict, compare=False, repr=False)  # at crop_hw, up to the logits
 
 
 @releasing_memory
@@ -145,11 +147,12 @@ def _discover(graph: GraphDef) -> Anatomy:
     first = _first_convolution(nodes, body)
     normalised = upstream(nodes, inputs(nodes[first])[0], frozenset({"Identity", "Pad"}))
     crop_hw, norm = _crop_and_norm(graph, image, normalised)
-    shape = shapes(graph, normalised, (1, *crop_hw, 3), [logits])[logits]
+    sizes = shapes(graph, normalised, (1, *crop_hw, 3), [logits])
+    shape = sizes[logits]
     if len(shape) != 4 or shape[3] is None or not 2 <= shape[3] <= 255:
         raise GraphError(f"expected scores (1, h, w, 2..255 classes) before {argmax}, got shape {shape}")
     stride = max(strides(nodes, normalised, logits).values())
-    return Anatomy(image, normalised, norm, logits, labels, crop_hw, stride, shape[3])
+    return Anatomy(image, normalised, norm, logits, labels, crop_hw, stride, shape[3], sizes)
 
 
 def _argmax(nodes: Nodes) -> str:
@@ -185,7 +188,7 @@ def _answer(nodes: Nodes, argmax: str) -> str:
 
 def _check_ops(nodes: Nodes, needed: set[str]) -> None:
     elements = 0
-    for name in needed:
+    for name in (name for name in nodes if name in needed):  # the same node is named every time
         node = nodes[name]
         if node.op not in KNOWN_OPS:
             raise GraphError(f"node {name} is a {node.op}, which no DeepLab export has; it is not run")

@@ -14,6 +14,7 @@ from edge.errors import GraphError
 
 GraphDef = Any  # tf.compat.v1.GraphDef
 NodeDef = Any
+Shape = tuple[int | None, ...]  # None where TensorFlow cannot tell before it runs the graph
 Nodes = dict[str, NodeDef]  # by name, in the order of the graph
 
 CONVOLUTIONS = frozenset({"Conv2D", "DepthwiseConv2dNative"})
@@ -191,13 +192,9 @@ def topological(nodes: Nodes, roots: Iterable[str], stop: frozenset[str]) -> lis
     return order
 
 
-def shapes(
-    graph: GraphDef, placeholder: str, shape: tuple[int, ...], wanted: Iterable[str] | None = None
-) -> dict[str, tuple[int | None, ...]]:
-    """Returns static shapes as TensorFlow infers them when the tensor `placeholder` is float32 of `shape`."""
-    nodes = by_name(graph)
-    targets = list(wanted) if wanted is not None else list(nodes)
-    cut = cut_at(graph, placeholder, shape, targets)
+def shapes(graph: GraphDef, placeholder: str, shape: tuple[int, ...], outputs: list[str]) -> dict[str, Shape]:
+    """Returns static shapes of what the outputs need, when the tensor `placeholder` is float32 of `shape`."""
+    cut = cut_at(graph, placeholder, shape, outputs)
     with tf.Graph().as_default() as scope:
         load(cut)
         return {

@@ -61,13 +61,12 @@ def retarget(graph: GraphDef, anatomy: Anatomy, input_hw: HW, output_stride: int
     _check_only_input(nodes, anatomy)
     _drop_identities(nodes)
     _fuse_atrous(nodes)
-    baked = shapes(_pack(nodes, body), anatomy.normalised, (1, *anatomy.crop_hw, 3))
-    _retarget_pools(nodes, baked, anatomy, input_hw, stride)
+    _retarget_pools(nodes, anatomy, input_hw, stride)
     _retarget_resizes(nodes, anatomy, input_hw, stride)
     change_stride(nodes, anatomy, stride)
     _plain_adds(nodes)
     packed = cut_at(_pack(nodes, body), anatomy.normalised, (1, *input_hw, 3), [anatomy.logits])
-    logits_hw = _moved(baked[anatomy.logits][1:3], anatomy.logits, anatomy, input_hw, stride)
+    logits_hw = _moved(anatomy.shapes[anatomy.logits][1:3], anatomy.logits, anatomy, input_hw, stride)
     _check_result(packed, anatomy, input_hw, logits_hw)
     return RetargetedNetwork(packed, anatomy.normalised, anatomy.logits, input_hw, stride)
 
@@ -152,17 +151,15 @@ def _fuse_atrous(nodes: Nodes) -> None:
         nodes[join.name] = fused
 
 
-def _retarget_pools(
-    nodes: Nodes, baked: dict[str, tuple[int | None, ...]], anatomy: Anatomy, input_hw: HW, stride: int
-) -> None:
+def _retarget_pools(nodes: Nodes, anatomy: Anatomy, input_hw: HW, stride: int) -> None:
     """An average pool over the whole feature map becomes a mean, which has no size.
 
     One over large windows, as MobileNetV3's head has, was built for a region of the picture: its windows keep
     that region and its steps stay as they are, which is what the exporter does at another size and stride.
     """
     for node in [n for n in nodes.values() if n.op == "AvgPool"]:
-        kernel, size = tuple(node.attr["ksize"].list.i[1:3]), baked[inputs(node)[0]][1:3]
-        if kernel == size and baked[node.name][1:3] == (1, 1):
+        kernel, size = tuple(node.attr["ksize"].list.i[1:3]), anatomy.shapes[inputs(node)[0]][1:3]
+        if kernel == size and anatomy.shapes[node.name][1:3] == (1, 1):
             _to_mean(nodes, node)
         else:
             _move_windows(node, size, anatomy, input_hw, stride)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from convert.graph.anatomy import Anatomy, discover
-from convert.graph.graphdef import GraphDef
+from convert.graph.graphdef import CONVOLUTIONS, GraphDef
 from convert.networks.architecture import BatchNorm
 from convert.tensorflow import tf
 from edge.errors import GraphError
@@ -124,6 +124,15 @@ def test_rate_that_ends_tensorflow_is_refused() -> None:
     graph = nets.net()
     nets.node(graph, "aspp0/Conv2D").attr["dilations"].list.i[:] = [1, 2**62, 1, 1]
     assert f"node aspp0/Conv2D has a stride, rate or window of {2**62}" in refusal(graph)
+
+
+def test_of_several_unknown_operators_the_first_in_the_graph_is_named() -> None:
+    graph = nets.net()
+    *convolutions, _ = (node for node in graph.node if node.op in CONVOLUTIONS)
+    for node in convolutions:
+        node.op = "ReadFile"
+    name = convolutions[0].name
+    assert f"node {name} is a ReadFile, which no DeepLab export has; it is not run" in refusal(graph)
 
 
 def test_channels_first_is_refused() -> None:
