@@ -7,6 +7,7 @@ import ctypes
 import functools
 import gc
 import os
+import platform
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -20,15 +21,19 @@ T = TypeVar("T")
 # Start-up notices of the C++ parts; a GPU would only make results differ from run to run.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"  # TensorFlow's own depthwise convolution has no rates
-
 try:
     import tensorflow
+    from tensorflow.python.util import _pywrap_util_port as build
 except ImportError as exc:
     if memory.cause(exc):
         raise MemoryError(str(exc)) from exc
     raise ConversionError(f"converting needs TensorFlow ({exc}): {install_extra('convert')}") from exc
 
+if not build.IsMklEnabled() and platform.machine() == "x86_64":
+    raise ConversionError(
+        "TensorFlow was imported before `convert` and without oneDNN, which runs the network's atrous convolutions; "
+        "import `convert` first, or set TF_ENABLE_ONEDNN_OPTS=1"
+    )
 tf: Any = tensorflow
 tf.get_logger().setLevel("ERROR")
 

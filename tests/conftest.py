@@ -14,6 +14,9 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.engine.runtimes import RUNTIMES
+
+os.environ.update(RUNTIMES["tensorflow"].variables)  # before a test imports TensorFlow or Keras
 # Where the shell started this in the background, Ctrl-C is ignored here, and so it would be in the commands under test.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

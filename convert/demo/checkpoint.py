@@ -22,7 +22,7 @@ def about(checkpoint: Path) -> Path:
 
 def weights_of(graph: Path) -> dict[str, NDArray[np.float32]]:
     """Returns the weights of a frozen demo graph by their checkpoint names."""
-    import tensorflow as tf  # which training on another backend of Keras does without
+    from convert.tensorflow import tf  # which training on another backend of Keras does without
 
     parsed = tf.compat.v1.GraphDef.FromString(graph.read_bytes())
     return {node.name: tf.make_ndarray(node.attr["value"].tensor) for node in parsed.node if node.op == "Const"}

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from convert.demo.checkpoint import ARCHITECTURE, CHECKPOINT, TRAINED_STRIDE, about
@@ -19,6 +18,7 @@ from convert.demo.data import FULL_HW, held_out
 from convert.demo.train import Trainer
 from convert.networks.architecture import Weights
 from convert.networks.mobilenet import build
+from convert.tensorflow import tf
 from edge.classes import CITYSCAPES
 from edge.evaluation.metrics import Confusion
 from edge.versions import installed

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from convert.demo.network import Network
 from convert.networks.architecture import Architecture, initial_weights
+from convert.tensorflow import tf
 
 
 def random_weights(arch: Architecture, seed: int, smooth: bool = False) -> dict[str, NDArray[np.float32]]:

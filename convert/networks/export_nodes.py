@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-import tensorflow as tf
 
 from convert.networks.layers import Tensor, const, resize
+from convert.tensorflow import tf
 
 
 class Crop(Protocol):

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
 from convert.networks.architecture import BatchNorm, Weights
+from convert.tensorflow import tf
 
 Tensor = Any
 """A `tf.Tensor` of the graph being built; TensorFlow ships no types for it."""

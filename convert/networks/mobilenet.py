@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import tensorflow as tf
-
 from convert.networks.architecture import BODY_EPSILON, HEAD_EPSILON, Architecture, Weights, blocks
 from convert.networks.export_nodes import predict, preprocess
 from convert.networks.layers import Layers, Tensor, const, convolve, resize
+from convert.tensorflow import tf
 
 
 def build(arch: Architecture, weights: Weights) -> Any:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from convert.networks.architecture import BatchNorm, Weights
 from convert.networks.export_nodes import predict, preprocess
 from convert.networks.layers import Layers, Tensor, const, convolve, resize
+from convert.tensorflow import tf
 from edge.errors import UsageError
 
 BODY_EPSILON = 0.001

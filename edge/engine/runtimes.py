@@ -6,7 +6,9 @@ It must be readable where numpy cannot be imported, since check-device says what
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from edge import memory
@@ -26,6 +28,7 @@ class Runtime:
     precision: Literal["f32", "bf16"] = "f32"  # what floating-point operators compute in
     tried_by_auto: bool = True  # `auto` takes the first of these that can be imported
     extra_of_its_own: str = ""  # why it needs an environment of its own, and is installed as an extra
+    variables: Mapping[str, str] = field(default_factory=dict)  # of the environment, that it reads when it is imported
 
     @property
     def is_interpreter(self) -> bool:
@@ -41,6 +44,10 @@ class Runtime:
 
 _INTERPRETER, _OPENVINO = "edge.engine.litert:InterpreterEngine", "edge.engine.openvino:OpenVinoEngine"
 
+# Without oneDNN, which it leaves out on processors that multiply no 8-bit integers, TensorFlow's depthwise convolution
+# knows no rates. The process may convert graphs later, whatever imported TensorFlow first.
+_FOR_TENSORFLOW = {"TF_ENABLE_ONEDNN_OPTS": "1"}
+
 RUNTIMES = {
     runtime.name: runtime
     for runtime in (
@@ -52,7 +59,9 @@ RUNTIMES = {
             _INTERPRETER,
             extra_of_its_own="with Python 3.11",  # the last of its versions was built for numpy 1
         ),
-        Runtime("tensorflow", "tensorflow.lite.python.interpreter", "tensorflow", _INTERPRETER),
+        Runtime(
+            "tensorflow", "tensorflow.lite.python.interpreter", "tensorflow", _INTERPRETER, variables=_FOR_TENSORFLOW
+        ),
         Runtime("openvino", "openvino", "openvino", _OPENVINO),
         Runtime("openvino-bf16", "openvino", "openvino", _OPENVINO, precision="bf16", tried_by_auto=False),
     )
@@ -69,6 +78,7 @@ def import_runtime(runtime: str, module: str = "", of: str = "") -> Any:
 
     Raises RuntimeMissing with the way out, MemoryError where it is there and does not fit.
     """
+    os.environ.update(RUNTIMES[of or runtime].variables)
     try:
         return importlib.import_module(module or RUNTIMES[runtime].module)
     except (ImportError, AttributeError, OSError, RuntimeError, SystemError, TypeError) as exc:

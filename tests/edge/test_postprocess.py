@@ -69,7 +69,7 @@ def test_labels_of_whole_pictures(kind: str, size_hw: tuple[int, int], out_hw: t
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("kind", ["float", "smooth", "few"])
 def test_labels_are_tensorflows(kind: str) -> None:
-    import tensorflow as tf
+    from convert.tensorflow import tf
 
     for size_hw, out_hw in (((17, 33), (131, 200)), ((9, 5), (4, 31)), ((1, 4), (7, 1))):
         logits = scores(kind, size_hw, 19, 5)
@@ -100,7 +100,7 @@ def test_all_nan_is_labelled_with_some_class() -> None:
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 120), st.integers(1, 120))
 @example(2, 4, 83, 75)  # float32 misses a half
 def test_nearest_is_tensorflows(height: int, width: int, out_h: int, out_w: int) -> None:
-    import tensorflow as tf
+    from convert.tensorflow import tf
 
     ids = np.random.default_rng(height).integers(0, 256, (height, width)).astype(np.uint8)
     expected = tf.compat.v1.image.resize_nearest_neighbor(ids[None, ..., None], (out_h, out_w), align_corners=True)

@@ -78,7 +78,7 @@ def test_the_same_size_stays_as_it_is() -> None:
     ("size_hw", "out_hw"), [((72, 128), (51, 103)), ((33, 65), (65, 129)), ((1, 9), (5, 1)), ((9, 1), (1, 4))]
 )
 def test_resize_is_tensorflows(size_hw: tuple[int, int], out_hw: tuple[int, int]) -> None:
-    import tensorflow as tf
+    from convert.tensorflow import tf
 
     pixels = noise(*size_hw)
     expected = tf.compat.v1.image.resize_bilinear(pixels[None], out_hw, align_corners=True).numpy()[0]

@@ -7,7 +7,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import tensorflow as tf
 from keras import ops
 
 from convert.demo import network, publish, train
@@ -17,6 +16,7 @@ from convert.demo.losses import OVERLAP, SegmentationLoss, overlap_loss, upsampl
 from convert.demo.teacher import BELIEVED, label_frames, views, vote
 from convert.networks.architecture import Architecture
 from convert.networks.mobilenet import build
+from convert.tensorflow import tf
 from edge.data import IGNORE
 from edge.errors import SourceError
 

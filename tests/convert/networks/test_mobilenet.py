@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from convert.demo.network import Network
@@ -13,6 +12,7 @@ from convert.demo.random_weights import random_weights
 from convert.networks.architecture import Architecture, blocks, kernel_shapes
 from convert.networks.layers import same_paddings
 from convert.networks.mobilenet import build
+from convert.tensorflow import tf
 from edge.errors import UsageError
 
 pytestmark = pytest.mark.tensorflow
