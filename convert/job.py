@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from convert.file_names import file_name
 from convert.frames import SEED, Samples, Truths, collect, places_in_sources
 from convert.graph.anatomy import Anatomy, discover
 from convert.graph.graphdef import parse
@@ -214,12 +215,6 @@ def describe(frozen: FrozenGraph, anatomy: Anatomy, network: RetargetedNetwork) 
         f"{frozen.name}: {anatomy.classes} classes, {stock} at output stride {anatomy.output_stride}"
         f" -> {new} at {network.output_stride}"
     )
-
-
-def file_name(name: str, network: RetargetedNetwork, recipe: Recipe) -> str:
-    """Returns the name of a model's file: `<model>-<H>x<W>-os<stride>-<recipe>.tflite`."""
-    height, width = network.input_hw
-    return f"{name}-{height}x{width}-os{network.output_stride}-{recipe.name}.tflite"
 
 
 def make_card(

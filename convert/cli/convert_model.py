@@ -8,10 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from convert.file_names import destination
 from convert.graph.strides import STRIDES
 from convert.tflite.recipes import RECIPES, parse_recipes
 from edge.cli.main import Parser, parser, run, say
 from edge.cli.options import classes, parse_hw
+from edge.destinations import keep_apart
 from edge.errors import GateFailed, RoadliteError, UsageError
 from edge.files import writable_folder
 from edge.progress import bars
@@ -95,6 +97,7 @@ def convert(options: argparse.Namespace) -> int:
     """Converts every graph; one that fails does not stop the others."""
     check(options)
     recipes, input_hw, names = parse_recipes(options.quantize), parse_hw(options.input_size), classes(options)
+    keep_apart([destination(options.output)], map(Path, options.graphs))
     writable_folder(options.output)
 
     from convert.models.load import load_frozen_graph

@@ -20,8 +20,9 @@ from edge.compare import verdict
 from edge.compare.comparison import Comparison, Settings
 from edge.compare.report.building import document, names
 from edge.compare.report.document import Document, FailedRow, read_report, row_as_json
-from edge.compare.report.files import write_report
+from edge.compare.report.files import destination, write_report
 from edge.compare.rows import Candidate, Row
+from edge.destinations import keep_apart
 from edge.engine.open import MAX_THREADS
 from edge.engine.runtimes import NAMES
 from edge.errors import GateFailed, RoadliteError, UsageError
@@ -127,6 +128,7 @@ def compare_models(options: argparse.Namespace, command: Sequence[str]) -> int:
     if options.fail_above is not None and (earlier is None or not 0 < options.fail_above < math.inf):
         raise UsageError("expected a ratio above 0, and `baseline` with it", "fail_above")
     if options.output is not None:
+        keep_apart([destination(options.output)], read_besides(options))
         writable_folder(options.output)
     comparison = Comparison(rows_from(options), settings)
     interrupted = False
@@ -143,6 +145,11 @@ def compare_models(options: argparse.Namespace, command: Sequence[str]) -> int:
     if earlier is not None and options.fail_above is not None:
         verdict.gate(comparison.rows, earlier, options.fail_above, names(comparison.rows).__getitem__)
     return judge(comparison.rows)
+
+
+def read_besides(options: argparse.Namespace) -> list[Path]:
+    """Returns the single files that are read; an earlier report is one that the new one must not replace."""
+    return [Path(name) for name in (*options.models, options.source, options.baseline, options.classes) if name]
 
 
 def tell(report: Document, options: argparse.Namespace) -> None:

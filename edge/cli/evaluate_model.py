@@ -11,9 +11,10 @@ from pathlib import Path
 from edge.cli import workstation
 from edge.cli.main import INTERRUPTED, Parser, parser, run, say
 from edge.cli.options import add_model_options, segmenter
+from edge.destinations import keep_apart
 from edge.errors import UsageError
 from edge.evaluation.datasets import KINDS
-from edge.evaluation.report import as_dict, classes, figures, write_folder
+from edge.evaluation.report import as_dict, classes, destination, figures, write_folder
 from edge.evaluation.samples import ALL, open_samples, parse_indices
 from edge.evaluation.scoring import Evaluation, Reference, evaluate
 from edge.files import writable_folder
@@ -78,6 +79,7 @@ def evaluate_model(options: argparse.Namespace) -> int:
     indices = parse_indices(options.frames) if options.frames else ALL
     samples = open_samples(options.source, options.labels, options.mapping, indices)
     if options.output:
+        keep_apart(destination(options.output), [*samples.files, *read_besides(options)])
         writable_folder(options.output)
     models = [segmenter(path, options) for path in options.models]
     with open_reference(options) as reference:
@@ -93,6 +95,11 @@ def evaluate_model(options: argparse.Namespace) -> int:
             return INTERRUPTED
     report(evaluation, options)
     return 0
+
+
+def read_besides(options: argparse.Namespace) -> list[Path]:
+    """Returns the files that are read next to pictures and labels."""
+    return [*options.models, *map(Path, (options.mapping, options.reference or "", options.classes or ""))]
 
 
 @contextmanager

@@ -139,6 +139,11 @@ def classes(options: argparse.Namespace) -> ClassSet | None:
     return None if options.classes is None else class_set(options.classes)
 
 
+def class_files(options: argparse.Namespace) -> list[Path]:
+    """Returns the file of class names, where one is named: none or one."""
+    return [] if options.classes is None or not Path(options.classes).is_file() else [Path(options.classes)]
+
+
 def normalisation(options: argparse.Namespace) -> Normalisation | None:
     """Returns the normalisation that is asked for. Raises UsageError."""
     return None if options.normalise is None else parse_normalisation(options.normalise)

@@ -12,10 +12,18 @@ from typing import get_args
 from edge import pipeline
 from edge.classes import ClassSet
 from edge.cli.main import Parser, parser, run, say, version
-from edge.cli.options import SOURCE_FIELDS, add_model_options, add_source_options, segmenter_from, source_options
+from edge.cli.options import (
+    SOURCE_FIELDS,
+    add_model_options,
+    add_source_options,
+    class_files,
+    segmenter_from,
+    source_options,
+)
 from edge.cli.signals import ending_gently
 from edge.controls import Controls, LivePipeline, RunDescription, RunStatistics, View
 from edge.data import Result, SourceInfo
+from edge.destinations import keep_apart, one_file
 from edge.device.board import display, temperature_c
 from edge.device.cooling import Heat
 from edge.errors import SinkError, UsageError
@@ -25,10 +33,10 @@ from edge.render import Renderer
 from edge.segmenter import Segmenter
 from edge.sinks.base import Sink
 from edge.sinks.fan_out import FanOut
-from edge.sinks.open import open_sink
+from edge.sinks.open import destination_of, open_sink
 from edge.sinks.systemd import SystemdNotifier
 from edge.smooth import Smoother, parse_smooth
-from edge.sources.open import open_source
+from edge.sources.open import files_of, open_source
 from edge.sources.options import SourceHealth
 from edge.status import Status
 from edge.text import counted
@@ -39,7 +47,6 @@ EXAMPLES = (
     "run-model model.tflite --source drive.mp4                 a film, into drive-overlay.mp4",
     "run-model model.tflite --output web://0.0.0.0?token=WORD  the camera, for a browser elsewhere",
 )
-LEAVES_NO_FILE = ("null", "window", "web", "udp:")  # outputs
 
 
 def build_parser() -> Parser:
@@ -79,6 +86,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def run_model(options: argparse.Namespace) -> int:
     check(options)
+    check_outputs(options)
     segmenter = segmenter_from(options, say)
     asked = source_options(options, segmenter.preprocess.size_hw)
     classes = segmenter.card.classes
@@ -113,9 +121,11 @@ def run_model(options: argparse.Namespace) -> int:
                 )
         finally:
             progress.close()  # takes the bar away before the report is printed
-            outputs.close()  # also after Ctrl-C: what is done is kept
-            if timing.frames:
-                report(status.whole_run(), outputs.working, options.stats)
+            try:
+                outputs.close()  # also after Ctrl-C: what is done is kept
+            finally:
+                if timing.frames:
+                    report(status.whole_run(), outputs.written, options.stats)
     return 0
 
 
@@ -132,6 +142,15 @@ def check(options: argparse.Namespace) -> None:
     source_options(options)
     if options.stats not in (None, "-"):
         writable_folder(Path(options.stats).parent)
+
+
+def check_outputs(options: argparse.Namespace) -> None:
+    """Refuses outputs that would take the place of what is read, or of one another. Raises UsageError, SourceError."""
+    inputs = [options.model, *files_of(options.source), *class_files(options)]
+    destinations = [destination_of(spec) for spec in dict.fromkeys(options.output or ())]
+    if options.stats not in (None, "-"):
+        destinations.append(one_file("--stats", Path(options.stats)))
+    keep_apart([destination for destination in destinations if destination is not None], inputs)
 
 
 def hidden_classes(show: str | None, hide: str | None, classes: ClassSet) -> frozenset[int]:
@@ -211,7 +230,7 @@ def describe(segmenter: Segmenter, info: SourceInfo) -> str:
     )
 
 
-def report(stats: RunStatistics, outputs: list[str], file: str | None) -> None:
+def report(stats: RunStatistics, written: str, file: str | None) -> None:
     """Prints the times, and writes them to a file; where that is standard output, it has nothing else."""
     from rich.box import SIMPLE
     from rich.console import Console
@@ -234,11 +253,8 @@ def report(stats: RunStatistics, outputs: list[str], file: str | None) -> None:
     }
     if any(losses.values()):
         say(", ".join(f"{count} {what}" for what, count in losses.items() if count))
-    written = [
-        name.removeprefix("labels:").partition("?")[0] for name in outputs if not name.startswith(LEAVES_NO_FILE)
-    ]
     if written:
-        say("wrote " + ", ".join(written))
+        say(f"wrote {written}")
     text = json.dumps(stats.as_json(), indent=1) + "\n"
     if file == "-":
         print(text, end="")  # noqa: T201

@@ -14,10 +14,12 @@ import cv2
 import numpy as np
 
 from edge.data import Pixels
+from edge.destinations import Destination, some_files
 from edge.errors import SinkError
 from edge.evaluation.pictures import confusion_picture, worst_picture
 from edge.evaluation.scoring import Evaluation, Tally
 from edge.files import write_whole
+from edge.sources.images import is_picture
 
 
 def as_dict(evaluation: Evaluation) -> dict[str, Any]:
@@ -107,12 +109,23 @@ def as_csv(evaluation: Evaluation) -> str:
     return text.getvalue()
 
 
+SCORES, PICTURES = "scores.json", "pictures.csv"
+
+
+def destination(folder: Path) -> list[Destination]:
+    """Returns where `write_folder` writes: its tables, and pictures of whatever names."""
+    return [
+        some_files(str(folder), folder, [SCORES, PICTURES]),
+        Destination(str(folder), folder, "confusion.png", is_picture),
+    ]
+
+
 def write_folder(evaluation: Evaluation, folder: Path) -> list[Path]:
     """Writes scores.json, pictures.csv, and per model the confusion matrix and the worst pictures as PNGs.
 
     Returns what was written. Raises SinkError.
     """
-    written = [folder / "scores.json", folder / "pictures.csv"]
+    written = [folder / SCORES, folder / PICTURES]
     write_whole(written[0], (json.dumps(as_dict(evaluation), indent=1, allow_nan=False) + "\n").encode())
     write_whole(written[1], as_csv(evaluation).encode("utf-8", "surrogateescape"))
     for number, tally in enumerate(evaluation.tallies, start=1):

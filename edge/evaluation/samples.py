@@ -46,6 +46,7 @@ class SampleSet:
     labelling: Labelling
     count: int | None  # of the pictures that will come, None when unknown
     each: Callable[[], Iterator[Sample]]
+    files: tuple[Path, ...] = ()  # pictures, videos and label files that are read
 
 
 def parse_indices(text: str) -> Indices:
@@ -86,7 +87,9 @@ def open_samples(source: str, labels: Path | None, mapping: str = "auto", indice
     pairs = pair(pictures if isinstance(pictures, list) else Path(source), labels, mapping)
     chosen = [pairs[index] for index in _within(indices, len(pairs), "pictures with labels")]
     samples = [Sample(_name(source, found.image), partial(_read, found.image, found.label)) for found in chosen]
-    return SampleSet(source, labelling_of(mapping, [p.label for p in pairs]), len(chosen), lambda: iter(samples))
+    labelling = labelling_of(mapping, [p.label for p in pairs])
+    files = [path for found in chosen for path in (found.image, found.label)]
+    return SampleSet(source, labelling, len(chosen), lambda: iter(samples), tuple(files))
 
 
 def demo(indices: Indices = ALL) -> SampleSet:
@@ -137,7 +140,7 @@ def _video(source: str, folder: Path, mapping: str, indices: Indices) -> SampleS
         for index, pixels in _frames(source, chosen):
             yield Sample(files[index].name, partial(_decoded, pixels, files[index]))
 
-    return SampleSet(source, labelling_of(mapping, files), len(chosen), each)
+    return SampleSet(source, labelling_of(mapping, files), len(chosen), each, (Path(source), *files))
 
 
 def labelling_of(mapping: str, files: Sequence[Path]) -> Labelling:
@@ -157,7 +160,7 @@ def _without_truth(source: str, pictures: Path | list[Path] | None, indices: Ind
         files = pictures if isinstance(pictures, list) else pictures_in(pictures)
         chosen = [files[index] for index in _within(indices, len(files), "pictures")]
         samples = [Sample(_name(source, image), partial(_read, image, None)) for image in chosen]
-        return SampleSet(source, ASK, len(chosen), lambda: iter(samples))
+        return SampleSet(source, ASK, len(chosen), lambda: iter(samples), tuple(files))
     with closing(open_source(source)) as opened:
         count = opened.info.frame_count
 
@@ -165,7 +168,8 @@ def _without_truth(source: str, pictures: Path | list[Path] | None, indices: Ind
         for index, pixels in _frames(source, indices):
             yield Sample(f"{Path(source).name} {index}", partial(_decoded, pixels, None))
 
-    return SampleSet(source, ASK, None if count is None else len(_within(indices, count, "frames")), each)
+    chosen_count = None if count is None else len(_within(indices, count, "frames"))
+    return SampleSet(source, ASK, chosen_count, each, (Path(source),))
 
 
 def _frames(source: str, indices: Indices) -> Iterator[tuple[int, Pixels]]:

@@ -11,11 +11,14 @@ class Sink(Protocol):
     """Something that takes results in order, such as a file, a window or a web page.
 
     Whoever opened a sink closes it. Nothing unfinished ever bears a final name. Implementations name this class as
-    their base, and inherit `notice` and `idle` where they have nothing to say or to do.
+    their base, and inherit `notice`, `written` and `idle` where they have nothing to say or to do.
     """
 
     notice: str = ""
     """What the user should be told when the sink is open: where to look, and who else can."""
+
+    written: str = ""
+    """What the sink has written under its final name until now, as the user calls it; empty while that is nothing."""
 
     def write(self, result: Result) -> None:
         """Takes a result.

@@ -18,11 +18,12 @@ class FanOut(Sink):
 
     def __init__(self, sinks: Mapping[str, Sink], say: Callable[[str], None]) -> None:
         self._sinks, self._say = dict(sinks), say
+        self._all = tuple(sinks.values())
 
     @property
-    def working(self) -> list[str]:
-        """The names of the sinks that have not failed."""
-        return list(self._sinks)
+    def written(self) -> str:  # type: ignore[override]
+        """What all of them have written, those that failed later too."""
+        return ", ".join(sink.written for sink in self._all if sink.written)
 
     def write(self, result: Result) -> None:
         for name, sink in list(self._sinks.items()):

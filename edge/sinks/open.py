@@ -9,9 +9,11 @@ import numpy as np
 from edge.classes import CITYSCAPES, CITYSCAPES_LABEL_IDS
 from edge.controls import LivePipeline
 from edge.data import Result, SourceInfo
+from edge.destinations import NUMBER, Destination, numbered_files, some_files
 from edge.errors import UsageError
 from edge.sinks.base import Sink
 from edge.sinks.pictures import SUFFIXES, LabelPictures, Pictures
+from edge.sources.images import is_picture
 
 _EXPECTED = (
     "expected window, web or web://HOST:PORT, a video (overlay.mp4), a stream (udp://HOST:PORT), a picture "
@@ -52,11 +54,32 @@ def open_sink(spec: str, info: SourceInfo, live: LivePipeline | None = None) -> 
     return NullSink() if spec == "null" else _file(spec, info)
 
 
+def destination_of(spec: str) -> Destination | None:
+    """Returns where an output that `open_sink` opens writes files; None where it writes none."""
+    kind, _, rest = spec.partition(":")
+    if kind in ("window", "web", "udp", "null", ""):
+        return None
+    if kind == "labels" and rest:
+        return _folder(spec, Path(rest.partition("?")[0]))
+    path = Path(spec)
+    if _is_folder(spec):
+        return _folder(spec, path)
+    return numbered_files(spec, path) if NUMBER.search(path.name) else some_files(spec, path.parent, [path.name])
+
+
+def _folder(spec: str, folder: Path) -> Destination:
+    return Destination(spec, folder, "000000.png", is_picture)
+
+
+def _is_folder(spec: str) -> bool:
+    return spec.endswith("/") or (bool(spec) and Path(spec).is_dir())
+
+
 def _file(spec: str, info: SourceInfo) -> Sink:
     path = Path(spec)
     suffix = path.suffix.lower()
-    if spec.endswith("/") or (spec and path.is_dir()):
-        return Pictures(path / "%06d.png")
+    if _is_folder(spec):
+        return Pictures(path / "%06d.png", spec)
     if suffix == ".mp4":
         from edge.sinks.video import VideoFile
 

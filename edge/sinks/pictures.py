@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -10,32 +9,33 @@ import cv2
 from numpy.typing import NDArray
 
 from edge.data import Ids, Result
+from edge.destinations import NUMBER, numbered
 from edge.errors import SinkError
 from edge.files import whole_file, writable_folder
 from edge.sinks.base import Sink
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
-_NUMBER = re.compile(r"%(0\d)?d")
 
 
 class Pictures(Sink):
     """A sink that writes what is shown to `path`, in whose name `%05d` stands for the index of the frame.
 
-    Raises SinkError where the folder cannot be written to.
+    `name` is how the user calls the output. Raises SinkError where the folder cannot be written to.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, name: str = "") -> None:
         writable_folder(path.parent)
-        self._path, self._full = path, False
-        self.numbered = _NUMBER.search(path.name) is not None
+        self._path, self._name, self._full = path, name or str(path), False
+        self.numbered = NUMBER.search(path.name) is not None
 
     def write(self, result: Result) -> None:
         if self._full:
             raise SinkError(self.holds_one(None))
         self._full = not self.numbered
         index = result.frame.index
-        name = _NUMBER.sub(lambda number: format(index, f"{number[1] or ''}d"), self._path.name)
+        name = numbered(self._path.name, index)
         save(self._path.with_name(name), cv2.cvtColor(result.picture, cv2.COLOR_RGB2BGR))
+        self.written = self._name
 
     def holds_one(self, count: int | None) -> str:
         """Returns the sentence that a single picture cannot hold `count` frames, and which name can."""
@@ -60,6 +60,7 @@ class LabelPictures(Sink):
     def write(self, result: Result) -> None:
         ids: NDArray[Any] = result.labels.ids if self._stored is None else cv2.LUT(result.labels.ids, self._stored)
         save(self._folder / f"{result.frame.index:06d}.png", ids)
+        self.written = str(self._folder)
 
     def close(self) -> None:
         """Does nothing, since every picture has its final name already."""

@@ -74,6 +74,7 @@ class VideoFile(Sink):
                 container.close()
                 file.close()
                 file.path.replace(self._path)
+                self.written = str(self._path)
             except _TROUBLE as exc:
                 raise self._ended(exc) from exc
         self._closed = True
@@ -97,6 +98,7 @@ class VideoFile(Sink):
         try:
             if _cut_to_whole_fragments(file.path):
                 file.path.replace(self._path)
+                self.written = str(self._path)
                 return SinkError(f"{self._path}: cannot be written ({reason}); what was recorded until then is kept")
             file.path.unlink()
         except OSError as again:

@@ -57,6 +57,11 @@ def picture_files(spec: str, *, deep: bool = False) -> list[Path] | None:
     return matching(spec) if any(char in spec for char in "*?[") else None
 
 
+def is_picture(name: str) -> bool:
+    """Returns whether a file of this name is taken for a picture."""
+    return Path(name).suffix.lower() in SUFFIXES
+
+
 def in_folder(folder: Path) -> list[Path]:
     """Returns the pictures directly in `folder`: hidden files and other suffixes left out, `2.png` before `10.png`."""
     return _pictures(folder.iterdir(), f"{folder}: expected pictures in this folder")

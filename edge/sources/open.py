@@ -54,6 +54,17 @@ def open_source(
     return Replay(file, loop=options.loop, realtime=options.realtime, limit=options.limit)
 
 
+def files_of(spec: str) -> list[Path]:
+    """Returns the files that a source reads; none for a camera, a stream, the demo and standard input.
+
+    Raises SourceError where a folder or a pattern has no pictures.
+    """
+    if spec in ("auto", "demo", "-") or "://" in spec:
+        return []
+    pictures = picture_files(spec)
+    return ([Path(spec)] if Path(spec).is_file() else []) if pictures is None else pictures
+
+
 def _live(spec: str, options: SourceOptions, health: SourceHealth) -> Callable[[], Source] | None:
     """Returns what opens a camera or a stream; None for anything else."""
     is_stream = "://" in spec

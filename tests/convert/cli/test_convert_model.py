@@ -261,3 +261,13 @@ def test_with_nothing_but_int8_the_demo_steps_in_loudly(
     assert "not the official model" in captured.err
     assert 0 < json.loads(captured.out)[0]["mean_iou"] <= 1
     assert main(["mobilenetv2", *SMALL, "--output", str(out)]) == 1, "named, it never falls back"
+
+
+def test_a_graph_named_like_a_model_is_not_replaced(
+    graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = tmp_path / "demo-33x65-os16-int8.tflite"
+    named.write_bytes(graph.read_bytes())
+    assert main([str(named), "--quantize", "float32", "--output", str(tmp_path)]) == 2
+    assert "would write over" in capsys.readouterr().err
+    assert named.read_bytes() == graph.read_bytes()
