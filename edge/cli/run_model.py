@@ -231,6 +231,7 @@ def report(stats: RunStatistics, outputs: list[str], file: str | None) -> None:
         "frames dropped, newer ones were there": stats.drops,
         "reconnects": stats.reconnects,
         "damaged frames": stats.skipped,
+        "jumps of the film's clock, closed to one frame period": stats.jumps,
     }
     if any(losses.values()):
         say(", ".join(f"{count} {what}" for what, count in losses.items() if count))

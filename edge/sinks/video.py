@@ -16,6 +16,7 @@ from av.container import OutputContainer
 from edge.data import Result
 from edge.errors import SinkError
 from edge.files import writable_folder
+from edge.mp4 import last_whole_fragment
 from edge.sinks.base import Sink
 from edge.sinks.h264 import H264, USUAL_RATE, Unsuitable
 
@@ -114,19 +115,8 @@ def _new_file(path: Path) -> tuple[Path, FileIO]:
 
 
 def _cut_to_whole_fragments(path: Path) -> bool:
-    """Cuts a file after its last whole fragment; False where it has none.
-
-    A fragment is a box `moof` and the box `mdat` after it; a box starts with its length, four bytes big-endian, and its
-    name (ISO/IEC 14496-12, 4.2). FFmpeg writes no fragment that needs a longer length.
-    """
-    size, position, whole = path.stat().st_size, 0, 0
-    with open(path, "r+b") as file:
-        while position + 8 <= size:
-            file.seek(position)
-            head = file.read(8)
-            position += max(8, int.from_bytes(head[:4], "big"))
-            if head[4:] == b"mdat" and position <= size:
-                whole = position
-        if whole:
-            file.truncate(whole)
+    """Cuts a file after its last whole fragment; False where it has none."""
+    whole = last_whole_fragment(path)
+    if whole:
+        os.truncate(path, whole)
     return whole > 0

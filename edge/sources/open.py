@@ -28,7 +28,8 @@ def open_source(
     `auto` (the Pi camera, else the first USB camera), `picamera2` or `picamera2:N`, `N` or `/dev/videoN`, an address
     `rtsp://`, `http://` or `https://`, a video file, a picture, a folder of pictures, a pattern such as `drive/*.jpg`,
     `demo`, or `-` for raw frames on standard input. `limit` is short for `SourceOptions(limit=limit)`. `health` counts
-    what goes wrong while the source is read, and `say` gets a line when a live one is lost or comes back.
+    what goes wrong while the source is read, and `say` gets a line when a live one is lost or comes back, or a video is
+    cut off.
 
     Raises SourceError where there is no such thing, or it cannot be read, UsageError where the options make no sense
     for it.
@@ -49,8 +50,8 @@ def open_source(
         return StdinSource(options.size_wh, options.rate, options.limit)
     _refuse(options, f"{spec} has its own", "size_wh", "fourcc")
     if not (options.loop or options.realtime):
-        return _file(spec, options, health)
-    file = _file(spec, replace(options, limit=None) if options.loop else options, health)
+        return _file(spec, options, health, say)
+    file = _file(spec, replace(options, limit=None) if options.loop else options, health, say)
     return Replay(file, loop=options.loop, realtime=options.realtime, limit=options.limit)
 
 
@@ -93,7 +94,7 @@ def first_camera() -> str:
     return search.cameras[0].source
 
 
-def _file(spec: str, options: SourceOptions, health: SourceHealth) -> Source:
+def _file(spec: str, options: SourceOptions, health: SourceHealth, say: Callable[[str], None]) -> Source:
     if spec == "demo":
         _refuse(options, "the demo has its own", "rate")
         return Demo(options.limit, options.start_s)
@@ -106,7 +107,7 @@ def _file(spec: str, options: SourceOptions, health: SourceHealth) -> Source:
             from edge.sources.video import Video
 
             _refuse(options, "a video has its own", "rate")
-            return Video(path, options.limit, options.start_s, health)
+            return Video(path, options.limit, options.start_s, health, say)
         if path.exists():
             raise SourceError(f"{spec}: expected a file, a folder or a camera, found a device or a pipe")
     except OSError as exc:
