@@ -76,7 +76,7 @@ def evaluate_model(options: argparse.Namespace) -> int:
     if not 0 <= options.worst <= MAX_WORST:
         raise UsageError(f"expected 0 to {MAX_WORST}, got {options.worst}", "worst")
     indices = parse_indices(options.frames) if options.frames else ALL
-    samples = open_samples(options.source, options.labels, options.mapping, indices)
+    samples = open_samples(options.source, options.labels, options.mapping, indices, say)
     if options.output:
         writable_folder(options.output)
     models = [segmenter(path, options) for path in options.models]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from itertools import repeat
 from pathlib import Path
@@ -93,7 +94,7 @@ def run_model(options: argparse.Namespace) -> int:
         specs = options.output or [default_output(options.source, source.info)]
         live = LivePipeline(classes, controls, status.now)
         opening = open_sink if options.output else open_shown
-        sinks = {spec: stack.enter_context(closing(opening(spec, source.info, live))) for spec in specs}
+        sinks = {spec: stack.enter_context(closing(opening(spec, source.info, live, say))) for spec in specs}
         service = stack.enter_context(closing(SystemdNotifier(status.log)))
         for line in (describe(segmenter, source.info), *(sink.notice for sink in sinks.values() if sink.notice)):
             say(line)
@@ -184,14 +185,14 @@ def default_output(spec: str, info: SourceInfo) -> str:
     return f"{'stdin' if spec == '-' else stem}-overlay.mp4"
 
 
-def open_shown(spec: str, info: SourceInfo, live: LivePipeline) -> Sink:
+def open_shown(spec: str, info: SourceInfo, live: LivePipeline, notice: Callable[[str], None] = say) -> Sink:
     """Opens the default output, the web page where there is a display but nothing to open a window with."""
     try:
-        return open_sink(spec, info, live)
+        return open_sink(spec, info, live, notice)
     except SinkError as exc:
         if spec != "window":
             raise
-        say(f"{exc}; showing the web page instead")
+        notice(f"{exc}; showing the web page instead")
         return open_sink("web", info, live)
 
 

@@ -22,7 +22,9 @@ class Clock:
     period after the one before, and `health` counts. Any other spacing is kept as it is.
     """
 
-    def __init__(self, begin_s: float | None, rate: Fraction | None, health: SourceHealth, sought: bool = False) -> None:
+    def __init__(
+        self, begin_s: float | None, rate: Fraction | None, health: SourceHealth, sought: bool = False
+    ) -> None:
         """`begin_s` is the time stamp that the film begins with, None for that of the first frame; `sought` tells that
         frames begin in its midst.
         """

@@ -1,4 +1,4 @@
-"""Finds out how much there is of a film before its first frame is wanted: how many frames, how long, what is missing."""
+"""Finds out how much there is of a film before its first frame is wanted: frames, seconds, and what is missing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def measure(
     """
     end, size = _end(path, stream), path.stat().st_size
     is_cut = end is not None and size < end.size
-    has_clocks = bool(container.format.flags & Flags.ts_discont.value)
+    has_clocks = bool(container.format.flags & int(Flags.ts_discont.value))  # of several broadcasts
     told_s = None if has_clocks else _told_length_s(container, stream)
     if not is_cut and not has_clocks:
         return Extent(_told_count(stream, told_s, start_s), told_s)
@@ -80,7 +80,8 @@ def _gone_through(
     for packet in whole_packets(container, stream):
         if packet.size:
             stamp = packet.pts if packet.dts is None else packet.dts
-            time_s = clock.time_s(None if stamp is None else float(stamp * stream.time_base))
+            known = stamp is not None and packet.time_base is not None
+            time_s = clock.time_s(float(stamp * packet.time_base) if known else None)
             count += (time_s or 0.0) >= start_s - 1e-3
             if count == limit:
                 break

@@ -11,8 +11,9 @@ from edge.sources.base import Source
 from edge.sources.demo import Demo
 from edge.sources.images import Images, picture_files
 from edge.sources.options import SourceHealth, SourceOptions
-from edge.sources.reconnect import ReconnectingSource, quiet
+from edge.sources.reconnect import ReconnectingSource
 from edge.sources.replay import Replay
+from edge.text import quiet
 
 
 def open_source(
@@ -100,14 +101,13 @@ def _file(spec: str, options: SourceOptions, health: SourceHealth, say: Callable
         return Demo(options.limit, options.start_s)
     path = Path(spec)
     try:
-        pictures = picture_files(spec)
+        moves = path.is_file() and _is_animation(path)
+        pictures = None if moves else picture_files(spec)
         if pictures is not None:
             return _pictures(spec, pictures, options)
         if path.is_file():
-            from edge.sources.video import Video
-
             _refuse(options, "a video has its own", "rate")
-            return Video(path, options.limit, options.start_s, health, say)
+            return _film(path, options, health, say)
         if path.exists():
             raise SourceError(f"{spec}: expected a file, a folder or a camera, found a device or a pipe")
     except OSError as exc:
@@ -116,6 +116,22 @@ def _file(spec: str, options: SourceOptions, health: SourceHealth, say: Callable
         f"{spec}: not found; expected auto, picamera2, a camera's number or /dev/videoN, an address rtsp:// or "
         "http://, a video, a picture, a folder, a pattern like 'd/*.jpg', - or demo"
     )
+
+
+def _is_animation(path: Path) -> bool:
+    from edge.sources.animation import is_animation
+
+    return is_animation(path)
+
+
+def _film(path: Path, options: SourceOptions, health: SourceHealth, say: Callable[[str], None]) -> Source:
+    from edge.sources.animation import AnimatedWebP, is_animated_webp
+
+    if is_animated_webp(path):
+        return AnimatedWebP(path, options.limit, options.start_s)
+    from edge.sources.video import Video
+
+    return Video(path, options.limit, options.start_s, health, say)
 
 
 def _pictures(spec: str, paths: list[Path], options: SourceOptions) -> Source:

@@ -16,10 +16,10 @@ from edge.errors import SourceError
 from edge.mp4 import last_whole_fragment
 from edge.sources.clock import Clock
 from edge.sources.declared_end import declared_end, lacks_index
-from edge.sources.extent import Extent, measure
+from edge.sources.extent import measure
 from edge.sources.ffmpeg import ToRgb, packets, rate_of, video_stream
 from edge.sources.options import SourceHealth
-from edge.sources.reconnect import quiet
+from edge.text import quiet
 
 DECODERS = 2  # threads: each more takes memory for its frames and time from the network
 
@@ -121,7 +121,8 @@ def _cut(path: Path) -> SourceError | None:
             )
         end, size = declared_end(path), path.stat().st_size
         if end is not None and size < end.size:
-            return SourceError(f"{path}: the video is cut off before its first frame, at {size:,} of {end.size:,} bytes")
+            found = f"at {size:,} of {end.size:,} bytes"
+            return SourceError(f"{path}: the video is cut off before its first frame, {found}; copy it here again")
     return None
 
 

@@ -44,7 +44,7 @@ class Drive:
 @pytest.fixture
 def drives(monkeypatch: pytest.MonkeyPatch) -> dict[str, Drive]:
     opened: dict[str, Drive] = {}
-    monkeypatch.setattr(calibration, "open_source", opened.__getitem__)
+    monkeypatch.setattr(calibration, "open_source", lambda spec, say=None: opened[spec])
     return opened
 
 

@@ -37,6 +37,7 @@ STATS = RunStatistics(
     drops=3,
     reconnects=1,
     skipped=0,
+    jumps=0,
     temperature_c=61.5,
     throttled=False,
     state="running",
