@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +16,8 @@ from edge.sources.clock import Clock
 from edge.sources.declared_end import DeclaredEnd, declared_end
 from edge.sources.ffmpeg import rate_of, whole_packets
 from edge.sources.options import SourceHealth
+
+_EXACT_S = 1e-3  # times are as exact as this
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +78,29 @@ def _gone_through(
 ) -> tuple[int, float, bool]:
     """Counts the frames from `start_s` on; tells how long all of them last, and whether the clock jumps."""
     health, rate = SourceHealth(), rate_of(stream)
-    clock = Clock(None, rate, health)
-    count = 0
-    time_s: float | None = None
-    for packet in whole_packets(container, stream):
-        if packet.size:
-            stamp = packet.pts if packet.dts is None else packet.dts
-            known = stamp is not None and packet.time_base is not None
-            time_s = clock.time_s(float(stamp * packet.time_base) if known else None)
-            count += (time_s or 0.0) >= start_s - 1e-3
-            if count == limit:
+    clock = Clock(None, rate, health)  # of the time stamps of decoding, which rise from packet to packet
+    count_in_clock = 0
+    clock_s: float | None = None
+    shown_at = array("d")
+    with suppress(av.error.FFmpegError):  # it is raised when the frames are read
+        for packet in whole_packets(container, stream):
+            if packet is not None and packet.size:
+                clock_s = clock.time_s(_seconds(packet.dts, packet.time_base))
+                count_in_clock += (clock_s or 0.0) >= start_s - _EXACT_S
+                stamp = packet.dts if packet.pts is None else packet.pts
+                shown_at.append(_seconds(stamp, packet.time_base) or 0.0)
+            if len(shown_at) == limit:
                 break
-    length_s = (time_s or 0.0) + (float(1 / rate) if rate is not None else 0.0)
-    return count, length_s, bool(health.jumps)
+    period_s = float(1 / rate) if rate is not None else 0.0
+    if health.jumps or not shown_at:
+        return count_in_clock, (clock_s or 0.0) + period_s, bool(health.jumps)
+    begin_s = min(shown_at)
+    count = sum(at_s - begin_s >= start_s - _EXACT_S for at_s in shown_at)
+    return count, max(shown_at) - begin_s + period_s, False
+
+
+def _seconds(stamp: int | None, time_base: Fraction | None) -> float | None:
+    return None if stamp is None or time_base is None else float(stamp * time_base)
 
 
 def _missing(end: DeclaredEnd, size: int, length_s: float, told_s: float | None) -> str:

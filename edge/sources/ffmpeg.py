@@ -48,15 +48,19 @@ def check_size(where: str, width: int, height: int) -> None:
 
 
 def packets(
-    where: str, container: InputContainer, stream: av.VideoStream, health: SourceHealth
+    where: str, container: InputContainer, stream: av.VideoStream, health: SourceHealth, is_cut: bool = False
 ) -> Iterator[list[av.VideoFrame] | None]:
-    """Yields the frames that each packet completes, None for a damaged packet, which `health` counts.
+    """Yields the frames that each packet completes, None for a damaged packet, which `health` counts, or a torn one.
+    `is_cut` tells that packets are missing at the end.
 
     Raises SourceError where more than 30 damaged packets in a row, or the container cannot be read on.
     """
     bad_in_a_row = 0
     try:
-        for packet in whole_packets(container, stream):
+        for packet in whole_packets(container, stream, is_cut):
+            if packet is None:
+                yield None
+                continue
             frames = _decode(packet)
             bad_in_a_row = 0 if frames is not None else bad_in_a_row + 1
             health.skipped += frames is None
@@ -67,16 +71,20 @@ def packets(
         raise SourceError(f"{where}: cannot be read to its end ({exc.strerror})") from exc
 
 
-def whole_packets(container: InputContainer, stream: av.VideoStream) -> Iterator[av.Packet[av.VideoStream]]:
-    """Yields the packets of a stream without a torn one at its end, where the file was cut off.
+def whole_packets(
+    container: InputContainer, stream: av.VideoStream, is_cut: bool = False
+) -> Iterator[av.Packet[av.VideoStream] | None]:
+    """Yields the packets of a stream; None for a torn one at its end, and for what is missing of one that is cut off.
 
     Decoders of several threads lose frames before a torn one. A packet is marked as torn where streams were joined,
     too, and is whole there.
     """
     torn: av.Packet[av.VideoStream] | None = None
     for packet in container.demux(stream):
-        if torn is not None and packet.size:
-            yield torn
+        if torn is not None:
+            yield torn if packet.size else None
+        if is_cut and not packet.size:  # which ends the stream: between the frames that follow, others may be missing
+            yield None
         torn = packet if packet.is_corrupt else None
         if torn is None:
             yield packet

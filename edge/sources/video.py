@@ -16,7 +16,7 @@ from edge.errors import SourceError
 from edge.mp4 import last_whole_fragment
 from edge.sources.clock import Clock
 from edge.sources.declared_end import declared_end, lacks_index
-from edge.sources.extent import measure
+from edge.sources.extent import Extent, measure
 from edge.sources.ffmpeg import ToRgb, packets, rate_of, video_stream
 from edge.sources.options import SourceHealth
 from edge.text import quiet
@@ -66,7 +66,7 @@ class Video:
         """Does nothing, since the file is open only while it is iterated."""
 
     def _decoded(self, health: SourceHealth, ahead: bool) -> Decoded:
-        return _decoded(self._path, self._start_s, health, seek=not self._extent.jumps, ahead=ahead)
+        return _decoded(self._path, self._start_s, self._extent, health, ahead)
 
     def _first_picture(self) -> Pixels:
         with closing(self._decoded(SourceHealth(), ahead=False)) as frames:
@@ -129,7 +129,9 @@ def _cut(path: Path) -> SourceError | None:
 Decoded = Generator[tuple[int, Pixels, float | None], None, None]
 
 
-def _decoded(path: Path, start_s: float, health: SourceHealth, seek: bool, ahead: bool) -> Decoded:
+def _decoded(
+    path: Path, start_s: float, extent: Extent, health: SourceHealth, ahead: bool, seek: bool = True
+) -> Decoded:
     """Decoded frames with their position in the video, which time stamps tell where frames before were lost.
 
     Without `ahead` no frames are decoded at the same time, which each thread would need memory for.
@@ -137,10 +139,10 @@ def _decoded(path: Path, start_s: float, health: SourceHealth, seek: bool, ahead
     with _opened(path) as (container, stream):
         stream.thread_type, stream.codec_context.thread_count = "AUTO" if ahead else "SLICE", DECODERS
         rate, begin_s = rate_of(stream), _begin_s(stream)
-        sought = start_s > 0 and seek and _seek(container, (begin_s or 0.0) + start_s)
+        sought = start_s > 0 and seek and not extent.jumps and _seek(container, (begin_s or 0.0) + start_s)
         to_rgb, clock = ToRgb(str(path), stream), Clock(begin_s, rate, health, sought)
         index, last_s, lost = -1, None if rate is None else -float(1 / rate), False
-        for frames in packets(str(path), container, stream, health):
+        for frames in packets(str(path), container, stream, health, bool(extent.cut)):
             lost = lost or frames is None
             for frame in frames or ():
                 time_s = clock.time_s(frame.time)
@@ -152,7 +154,7 @@ def _decoded(path: Path, start_s: float, health: SourceHealth, seek: bool, ahead
                     sought = False  # as it should be: from a key frame on towards the start
                     continue
                 if sought and time_s is not None and time_s > start_s + 1e-3:  # containers without an index overshoot
-                    yield from _decoded(path, start_s, health, seek=False, ahead=ahead)
+                    yield from _decoded(path, start_s, extent, health, ahead, seek=False)
                     return
                 sought = False
                 yield index, to_rgb(frame), time_s

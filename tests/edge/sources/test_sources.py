@@ -209,17 +209,6 @@ def test_the_cover_of_a_song_is_no_video(tmp_path):
     assert "without a video stream" in refusal(path)
 
 
-@pytest.mark.parametrize("options", [{}, {"movflags": "faststart"}])
-@pytest.mark.parametrize("part", [0.3, 0.9])
-def test_a_video_that_is_cut_off_is_refused(tmp_path, capfd, options, part):
-    made = write_video(tmp_path / "cut.mp4", **options)
-    data = made.read_bytes()
-    made.write_bytes(data[: int(len(data) * part)])
-    with pytest.raises(SourceError, match=r"cut\.mp4"):
-        open_source(str(made))
-    assert capfd.readouterr() == ("", "")
-
-
 def test_a_video_of_absurd_size_is_refused(tmp_path, monkeypatch):
     made = write_video(tmp_path / "big.mp4", count=3)
     monkeypatch.setattr("edge.sources.ffmpeg.MAX_PIXELS", 64 * 48 - 1)
