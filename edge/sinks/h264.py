@@ -43,13 +43,8 @@ class H264:
         prompt: bool = False,
         say: Callable[[str], None] = quiet,
     ) -> None:
-        """`prompt` gives every frame at once, where somebody waits for it.
-
-        Raises ValueError where the first picture is too large.
-        """
+        """`prompt` gives every frame at once, where somebody waits for it."""
         height, width = first.picture.shape[:2]
-        if max(width, height) > _MAX_SIDE:
-            raise ValueError(f"H.264 takes pictures of at most {_MAX_SIDE} pixels a side, got {width}x{height}")
         self._container, self._size_wh, self._rate = container, (width, height), rate
         self._say = say
         self._tick_s = 1 / rate if first.frame.time_s is None else _TICK_S
@@ -65,6 +60,9 @@ class H264:
         codec.color_primaries, codec.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
 
     def write(self, result: Result) -> None:
+        if max(self._size_wh) > _MAX_SIDE:
+            found = "{}x{}".format(*self._size_wh)
+            raise ValueError(f"H.264 takes pictures of at most {_MAX_SIDE} pixels a side, got {found}")
         self._last = max(self._last + 1, self._ticks(result.frame))
         frame = _yuv(self._of_first_size(result.picture))
         frame.pts, frame.time_base = self._last, self._tick_s

@@ -113,13 +113,13 @@ class ToRgb:
         self._where, self._codec = where, stream.codec_context
         self._shape = stream.sample_aspect_ratio or Fraction(1)  # of a pixel, width to height; the container's counts
         self._coded_shape = self._codec.sample_aspect_ratio
+        self._held_back = 0  # frames that came out since the decoder read another shape, and do not have it yet
 
     def __call__(self, frame: av.VideoFrame) -> Pixels:
         """Raises SourceError for frames that have no RGB, or too many pixels."""
         check_size(self._where, frame.width, frame.height)
-        if frame.key_frame and self._codec.sample_aspect_ratio != self._coded_shape:  # where streams were joined
-            self._coded_shape = self._codec.sample_aspect_ratio
-            self._shape = self._coded_shape or Fraction(1)
+        if self._codec.sample_aspect_ratio != self._coded_shape:  # where streams were joined
+            self._follow(is_key_frame=frame.key_frame)
         width, height = square(frame.width, frame.height, self._shape)
         unnamed_hd = frame.colorspace == _UNSPECIFIED and frame.height >= _HD_HEIGHT
         matrix = Colorspace.ITU709 if unnamed_hd else None
@@ -130,6 +130,14 @@ class ToRgb:
         pixels: Pixels = made.to_ndarray()  # type: ignore[assignment]
         turn = _UPRIGHT.get(frame.rotation)
         return pixels if turn is None else cv2.rotate(pixels, turn)  # type: ignore[return-value]
+
+    def _follow(self, is_key_frame: bool) -> None:
+        """Takes the new shape of pixels from the key frame on that brought it; decoders hold back some frames before."""
+        if is_key_frame and self._held_back >= self._codec.reorder_depth:
+            self._held_back, self._coded_shape = 0, self._codec.sample_aspect_ratio
+            self._shape = self._coded_shape or Fraction(1)
+        else:
+            self._held_back += 1
 
 
 def square(width: int, height: int, shape: Fraction) -> tuple[int, int]:

@@ -75,7 +75,7 @@ def test_what_is_there_of_a_film_comes_and_what_is_missing_is_said(
     assert promised - missing == left
     if told[1] is None:
         assert promised == size
-        if len(indices) == COUNT:  # and only the index behind them is missing
+        if len(indices) >= COUNT - 1:  # and only the index behind them is missing
             return
         seconds = re.search(r" ([\d.]+) of 3\.0 s", said[0])
         assert seconds is not None, said
