@@ -228,14 +228,14 @@ def report(stats: RunStatistics, outputs: list[str], file: str | None) -> None:
         if times is not None:
             table.add_row(name, f"{times.median:.2f}", f"{times.p90:.2f}")
     console.print(table)
-    losses = {
-        "frames dropped, newer ones were there": stats.drops,
-        "reconnects": stats.reconnects,
-        "damaged frames": stats.skipped,
-        "jumps of the film's clock, closed to one frame period": stats.jumps,
-    }
-    if any(losses.values()):
-        say(", ".join(f"{count} {what}" for what, count in losses.items() if count))
+    losses = (
+        (stats.drops, "frame", " dropped because newer ones were there"),
+        (stats.reconnects, "reconnect", ""),
+        (stats.skipped, "damaged frame", ""),
+        (stats.jumps, "jump", " of the film's clock closed to one frame period"),
+    )
+    if any(count for count, *_ in losses):
+        say(", ".join(counted(count, what) + more for count, what, more in losses if count))
     written = [
         name.removeprefix("labels:").partition("?")[0] for name in outputs if not name.startswith(LEAVES_NO_FILE)
     ]

@@ -132,7 +132,7 @@ class ToRgb:
         return pixels if turn is None else cv2.rotate(pixels, turn)  # type: ignore[return-value]
 
     def _follow(self, is_key_frame: bool) -> None:
-        """Takes the new shape of pixels from the key frame on that brought it; decoders hold back some frames before."""
+        """Takes the new shape of pixels from the key frame on that brought it; decoders hold some before it back."""
         if is_key_frame and self._held_back >= self._codec.reorder_depth:
             self._held_back, self._coded_shape = 0, self._codec.sample_aspect_ratio
             self._shape = self._coded_shape or Fraction(1)
