@@ -10,13 +10,13 @@ from pathlib import Path
 
 import av
 from av.container import InputContainer
-from av.format import Flags
 
 from edge.sources.clock import Clock
 from edge.sources.declared_end import DeclaredEnd, declared_end
 from edge.sources.ffmpeg import rate_of, whole_packets
 from edge.sources.options import SourceHealth
 
+_CLOCKS_MAY_JUMP = 0x200  # AVFMT_TS_DISCONT in FFmpeg's avformat.h
 _EXACT_S = 1e-3  # times are as exact as this
 
 
@@ -40,7 +40,7 @@ def measure(
     """
     end, size = _end(path, stream), path.stat().st_size
     is_cut = end is not None and size < end.size
-    has_clocks = bool(container.format.flags & int(Flags.ts_discont.value))  # of several broadcasts
+    has_clocks = bool(container.format.flags & _CLOCKS_MAY_JUMP)
     told_s = None if has_clocks else _told_length_s(container, stream)
     if not is_cut and not has_clocks:
         return Extent(_told_count(stream, told_s, start_s), told_s)

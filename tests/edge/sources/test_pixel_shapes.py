@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from films import join, number_in, write_film
 
+from edge.data import Frame
 from edge.errors import SourceError
 from edge.sources.ffmpeg import square
 from edge.sources.open import open_source
@@ -113,7 +114,7 @@ def test_a_stream_that_grows_beyond_what_is_taken_is_refused(tmp_path: Path, mon
     large = write_film(tmp_path / "large.ts", size_hw=(96, 128))
     film = join(tmp_path / "joined.ts", small, large)
     monkeypatch.setattr("edge.sources.ffmpeg.MAX_PIXELS", 100 * 100)
-    seen = []
+    seen: list[Frame] = []
     with pytest.raises(SourceError, match=r"joined\.ts: expected frames of at most .*, got 128x96"):
         seen.extend(open_source(str(film)))
     assert len(seen) >= 20
