@@ -19,7 +19,7 @@ from edge.controls import Controls, LivePipeline, RunDescription, RunStatistics,
 from edge.data import Result, SourceInfo
 from edge.device.board import display, temperature_c
 from edge.device.cooling import Heat
-from edge.errors import SinkError, UsageError
+from edge.errors import SinkError, SourceError, UsageError
 from edge.files import writable_folder, write_whole
 from edge.progress import bars
 from edge.render import Renderer
@@ -117,6 +117,8 @@ def run_model(options: argparse.Namespace) -> int:
             outputs.close()  # also after Ctrl-C: what is done is kept
             if timing.frames:
                 report(status.whole_run(), outputs.working, options.stats)
+        if not timing.frames and not controls.quit.is_set():
+            raise SourceError(f"{source.info.name}: ended before its first frame; expected at least one")
     return 0
 
 

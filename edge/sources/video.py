@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
@@ -21,6 +21,7 @@ from edge.sources.ffmpeg import ToRgb, packets, rate_of, video_stream
 from edge.sources.options import SourceHealth
 from edge.text import quiet
 
+_EARLIER_S = (0.0, 12.0)  # where a start is sought, one after the other; key frames are seldom farther apart
 DECODERS = 2  # threads: each more takes memory for its frames and time from the network
 
 
@@ -116,7 +117,7 @@ def _cut(path: Path) -> SourceError | None:
     with suppress(OSError):
         if lacks_index(path):
             return SourceError(
-                f"{path}: the video is cut off: its index (`moov`), which cameras write last, is missing or not whole, "
+                f"{path}: the video is cut off: its index (moov), which cameras write last, is missing or not whole, "
                 "and without it nothing of an MP4 or MOV can be read; copy it here again, or mend it with untrunc"
             )
         end, size = declared_end(path), path.stat().st_size
@@ -130,7 +131,12 @@ Decoded = Generator[tuple[int, Pixels, float | None], None, None]
 
 
 def _decoded(
-    path: Path, start_s: float, extent: Extent, health: SourceHealth, ahead: bool, seek: bool = True
+    path: Path,
+    start_s: float,
+    extent: Extent,
+    health: SourceHealth,
+    ahead: bool,
+    earlier_s: Sequence[float] = _EARLIER_S,
 ) -> Decoded:
     """Decoded frames with their position in the video, which time stamps tell where frames before were lost.
 
@@ -139,7 +145,8 @@ def _decoded(
     with _opened(path) as (container, stream):
         stream.thread_type, stream.codec_context.thread_count = "AUTO" if ahead else "SLICE", DECODERS
         rate, begin_s = rate_of(stream), _begin_s(stream)
-        sought = start_s > 0 and seek and not extent.jumps and _seek(container, (begin_s or 0.0) + start_s)
+        seekable = start_s > 0 and bool(earlier_s) and not extent.jumps
+        sought = seekable and _seek(container, (begin_s or 0.0) + start_s - earlier_s[0])
         to_rgb, clock = ToRgb(str(path), stream), Clock(begin_s, rate, health, sought)
         index, last_s, lost = -1, None if rate is None else -float(1 / rate), False
         for frames in packets(str(path), container, stream, health, bool(extent.cut)):
@@ -154,7 +161,7 @@ def _decoded(
                     sought = False  # as it should be: from a key frame on towards the start
                     continue
                 if sought and time_s is not None and time_s > start_s + 1e-3:  # containers without an index overshoot
-                    yield from _decoded(path, start_s, extent, health, ahead, seek=False)
+                    yield from _decoded(path, start_s, extent, health, ahead, earlier_s[1:])
                     return
                 sought = False
                 yield index, to_rgb(frame), time_s

@@ -101,7 +101,7 @@ def test_an_mp4_without_its_index_is_refused_by_that_name(
 ) -> None:
     film = write_film(tmp_path / name, range(COUNT))
     cut(film, int(film.stat().st_size * part))
-    with pytest.raises(SourceError, match=rf"{name}: the video is cut off: its index \(`moov`\).* missing"):
+    with pytest.raises(SourceError, match=rf"{name}: the video is cut off: its index \(moov\).* missing"):
         open_source(str(film))
     assert capfd.readouterr() == ("", "")
 
@@ -151,9 +151,12 @@ def test_a_film_that_was_never_finished_promises_nothing(tmp_path: Path) -> None
     assert (said, len(indices)) == ([], COUNT)
 
 
-def test_what_follows_a_film_is_not_taken_for_a_part_of_it(tmp_path: Path) -> None:
-    film = made(tmp_path, "front.mp4")
-    film.write_bytes(film.read_bytes() + b"\xff\xff\xff\xf0junk" * 50)
+@pytest.mark.parametrize("name", ["front.mp4", "fragments.mp4", "a.mkv", "a.avi"])
+@pytest.mark.parametrize("more", [bytes(4096), b"\x7f\xff\xff\xf0\1\2\3\4" * 50])
+def test_what_follows_a_film_is_not_taken_for_a_part_of_it(tmp_path: Path, name: str, more: bytes) -> None:
+    """Such as the rest of a block on a disk that lost its power."""
+    film = made(tmp_path, name)
+    film.write_bytes(film.read_bytes() + more)
     assert opened(film)[0] == []
 
 

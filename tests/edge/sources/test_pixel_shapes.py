@@ -29,6 +29,8 @@ from edge.sources.open import open_source
         ((64, 48), Fraction(1), (64, 48)),
         ((64, 48), Fraction(0), (64, 48)),
         ((64, 48), Fraction(-2), (64, 48)),
+        ((64, 48), Fraction(5), (64, 48)),
+        ((64, 48), Fraction(1, 5), (64, 48)),
         ((64, 48), Fraction(1, 1_000_000), (64, 48)),
         ((64, 48), Fraction(1_000_000), (64, 48)),
         ((7000, 7000), Fraction(2), (7000, 7000)),  # 98 megapixels
