@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from hashlib import sha256
@@ -23,6 +23,7 @@ from edge.preprocess import Normalisation, resize
 from edge.progress import Track, silent
 from edge.sources.images import picture_files, read_picture
 from edge.sources.open import open_source
+from edge.text import quiet
 
 SEED = 2018
 
@@ -78,16 +79,18 @@ def collect(
     verify: int,
     truths: Truths | None = None,
     track: Track = silent,
+    say: Callable[[str], None] = quiet,
 ) -> Samples:
     """Takes `calibrate` and `verify` frames from the sources together, evenly over each.
 
     Calibration frames come at the model's input size, held-out ones as they are. Where the sources hold fewer
-    frames than asked for, a third of them is held out. Pictures that cannot be read are left out.
+    frames than asked for, a third of them is held out. Pictures that cannot be read are left out. `say` gets a line
+    where a video is cut off.
 
     Raises SourceError when there is no frame for one of the purposes, SinkError when the disk is full.
     """
     held_out, held, kept = [], set(), []
-    sources = [FrameSource(spec, truths) for spec in dict.fromkeys(specs)]
+    sources = [FrameSource(spec, truths, say) for spec in dict.fromkeys(specs)]
     with tempfile.TemporaryFile(buffering=0) as file:
         for source, roles in zip(sources, _plan(sources, calibrate, verify, track), strict=True):
             for index, sample in track(source.read(roles), f"reading {source.spec}", len(roles)):
@@ -131,15 +134,15 @@ def _plan(sources: list[FrameSource], calibrate: int, verify: int, track: Track)
 class FrameSource:
     """One source that frames are picked from."""
 
-    def __init__(self, spec: str, truths: Truths | None) -> None:
-        self.spec, self._truths = spec, truths
+    def __init__(self, spec: str, truths: Truths | None, say: Callable[[str], None] = quiet) -> None:
+        self.spec, self._truths, self._say = spec, truths, say
         self._paths = picture_files(spec, deep=truths is not None)
         self.unreadable: list[str] = []
 
     def length(self, track: Track) -> int:
         if self._paths is not None:
             return len(self._paths)
-        with closing(open_source(self.spec)) as source:
+        with closing(open_source(self.spec, say=self._say)) as source:
             if source.info.live:
                 raise UsageError(f"{source.info.name}: a camera or stream has no end to choose from; record it first")
             return source.info.frame_count or sum(1 for _ in track(source, f"counting the frames of {self.spec}"))

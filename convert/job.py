@@ -144,7 +144,13 @@ def collect_frames(job: Job, classes: ClassSet, track: Track, notice: Notice) ->
     calibrate = job.calibration_frames if any(recipe.calibrated for recipe in job.recipes) else 0
     truths = Truths(job.labels_dir, job.calibrate, classes) if job.labels_dir else None
     samples = collect(
-        job.calibrate, job.input_hw, calibrate=calibrate, verify=job.verification_frames, truths=truths, track=track
+        job.calibrate,
+        job.input_hw,
+        calibrate=calibrate,
+        verify=job.verification_frames,
+        truths=truths,
+        track=track,
+        say=notice,
     )
     if samples.unreadable:
         notice(f"{len(samples.unreadable)} pictures could not be read and are left out: {samples.unreadable[0]}")

@@ -52,6 +52,7 @@ class RunStatistics:
     drops: int  # frames that a newer one replaced before they were taken
     reconnects: int
     skipped: int  # damaged frames
+    jumps: int  # of the clock of a film, closed
     temperature_c: float | None  # None where the board does not tell
     throttled: bool | None
     state: State | None = None  # None when the run is over; while it is on, `timing.fps` is that of the last seconds
@@ -59,9 +60,8 @@ class RunStatistics:
     def as_json(self) -> dict[str, object]:
         """Returns the statistics as a file or the web page has them, without what is not known."""
         timing = {name: value for name, value in asdict(self.timing).items() if value is not None}
-        health = {
-            name: getattr(self, name) for name in ("drops", "reconnects", "skipped", "temperature_c", "throttled")
-        }
+        names = ("drops", "reconnects", "skipped", "jumps", "temperature_c", "throttled")
+        health = {name: getattr(self, name) for name in names}
         return {**asdict(self.run), **timing, **health, **({"state": self.state} if self.state else {})}
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from edge.controls import Controls, RunDescription, RunStatistics, State
 from edge.device.cooling import Heat
 from edge.sources.options import SourceHealth
+from edge.text import counted
 from edge.timing import Timing
 
 _FRESH_S = 0.5  # however many ask, the figures are worked out this seldom
@@ -47,6 +48,7 @@ class Status:
             health.drops,
             health.reconnects,
             health.skipped,
+            health.jumps,
             heat.temperature_c,
             heat.throttled,
         )
@@ -67,6 +69,7 @@ class Status:
             f"{health.drops} dropped" if health.drops else "",
             f"{health.reconnects} reconnects" if health.reconnects else "",
             f"{health.skipped} damaged" if health.skipped else "",
+            counted(health.jumps, "clock jump") if health.jumps else "",
             f"{heat.temperature_c:.0f} C" if heat.temperature_c is not None else "",
             "THROTTLED" if heat.throttled else "",
             f"resting {heat.rest_s * 1e3:.0f} ms a frame above {heat.max_c:g} C" if heat.rest_s else "",

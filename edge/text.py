@@ -54,3 +54,7 @@ def _opened_by_nothing(parts: re.Match[str]) -> str:
     place = parts[2].rpartition("@")[2].partition("#")[0]
     place, question_mark, _ = place.partition("?")
     return f"{parts[1]}{place}{'?...' if question_mark else ''}"
+
+
+def quiet(line: str) -> None:
+    """Says nothing: stands where nobody is to be told."""

@@ -19,7 +19,7 @@ LAYERS = (
     "edge.errors edge.native_output edge.processors edge.text edge.versions edge.cache",
     "edge.memory edge.requirements",
     "edge.data edge.threads edge.timing edge.typed_json",
-    "edge.classes edge.destinations edge.files edge.preprocess edge.progress edge.scene edge.smooth",
+    "edge.classes edge.destinations edge.files edge.mp4 edge.preprocess edge.progress edge.scene edge.smooth",
     "edge.engine",
     "edge.card edge.controls edge.device edge.postprocess",
     "edge.render edge.sources",

@@ -64,7 +64,7 @@ def label_frames(sources: list[str], model: Path, folder: Path, every: int, repo
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     for source in sources:
-        for frame in open_source(source):
+        for frame in open_source(source, say=report):
             if frame.index % every:
                 continue
             small = np.asarray(cv2.resize(frame.pixels, FRAME_WH, interpolation=cv2.INTER_AREA), np.uint8)

@@ -77,7 +77,7 @@ def evaluate_model(options: argparse.Namespace) -> int:
     if not 0 <= options.worst <= MAX_WORST:
         raise UsageError(f"expected 0 to {MAX_WORST}, got {options.worst}", "worst")
     indices = parse_indices(options.frames) if options.frames else ALL
-    samples = open_samples(options.source, options.labels, options.mapping, indices)
+    samples = open_samples(options.source, options.labels, options.mapping, indices, say)
     if options.output:
         keep_apart(destination(options.output), [*samples.files, *read_besides(options)])
         writable_folder(options.output)

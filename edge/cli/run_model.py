@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from itertools import repeat
 from pathlib import Path
@@ -26,7 +27,7 @@ from edge.data import Result, SourceInfo
 from edge.destinations import keep_apart, one_file
 from edge.device.board import display, temperature_c
 from edge.device.cooling import Heat
-from edge.errors import SinkError, UsageError
+from edge.errors import SinkError, SourceError, UsageError
 from edge.files import writable_folder, write_whole
 from edge.progress import bars
 from edge.render import Renderer
@@ -101,7 +102,7 @@ def run_model(options: argparse.Namespace) -> int:
         specs = options.output or [default_output(options.source, source.info)]
         live = LivePipeline(classes, controls, status.now)
         opening = open_sink if options.output else open_shown
-        sinks = {spec: stack.enter_context(closing(opening(spec, source.info, live))) for spec in specs}
+        sinks = {spec: stack.enter_context(closing(opening(spec, source.info, live, say))) for spec in specs}
         service = stack.enter_context(closing(SystemdNotifier(status.log)))
         for line in (describe(segmenter, source.info), *(sink.notice for sink in sinks.values() if sink.notice)):
             say(line)
@@ -126,6 +127,8 @@ def run_model(options: argparse.Namespace) -> int:
             finally:
                 if timing.frames:
                     report(status.whole_run(), outputs.written, options.stats)
+        if not timing.frames and not controls.quit.is_set():
+            raise SourceError(f"{source.info.name}: ended before its first frame; expected at least one")
     return 0
 
 
@@ -203,14 +206,14 @@ def default_output(spec: str, info: SourceInfo) -> str:
     return f"{'stdin' if spec == '-' else stem}-overlay.mp4"
 
 
-def open_shown(spec: str, info: SourceInfo, live: LivePipeline) -> Sink:
+def open_shown(spec: str, info: SourceInfo, live: LivePipeline, notice: Callable[[str], None] = say) -> Sink:
     """Opens the default output, the web page where there is a display but nothing to open a window with."""
     try:
-        return open_sink(spec, info, live)
+        return open_sink(spec, info, live, notice)
     except SinkError as exc:
         if spec != "window":
             raise
-        say(f"{exc}; showing the web page instead")
+        notice(f"{exc}; showing the web page instead")
         return open_sink("web", info, live)
 
 
@@ -246,13 +249,14 @@ def report(stats: RunStatistics, written: str, file: str | None) -> None:
         if times is not None:
             table.add_row(name, f"{times.median:.2f}", f"{times.p90:.2f}")
     console.print(table)
-    losses = {
-        "frames dropped, newer ones were there": stats.drops,
-        "reconnects": stats.reconnects,
-        "damaged frames": stats.skipped,
-    }
-    if any(losses.values()):
-        say(", ".join(f"{count} {what}" for what, count in losses.items() if count))
+    losses = (
+        (stats.drops, "frame", " dropped because newer ones were there"),
+        (stats.reconnects, "reconnect", ""),
+        (stats.skipped, "damaged frame", ""),
+        (stats.jumps, "jump", " of the film's clock closed to one frame period"),
+    )
+    if any(count for count, *_ in losses):
+        say(", ".join(counted(count, what) + more for count, what, more in losses if count))
     if written:
         say(f"wrote {written}")
     text = json.dumps(stats.as_json(), indent=1) + "\n"

@@ -56,7 +56,10 @@ class Comparison:
         with ExitStack() as stack:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="roadlite-"))
             settings = self.settings
-            frames = prepare(settings.source, Path(folder), settings.frames, settings.labels_dir, track)
+            notes = self.monitor.notes
+            frames = prepare(
+                settings.source, Path(folder), settings.frames, settings.labels_dir, track, say=notes.append
+            )
             running = [(row, stack.enter_context(Worker(row, self.monitor.tick))) for row in self.rows if not row.error]
             reference = None
             if settings.reference is not None:

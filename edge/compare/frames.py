@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from edge.evaluation.samples import DEMO_FRAMES, demo, evenly, labelling_of
 from edge.progress import Track, silent
 from edge.sources.images import picture_files, read_picture
 from edge.sources.open import open_source
+from edge.text import quiet
 
 FARTHEST = 30  # frames of a video between two that are taken: looking further costs decoding
 
@@ -65,8 +66,8 @@ class Frames:
         for place in track(evenly(len(pairs), count), "reading pictures", min(count, len(pairs))):
             self._labelled[self.add(read_picture(pairs[place].image))] = pairs[place].label
 
-    def read(self, source: str, count: int, track: Track) -> None:
-        with closing(open_source(source)) as opened:
+    def read(self, source: str, count: int, track: Track, say: Callable[[str], None]) -> None:
+        with closing(open_source(source, say=say)) as opened:
             step = max(1, min((opened.info.frame_count or count) // count, FARTHEST))
             for frame in track(opened, f"reading {source}", opened.info.frame_count):
                 if frame.index % step == 0:
@@ -75,8 +76,15 @@ class Frames:
                     return
 
 
-def prepare(source: str, folder: Path, count: int, labels_dir: Path | None = None, track: Track = silent) -> Frames:
-    """Prepares at most `count` pictures of a source, evenly spread.
+def prepare(
+    source: str,
+    folder: Path,
+    count: int,
+    labels_dir: Path | None = None,
+    track: Track = silent,
+    say: Callable[[str], None] = quiet,
+) -> Frames:
+    """Prepares at most `count` pictures of a source, evenly spread; `say` gets a line where a video is cut off.
 
     Raises SourceError, and UsageError for labels of what is no folder of pictures.
     """
@@ -86,7 +94,7 @@ def prepare(source: str, folder: Path, count: int, labels_dir: Path | None = Non
     elif source == "demo":
         frames.draw(count, track)
     else:
-        frames.read(source, count, track)
+        frames.read(source, count, track, say)
     if not frames.names:
         raise SourceError(f"{source}: expected pictures, found none")
     return frames

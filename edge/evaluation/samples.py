@@ -21,6 +21,7 @@ from edge.scene import DEMO_RATE, DEMO_SEED, Scene
 from edge.sources.demo import DEMO_HW, DEMO_SECONDS
 from edge.sources.images import picture_files, pictures_in, read_picture
 from edge.sources.open import open_source
+from edge.text import quiet
 
 Indices = range | tuple[int, ...]
 """Which pictures of a set are taken, ascending; a range may reach beyond its end."""
@@ -65,12 +66,19 @@ def parse_indices(text: str) -> Indices:
     return indices
 
 
-def open_samples(source: str, labels: Path | None, mapping: str = "auto", indices: Indices = ALL) -> SampleSet:
+def open_samples(
+    source: str,
+    labels: Path | None,
+    mapping: str = "auto",
+    indices: Indices = ALL,
+    say: Callable[[str], None] = quiet,
+) -> SampleSet:
     """Opens the pictures of `source` (a folder, a pattern, a picture, a video or `demo`) with the label files in
     `labels`.
 
     Pictures have labels of the same name, see `edge.evaluation.pairing.pair`; the frames of a video have the label
-    files in the order of their names. Without `labels` the demo knows its own truth, and nothing else does.
+    files in the order of their names. Without `labels` the demo knows its own truth, and nothing else does. `say` gets
+    a line where a video is cut off.
 
     Raises SourceError where pictures or labels are not there, cannot be read, or do not belong together, UsageError
     where the mapping, or these options together, make no sense.
@@ -81,9 +89,9 @@ def open_samples(source: str, labels: Path | None, mapping: str = "auto", indice
         return demo(indices)
     pictures = _pictures(source)
     if labels is None:
-        return _without_truth(source, pictures, indices)
+        return _without_truth(source, pictures, indices, say)
     if pictures is None:
-        return _video(source, labels, mapping, indices)
+        return _video(source, labels, mapping, indices, say)
     pairs = pair(pictures if isinstance(pictures, list) else Path(source), labels, mapping)
     chosen = [pairs[index] for index in _within(indices, len(pairs), "pictures with labels")]
     samples = [Sample(_name(source, found.image), partial(_read, found.image, found.label)) for found in chosen]
@@ -130,10 +138,10 @@ def _name(source: str, image: Path) -> str:
     return str(image.relative_to(source)) if image.is_relative_to(source) and image != Path(source) else image.name
 
 
-def _video(source: str, folder: Path, mapping: str, indices: Indices) -> SampleSet:
+def _video(source: str, folder: Path, mapping: str, indices: Indices, say: Callable[[str], None]) -> SampleSet:
     files = labels_in(folder)
     chosen = _within(indices, len(files), "label files")
-    with closing(open_source(source)):  # complains now
+    with closing(open_source(source, say=say)):  # complains now
         pass
 
     def each() -> Iterator[Sample]:
@@ -155,13 +163,15 @@ def _decoded(pixels: Pixels, label: Path | None) -> tuple[Pixels, LabelPicture |
     return pixels, None if label is None else decode(label)
 
 
-def _without_truth(source: str, pictures: Path | list[Path] | None, indices: Indices) -> SampleSet:
+def _without_truth(
+    source: str, pictures: Path | list[Path] | None, indices: Indices, say: Callable[[str], None]
+) -> SampleSet:
     if pictures is not None:
         files = pictures if isinstance(pictures, list) else pictures_in(pictures)
         chosen = [files[index] for index in _within(indices, len(files), "pictures")]
         samples = [Sample(_name(source, image), partial(_read, image, None)) for image in chosen]
         return SampleSet(source, ASK, len(chosen), lambda: iter(samples), tuple(files))
-    with closing(open_source(source)) as opened:
+    with closing(open_source(source, say=say)) as opened:
         count = opened.info.frame_count
 
     def each() -> Iterator[Sample]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from edge.errors import UsageError
 from edge.sinks.base import Sink
 from edge.sinks.pictures import SUFFIXES, LabelPictures, Pictures
 from edge.sources.images import is_picture
+from edge.text import quiet
 
 _EXPECTED = (
     "expected window, web or web://HOST:PORT, a video (overlay.mp4), a stream (udp://HOST:PORT), a picture "
@@ -32,8 +34,11 @@ class NullSink(Sink):
         pass
 
 
-def open_sink(spec: str, info: SourceInfo, live: LivePipeline | None = None) -> Sink:
-    """Opens an output for results from a source; `live` is the pipeline, for those that show or steer it.
+def open_sink(
+    spec: str, info: SourceInfo, live: LivePipeline | None = None, say: Callable[[str], None] = quiet
+) -> Sink:
+    """Opens an output for results from a source; `live` is the pipeline, for those that show or steer it. `say` gets a
+    line where what comes is not kept as it is.
 
     `spec` is `window`, `web`, `web://HOST:PORT` (see edge.sinks.web), `*.mp4`, `udp://HOST:PORT`, `*.png`, `*.jpg`,
     `*-%05d.png`, a folder, `labels:FOLDER`, or `null`. Labels are Cityscapes trainIds, which is what models give; with
@@ -50,14 +55,14 @@ def open_sink(spec: str, info: SourceInfo, live: LivePipeline | None = None) -> 
     if kind == "udp" and rest.startswith("//"):
         from edge.sinks.udp import UdpVideo
 
-        return UdpVideo(spec)
-    return NullSink() if spec == "null" else _file(spec, info)
+        return UdpVideo(spec, say)
+    return NullSink() if spec == "null" else _file(spec, info, say)
 
 
 def destination_of(spec: str) -> Destination | None:
     """Returns where an output that `open_sink` opens writes files; None where it writes none."""
     kind, _, rest = spec.partition(":")
-    if kind in ("window", "web", "udp", "null", ""):
+    if kind in ("window", "web", "null", "") or rest.startswith("//"):
         return None
     if kind == "labels" and rest:
         return _folder(spec, Path(rest.partition("?")[0]))
@@ -75,7 +80,7 @@ def _is_folder(spec: str) -> bool:
     return spec.endswith("/") or (bool(spec) and Path(spec).is_dir())
 
 
-def _file(spec: str, info: SourceInfo) -> Sink:
+def _file(spec: str, info: SourceInfo, say: Callable[[str], None]) -> Sink:
     path = Path(spec)
     suffix = path.suffix.lower()
     if _is_folder(spec):
@@ -83,7 +88,7 @@ def _file(spec: str, info: SourceInfo) -> Sink:
     if suffix == ".mp4":
         from edge.sinks.video import VideoFile
 
-        return VideoFile(path, info.rate)
+        return VideoFile(path, info.rate, say)
     if suffix in SUFFIXES:
         pictures = Pictures(path)
         if not pictures.numbered and info.frame_count is not None and info.frame_count > 1:

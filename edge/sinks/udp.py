@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from edge.data import Result
 from edge.errors import SinkError, UsageError
 from edge.sinks.base import Sink
 from edge.sinks.h264 import H264, USUAL_RATE
+from edge.text import quiet
 
 _TROUBLE = (OSError, ValueError, av.error.FFmpegError)
 _PACKET = 1316  # seven packets of MPEG-TS, the most that fit into one of Ethernet
@@ -22,12 +24,13 @@ class UdpVideo(Sink):
     """A sink that sends what is shown to `udp://HOST:PORT` as H.264 in MPEG-TS; `ffplay udp://@:PORT` or VLC shows it
     there.
 
-    Nobody needs to listen, and nothing waits for who does. There is no protection: what is sent can be seen.
+    Nobody needs to listen, and nothing waits for who does. There is no protection: what is sent can be seen. `say` is
+    told when pictures of another size come.
 
     Raises UsageError where it is no such address.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, say: Callable[[str], None] = quiet) -> None:
         wrong = UsageError(f"output {url!r}: expected udp://HOST:PORT, such as udp://192.168.1.20:5000")
         try:
             parts = urlsplit(url)
@@ -36,7 +39,7 @@ class UdpVideo(Sink):
             raise wrong from exc
         if not complete or "@" in parts.netloc:
             raise wrong
-        self._url = url
+        self._url, self._say = url, say
         self._open: tuple[OutputContainer, H264] | None = None
         self._closed = False
 
@@ -49,7 +52,7 @@ class UdpVideo(Sink):
                 container = av.open(
                     f"{self._url}?pkt_size={_PACKET}", "w", format="mpegts", options={"flush_packets": "1"}
                 )
-                self._open = container, H264(container, result, USUAL_RATE, prompt=True)
+                self._open = container, H264(container, result, USUAL_RATE, prompt=True, say=self._tell)
             self._open[1].write(result)
         except _TROUBLE as exc:
             self._closed = True
@@ -57,6 +60,9 @@ class UdpVideo(Sink):
                 with suppress(*_TROUBLE):
                     self._open[0].close()
             raise SinkError(f"{self._url}: cannot be sent to ({getattr(exc, 'strerror', None) or exc})") from exc
+
+    def _tell(self, what: str) -> None:
+        self._say(f"{self._url}: {what}")
 
     def close(self) -> None:
         """Ends the stream; what was not sent by now is not missed."""

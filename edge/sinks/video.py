@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from fractions import Fraction
 from io import FileIO
@@ -16,8 +17,10 @@ from av.container import OutputContainer
 from edge.data import Result
 from edge.errors import SinkError
 from edge.files import writable_folder
+from edge.mp4 import last_whole_fragment
 from edge.sinks.base import Sink
-from edge.sinks.h264 import H264, USUAL_RATE, Unsuitable
+from edge.sinks.h264 import H264, USUAL_RATE
+from edge.text import quiet
 
 # Whole fragments of about a second: what is on disk plays, whenever the process dies.
 _FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
@@ -41,17 +44,17 @@ class _Output:
 class VideoFile(Sink):
     """A sink that encodes what is shown to `path`. Until `close` it is beside it as `NAME.PID.part`, which plays too.
 
-    When it cannot go on (the disk is full, the picture has another size), what was recorded until then gets the final
-    name, cut to what plays, and `write` raises; nothing is left where that is nothing.
+    When it cannot go on (the disk is full), what was recorded until then gets the final name, cut to what plays, and
+    `write` raises; nothing is left where that is nothing. `say` is told when pictures of another size come.
 
     Raises SinkError where the folder cannot be written to.
     """
 
-    def __init__(self, path: Path, rate: Fraction | None) -> None:
+    def __init__(self, path: Path, rate: Fraction | None, say: Callable[[str], None] = quiet) -> None:
         writable_folder(path.parent)
         if path.is_dir():
             raise SinkError(f"{path}: cannot be written, there is a folder of that name")
-        self._path, self._rate = path, rate or USUAL_RATE
+        self._path, self._rate, self._say = path, rate or USUAL_RATE, say
         self._open: tuple[_Output, OutputContainer, H264] | None = None
         self._closed = False
 
@@ -82,7 +85,10 @@ class VideoFile(Sink):
     def _start(self, result: Result) -> None:
         file = _Output(self._path)
         container = av.open(file, "w", format="mp4", options=_FRAGMENTED)
-        self._open = file, container, H264(container, result, self._rate)
+        self._open = file, container, H264(container, result, self._rate, say=self._tell)
+
+    def _tell(self, what: str) -> None:
+        self._say(f"{self._path}: {what}")
 
     def _ended(self, exc: Exception) -> SinkError:
         """Finishes what plays."""
@@ -90,9 +96,9 @@ class VideoFile(Sink):
         reason = getattr(exc, "strerror", None) or exc
         if self._open is None:
             return SinkError(f"{self._path}: cannot be written ({reason})")
-        file, container, encoder = self._open
+        file, container, _ = self._open
         steps: tuple[Any, ...] = (container.close, file.close)
-        for step in (encoder.finish, *steps) if isinstance(exc, Unsuitable) else steps:
+        for step in steps:
             with suppress(*_TROUBLE):
                 step()
         try:
@@ -116,19 +122,8 @@ def _new_file(path: Path) -> tuple[Path, FileIO]:
 
 
 def _cut_to_whole_fragments(path: Path) -> bool:
-    """Cuts a file after its last whole fragment; False where it has none.
-
-    A fragment is a box `moof` and the box `mdat` after it; a box starts with its length, four bytes big-endian, and its
-    name (ISO/IEC 14496-12, 4.2). FFmpeg writes no fragment that needs a longer length.
-    """
-    size, position, whole = path.stat().st_size, 0, 0
-    with open(path, "r+b") as file:
-        while position + 8 <= size:
-            file.seek(position)
-            head = file.read(8)
-            position += max(8, int.from_bytes(head[:4], "big"))
-            if head[4:] == b"mdat" and position <= size:
-                whole = position
-        if whole:
-            file.truncate(whole)
+    """Cuts a file after its last whole fragment; False where it has none."""
+    whole = last_whole_fragment(path)
+    if whole:
+        os.truncate(path, whole)
     return whole > 0

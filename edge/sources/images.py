@@ -6,6 +6,7 @@ import glob
 import io
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from natsort import natsorted
 
 from edge.data import Frame, Pixels, SourceInfo
 from edge.errors import SourceError
+from edge.sources.webp import animated_size
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 MAX_PIXELS = 64_000_000
@@ -116,23 +118,38 @@ def read_picture(path: Path) -> Pixels:
     except OSError as exc:
         raise SourceError(f"{path}: cannot be read ({exc.strerror})") from exc
     _check_header(path, data)
-    loudness = _logging.getLogLevel()
-    _logging.setLogLevel(0)  # OpenCV would say on stderr what is raised here
     try:
-        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        with opencv_says_nothing():
+            bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as exc:
         raise SourceError(f"{path}: the picture is damaged ({exc.err})") from exc
-    finally:
-        _logging.setLogLevel(loudness)
     if bgr is None:
         raise SourceError(f"{path}: the picture is damaged or cut off")
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr)  # type: ignore[return-value]
+
+
+@contextmanager
+def opencv_says_nothing() -> Iterator[None]:
+    """OpenCV would say on stderr what is raised."""
+    loudness = _logging.getLogLevel()
+    _logging.setLogLevel(0)
+    try:
+        yield
+    finally:
+        _logging.setLogLevel(loudness)
 
 
 def _check_header(path: Path, data: bytes) -> None:
     """Refuses what is no picture, and what would unpack to more than it should, before anything is unpacked."""
     import av
 
+    animated = animated_size(data)
+    if animated is not None:  # whose first picture is taken; FFmpeg does not know its size
+        if animated[0] * animated[1] > MAX_PIXELS:
+            most = MAX_PIXELS // 1_000_000
+            found = "{}x{}".format(*animated)
+            raise SourceError(f"{path}: expected a picture of at most {most} megapixels, got {found}")
+        return
     try:
         with av.open(io.BytesIO(data), options={"max_pixels": str(MAX_PIXELS)}) as header:
             picture = header.streams.video[0]

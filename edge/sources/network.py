@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from fractions import Fraction
 
 import av
 from av.container import InputContainer
 
 from edge.data import Frame, SourceInfo
 from edge.errors import SourceError, UsageError
-from edge.sources.ffmpeg import packets, rate_of, rgb, video_stream
+from edge.sources.clock import Clock
+from edge.sources.ffmpeg import ToRgb, packets, rate_of, square, video_stream
 from edge.sources.options import SourceHealth
 from edge.text import public
 
@@ -43,9 +45,9 @@ class NetworkStream:
             raise
         self._stream.thread_type = "SLICE"  # threads for whole frames hold as many frames back
         self._recorded = self._container.duration is not None and not url.startswith("rtsp")
-        size_wh = self._stream.width, self._stream.height
-        turned = size_wh if size_wh[0] else None
-        self.info = SourceInfo(self._name, turned, rate_of(self._stream), None, live=True)
+        shape = self._stream.sample_aspect_ratio or Fraction(1)
+        size_wh = square(self._stream.width, self._stream.height, shape) if self._stream.width else None
+        self.info = SourceInfo(self._name, size_wh, rate_of(self._stream), None, live=True)
 
     def __iter__(self) -> Iterator[Frame]:
         try:
@@ -55,13 +57,15 @@ class NetworkStream:
 
     def _frames(self) -> Iterator[Frame]:
         index, begin_s = 0, None
+        to_rgb, clock = ToRgb(self._name, self._stream), Clock(None, rate_of(self._stream), self._health)
         for frames in packets(self._name, self._container, self._stream, self._health):
             for frame in frames or ():
                 now = time.perf_counter()
-                if self._recorded and frame.time is not None:
-                    begin_s = now - frame.time if begin_s is None else begin_s
-                    time.sleep(max(0.0, begin_s + frame.time - now))
-                yield Frame(rgb(self._name, frame), index, time.perf_counter())
+                time_s = clock.time_s(frame.time) if self._recorded else None
+                if time_s is not None:
+                    begin_s = now - time_s if begin_s is None else begin_s
+                    time.sleep(max(0.0, begin_s + time_s - now))
+                yield Frame(to_rgb(frame), index, time.perf_counter())
                 index += 1
         if not self._recorded:
             raise SourceError(f"{self._name}: the stream broke off")

@@ -11,8 +11,9 @@ from edge.sources.base import Source
 from edge.sources.demo import Demo
 from edge.sources.images import Images, picture_files
 from edge.sources.options import SourceHealth, SourceOptions
-from edge.sources.reconnect import ReconnectingSource, quiet
+from edge.sources.reconnect import ReconnectingSource
 from edge.sources.replay import Replay
+from edge.text import quiet
 
 
 def open_source(
@@ -28,7 +29,8 @@ def open_source(
     `auto` (the Pi camera, else the first USB camera), `picamera2` or `picamera2:N`, `N` or `/dev/videoN`, an address
     `rtsp://`, `http://` or `https://`, a video file, a picture, a folder of pictures, a pattern such as `drive/*.jpg`,
     `demo`, or `-` for raw frames on standard input. `limit` is short for `SourceOptions(limit=limit)`. `health` counts
-    what goes wrong while the source is read, and `say` gets a line when a live one is lost or comes back.
+    what goes wrong while the source is read, and `say` gets a line when a live one is lost or comes back, or a video is
+    cut off.
 
     Raises SourceError where there is no such thing, or it cannot be read, UsageError where the options make no sense
     for it.
@@ -49,8 +51,8 @@ def open_source(
         return StdinSource(options.size_wh, options.rate, options.limit)
     _refuse(options, f"{spec} has its own", "size_wh", "fourcc")
     if not (options.loop or options.realtime):
-        return _file(spec, options, health)
-    file = _file(spec, replace(options, limit=None) if options.loop else options, health)
+        return _file(spec, options, health, say)
+    file = _file(spec, replace(options, limit=None) if options.loop else options, health, say)
     return Replay(file, loop=options.loop, realtime=options.realtime, limit=options.limit)
 
 
@@ -104,20 +106,19 @@ def first_camera() -> str:
     return search.cameras[0].source
 
 
-def _file(spec: str, options: SourceOptions, health: SourceHealth) -> Source:
+def _file(spec: str, options: SourceOptions, health: SourceHealth, say: Callable[[str], None]) -> Source:
     if spec == "demo":
         _refuse(options, "the demo has its own", "rate")
         return Demo(options.limit, options.start_s)
     path = Path(spec)
     try:
-        pictures = picture_files(spec)
+        moves = path.is_file() and _is_animation(path)
+        pictures = None if moves else picture_files(spec)
         if pictures is not None:
             return _pictures(spec, pictures, options)
         if path.is_file():
-            from edge.sources.video import Video
-
             _refuse(options, "a video has its own", "rate")
-            return Video(path, options.limit, options.start_s, health)
+            return _film(path, options, health, say)
         if path.exists():
             raise SourceError(f"{spec}: expected a file, a folder or a camera, found a device or a pipe")
     except OSError as exc:
@@ -126,6 +127,22 @@ def _file(spec: str, options: SourceOptions, health: SourceHealth) -> Source:
         f"{spec}: not found; expected auto, picamera2, a camera's number or /dev/videoN, an address rtsp:// or "
         "http://, a video, a picture, a folder, a pattern like 'd/*.jpg', - or demo"
     )
+
+
+def _is_animation(path: Path) -> bool:
+    from edge.sources.animation import is_animation
+
+    return is_animation(path)
+
+
+def _film(path: Path, options: SourceOptions, health: SourceHealth, say: Callable[[str], None]) -> Source:
+    from edge.sources.animation import AnimatedWebP, is_animated_webp
+
+    if is_animated_webp(path):
+        return AnimatedWebP(path, options.limit, options.start_s)
+    from edge.sources.video import Video
+
+    return Video(path, options.limit, options.start_s, health, say)
 
 
 def _pictures(spec: str, paths: list[Path], options: SourceOptions) -> Source:

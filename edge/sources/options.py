@@ -53,4 +53,5 @@ class SourceHealth:
     drops: int = 0  # frames that came and were not taken in time
     reconnects: int = 0  # times that a camera or stream was opened again
     skipped: int = 0  # damaged frames left out
+    jumps: int = 0  # times that a film's clock jumped, which was closed to one frame period
     fault: str = ""  # what is wrong at the moment; empty while frames come

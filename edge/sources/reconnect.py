@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from edge.data import Frame, SourceInfo
 from edge.errors import SourceError
 from edge.sources.options import SourceHealth
+from edge.text import quiet
 from edge.threads import Ended, NotYet, Slot
 
 if TYPE_CHECKING:
@@ -20,10 +21,6 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
 _STEADY_S = 10.0  # frames for so long, and the waits begin short again
 _MOST_HUNG = 3  # threads that hang in a driver; a new process serves better than one more
 _CLOSING_S = 0.7
-
-
-def quiet(line: str) -> None:
-    """Says nothing."""
 
 
 class ReconnectingSource:

@@ -39,17 +39,19 @@ class Replay:
         self._source.close()
 
     def _again_and_again(self) -> Iterator[Frame]:
-        turn_index, turn_s = 0, 0.0  # where the present turn began
+        shift, shift_s = 0, 0.0  # what is added in the present turn
         while True:
-            index, last_s = -1, 0.0
+            first: tuple[int, float] | None = None
+            last = (0, 0.0)
             for frame in self._source:
-                index, last_s = frame.index, self._time_s(frame)
-                time_s = None if frame.time_s is None else turn_s + frame.time_s
-                yield replace(frame, index=turn_index + index, time_s=time_s)
-            if index < 0:
+                last = frame.index, self._time_s(frame)
+                first = first or last
+                time_s = None if frame.time_s is None else frame.time_s + shift_s
+                yield replace(frame, index=frame.index + shift, time_s=time_s)
+            if first is None:
                 return
-            turn_index += index + 1
-            turn_s += last_s + self._step_s
+            shift += last[0] - first[0] + 1
+            shift_s += last[1] - first[1] + self._step_s
 
     def _in_time(self, frames: Iterator[Frame]) -> Iterator[Frame]:
         begin_s: float | None = None

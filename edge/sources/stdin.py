@@ -1,4 +1,4 @@
-"""StdinSource frames on standard input."""
+"""Reads raw frames from standard input."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ class StdinSource:
 
     Nothing is dropped.
 
-    Raises UsageError where the size is not given, SourceError where there is nothing to read from.
+    Raises UsageError where the size is not given, SourceError where there is nothing to read from. Later, where the
+    input ends within a frame, or before the first.
     """
 
     def __init__(
@@ -49,9 +50,12 @@ class StdinSource:
         while self._limit is None or index < self._limit:
             pixels = np.empty((height, width, 3), np.uint8)
             if not self._fill(pixels.data.cast("B"), index):
-                return
+                break
             yield Frame(pixels, index, time.perf_counter())
             index += 1
+        if not index and not self._closed.is_set():
+            frames = f"frames of {width}x{height} (rgb24, {3 * width * height} bytes each)"
+            raise SourceError(f"source -: expected {frames}, found none: standard input ended without a byte")
 
     def close(self) -> None:
         self._closed.set()

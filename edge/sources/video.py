@@ -3,111 +3,168 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
-from fractions import Fraction
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 
 import av
 from av.container import InputContainer
 
-from edge.data import Frame, SourceInfo
+from edge.data import Frame, Pixels, SourceInfo
 from edge.errors import SourceError
-from edge.sources.ffmpeg import packets, rate_of, rgb, video_stream
+from edge.mp4 import last_whole_fragment
+from edge.sources.clock import Clock
+from edge.sources.declared_end import declared_end, lacks_index
+from edge.sources.extent import Extent, measure
+from edge.sources.ffmpeg import ToRgb, packets, rate_of, video_stream
 from edge.sources.options import SourceHealth
+from edge.text import quiet
 
+_EARLIER_S = (0.0, 12.0)  # where a start is sought, one after the other; key frames are seldom farther apart
 DECODERS = 2  # threads: each more takes memory for its frames and time from the network
 
 
 class Video:
-    """A source of the frames of the video at `path`, upright and in order; sound is ignored.
+    """A source of the frames of the video at `path`, upright, in square pixels and in order; sound is ignored.
 
     Frames that are damaged beyond decoding are left out and the indices of the others stay what they would have been;
-    more than 30 of them in a row end the source with an error. `time_s` is the frame's own, at any spacing. From
-    `start_s` on, indices are those in the whole video.
+    more than 30 of them in a row end the source with an error. `time_s` is the frame's own, at any spacing; where the
+    clock jumps, as in joined recordings, it goes on one frame later. From `start_s` on, indices are those in the whole
+    video. A stream may change the size of its pictures. Of a video that is cut off what decodes is given, and `say`
+    gets a line about how much is there.
 
-    Raises SourceError where it is no video, has no picture, is cut off, or ends before `start_s`.
+    Raises SourceError where it is no video, has no picture, lacks its index, or ends before `start_s`.
     """
 
     def __init__(
-        self, path: Path, limit: int | None = None, start_s: float = 0.0, health: SourceHealth | None = None
+        self,
+        path: Path,
+        limit: int | None = None,
+        start_s: float = 0.0,
+        health: SourceHealth | None = None,
+        say: Callable[[str], None] = quiet,
     ) -> None:
         self._path, self._limit, self._start_s = path, limit, start_s
         with _opened(path) as (container, stream):
-            _check_whole(path, container, stream)
-            rate, count, length_s = rate_of(stream), _frame_count(container, stream), _length_s(container)
-        with closing(_decoded(path, start_s, SourceHealth(), ahead=False)) as frames:
-            first = next(frames, None)
-            if first is None and start_s:
-                raise SourceError(f"{path}: has no frame after {start_s:g} s{length_s}")
-            if first is None:
-                raise SourceError(f"{path}: the video has no frame that can be decoded")
-            height, width = rgb(str(path), first[1]).shape[:2]
+            rate = rate_of(stream)
+            self._extent = measure(path, container, stream, start_s, limit)
+        height, width = self._first_picture().shape[:2]
+        if self._extent.cut:
+            say(f"{path}: the video is cut off: {self._extent.cut}; what is there is read")
         self._health = health or SourceHealth()
-        if count is not None and rate is not None:
-            count = max(1, count - round(start_s * rate))
+        count = self._extent.frame_count
         if limit is not None:
             count = min(count or limit, limit)
         self.info = SourceInfo(name=str(path), size_wh=(width, height), rate=rate, frame_count=count)
 
     def __iter__(self) -> Iterator[Frame]:
-        with closing(_decoded(self._path, self._start_s, self._health)) as frames:
-            for index, frame, time_s in islice(frames, self._limit):
-                yield Frame(rgb(str(self._path), frame), index, time.perf_counter(), time_s)
+        with closing(self._decoded(self._health, ahead=True)) as frames:
+            for index, pixels, time_s in islice(frames, self._limit):
+                yield Frame(pixels, index, time.perf_counter(), time_s)
 
     def close(self) -> None:
         """Does nothing, since the file is open only while it is iterated."""
 
+    def _decoded(self, health: SourceHealth, ahead: bool) -> Decoded:
+        return _decoded(self._path, self._start_s, self._extent, health, ahead)
+
+    def _first_picture(self) -> Pixels:
+        with closing(self._decoded(SourceHealth(), ahead=False)) as frames:
+            first = next(frames, None)
+        if first is not None:
+            return first[1]
+        cut = f"; it is cut off: {self._extent.cut}" if self._extent.cut else ""
+        if self._start_s:
+            length_s = self._extent.length_s
+            length = "" if length_s is None else f"; it is {length_s:.1f} s long"
+            raise SourceError(f"{self._path}: has no frame after {self._start_s:g} s{length}{cut}")
+        raise SourceError(f"{self._path}: the video has no frame that can be decoded{cut}")
+
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[InputContainer, av.VideoStream]]:
-    try:  # as a file, so that playlists in disguise reach no network and names with a colon are no addresses
-        container = av.open(f"file:{path}")
-    except av.error.FFmpegError as exc:
-        raise SourceError(f"{path}: expected a video, found something else or a damaged file ({exc.strerror})") from exc
-    with container:
-        stream = video_stream(str(path), container)
+    with _container(path) as container:
+        try:
+            stream = video_stream(str(path), container)
+        except SourceError as exc:
+            raise _cut(path) or exc from exc
         yield container, stream
 
 
-def _check_whole(path: Path, container: InputContainer, stream: av.VideoStream) -> None:
-    """Refuses a file that ends before its own index does: a copy or download that broke off."""
-    end = max((entry.pos + entry.size for entry in stream.index_entries), default=0)
-    if 0 < container.size < end:
-        raise SourceError(f"{path}: the video is cut off at {container.size} of {end} bytes; copy it here again")
+def _container(path: Path) -> InputContainer:
+    """Opens it as a file, so that playlists in disguise reach no network and names with a colon are no addresses."""
+    try:
+        return av.open(f"file:{path}")
+    except av.error.FFmpegError as exc:
+        whole = _whole_fragments(path)
+        if whole:
+            return whole
+        damaged = f"{path}: expected a video, found something else or a damaged file ({exc.strerror})"
+        raise _cut(path) or SourceError(damaged) from exc
 
 
-Decoded = Generator[tuple[int, av.VideoFrame, float | None], None, None]
+def _whole_fragments(path: Path) -> InputContainer | None:
+    """What is whole of an MP4 that is cut off within the head of a fragment: FFmpeg opens no such file."""
+    with suppress(OSError, av.error.FFmpegError):
+        end = last_whole_fragment(path)
+        return av.open(f"subfile,,start,0,end,{end},,:file:{path}") if end else None
+    return None
 
 
-def _decoded(path: Path, start_s: float, health: SourceHealth, seek: bool = True, ahead: bool = True) -> Decoded:
+def _cut(path: Path) -> SourceError | None:
+    """What is to be said of a file that cannot be opened, where that is because it is cut off."""
+    with suppress(OSError):
+        if lacks_index(path):
+            return SourceError(
+                f"{path}: the video is cut off: its index (moov), which cameras write last, is missing or not whole, "
+                "and without it nothing of an MP4 or MOV can be read; copy it here again, or mend it with untrunc"
+            )
+        end, size = declared_end(path), path.stat().st_size
+        if end is not None and size < end.size:
+            found = f"at {size:,} of {end.size:,} bytes"
+            return SourceError(f"{path}: the video is cut off before its first frame, {found}; copy it here again")
+    return None
+
+
+Decoded = Generator[tuple[int, Pixels, float | None], None, None]
+
+
+def _decoded(
+    path: Path,
+    start_s: float,
+    extent: Extent,
+    health: SourceHealth,
+    ahead: bool,
+    earlier_s: Sequence[float] = _EARLIER_S,
+) -> Decoded:
     """Decoded frames with their position in the video, which time stamps tell where frames before were lost.
 
     Without `ahead` no frames are decoded at the same time, which each thread would need memory for.
     """
     with _opened(path) as (container, stream):
         stream.thread_type, stream.codec_context.thread_count = "AUTO" if ahead else "SLICE", DECODERS
-        rate, index, begin_s = rate_of(stream), -1, _begin_s(stream)
-        last_s = None if begin_s is None or rate is None else begin_s - float(1 / rate)
-        lost = start_s > 0
-        sought = start_s > 0 and seek and _seek(container, (begin_s or 0.0) + start_s)
-        for frames in packets(str(path), container, stream, health):
+        rate, begin_s = rate_of(stream), _begin_s(stream)
+        seekable = start_s > 0 and bool(earlier_s) and not extent.jumps
+        sought = seekable and _seek(container, (begin_s or 0.0) + start_s - earlier_s[0])
+        to_rgb, clock = ToRgb(str(path), stream), Clock(begin_s, rate, health, sought)
+        index, last_s, lost = -1, None if rate is None else -float(1 / rate), False
+        for frames in packets(str(path), container, stream, health, bool(extent.cut)):
             lost = lost or frames is None
             for frame in frames or ():
-                time_s = None if frame.time is None else frame.time - (begin_s or 0.0)
+                time_s = clock.time_s(frame.time)
+                step = 1
+                if (lost or (index < 0 and sought)) and rate is not None and last_s is not None and time_s is not None:
+                    step = max(1, round((time_s - last_s) * rate))
+                index, last_s = index + step, time_s
                 if time_s is not None and time_s < start_s - 1e-3:
                     sought = False  # as it should be: from a key frame on towards the start
                     continue
                 if sought and time_s is not None and time_s > start_s + 1e-3:  # containers without an index overshoot
-                    yield from _decoded(path, start_s, health, seek=False, ahead=ahead)
+                    yield from _decoded(path, start_s, extent, health, ahead, earlier_s[1:])
                     return
                 sought = False
-                step = 1
-                if lost and rate is not None and last_s is not None and frame.time is not None:
-                    step = max(1, round((frame.time - last_s) * rate))
-                index, last_s = index + step, frame.time
-                yield index, frame, time_s
+                yield index, to_rgb(frame), time_s
 
 
 def _seek(container: InputContainer, to_s: float) -> bool:
@@ -123,17 +180,3 @@ def _begin_s(stream: av.VideoStream) -> float | None:
     if stream.start_time is None or stream.time_base is None:
         return None
     return float(stream.start_time * stream.time_base)
-
-
-def _length_s(container: InputContainer) -> str:
-    return "" if container.duration is None else f"; it is {container.duration / av.time_base:.1f} s long"
-
-
-def _frame_count(container: InputContainer, stream: av.VideoStream) -> int | None:
-    """As the container says, else what its duration and rate make likely."""
-    rate = rate_of(stream)
-    if stream.frames > 0:
-        return stream.frames
-    if container.duration is None or rate is None:
-        return None
-    return max(1, round(Fraction(container.duration, av.time_base) * rate))

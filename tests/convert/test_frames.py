@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from films import write_film, write_joined
 
 from convert import frames as calibration
 from convert.frames import CalibrationTensors, Samples, Truths, collect, places_in_sources
@@ -44,7 +45,7 @@ class Drive:
 @pytest.fixture
 def drives(monkeypatch: pytest.MonkeyPatch) -> dict[str, Drive]:
     opened: dict[str, Drive] = {}
-    monkeypatch.setattr(calibration, "open_source", opened.__getitem__)
+    monkeypatch.setattr(calibration, "open_source", lambda spec, say=None: opened[spec])
     return opened
 
 
@@ -228,6 +229,21 @@ def test_demo_frames_come_with_the_truth_and_are_those_of_the_clip() -> None:
     first = next(s for s in (*samples.held_out, *samples.calibration) if s.index == 0)
     clip = next(iter(open_source("demo", limit=1))).pixels
     np.testing.assert_array_equal(first.pixels, clip if first.truth is not None else resize(clip, HW))
+
+
+def test_a_video_that_is_cut_off_is_said_and_calibrates_as_far_as_it_goes(tmp_path: Path) -> None:
+    film = write_film(tmp_path / "a.mkv", range(50))
+    film.write_bytes(film.read_bytes()[: film.stat().st_size * 7 // 10])
+    said: list[str] = []
+    samples = collect([str(film)], HW, calibrate=30, verify=20, say=said.append)
+    assert len(said) == 1
+    assert "a.mkv: the video is cut off" in said[0]
+    assert 20 < len(samples.calibration) + len(samples.held_out) < 45
+
+
+def test_joined_recordings_calibrate_to_their_end(tmp_path: Path) -> None:
+    used, held_out = indexes(collect([str(write_joined(tmp_path, (3600.0, 0.0)))], HW, calibrate=9, verify=3))
+    assert max(used + held_out) == 49
 
 
 def test_a_camera_is_refused_before_its_frames_are_counted_for_ever(drives: dict[str, Drive]) -> None:

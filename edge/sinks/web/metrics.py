@@ -43,6 +43,7 @@ def _lines(stats: PageStatistics) -> Iterator[str]:
         ("drops_total", "counter", "Frames dropped because a newer one was there.", run.drops),
         ("reconnects_total", "counter", "Times that the source was opened again.", run.reconnects),
         ("skipped_total", "counter", "Damaged frames left out.", run.skipped),
+        ("clock_jumps_total", "counter", "Jumps of a film's clock, closed to one frame period.", run.jumps),
         ("frames_per_second", "gauge", "Frames per second over the last seconds.", timing.fps),
         ("temperature_celsius", "gauge", "Temperature of the board.", run.temperature_c),
         ("throttled", "gauge", "1 while the board is slowed down.", run.throttled),

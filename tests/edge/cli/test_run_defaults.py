@@ -54,7 +54,7 @@ def test_a_camera_is_shown_in_a_window_or_where_there_is_no_display_on_a_page(mo
 def test_a_display_without_a_window_library_leads_to_the_page(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def opened(spec: str, info: SourceInfo, live: Any) -> str:
+    def opened(spec: str, info: SourceInfo, live: Any, notice: Any = None) -> str:
         if spec == "window":
             raise SinkError("window: this OpenCV has no windows")
         return spec

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from films import write_film, write_joined
 from local_server import LocalServer
 from waiting import PATIENCE_S, wait_for
 
@@ -280,3 +283,56 @@ def test_damaged_frames_of_a_file_are_counted(
     numbers = sorted(int(path.stem) for path in (tmp_path / "l").iterdir())
     assert numbers[-1] == 39, "those after the damage keep their numbers"
     assert 1 <= 40 - len(numbers) <= 3
+
+
+def test_films_that_were_joined_and_change_their_size_become_one(
+    model: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The clock begins again, and the picture grows: with one film, its labels and its statistics."""
+    film = write_joined(tmp_path, (3600.0, 0.0), ((48, 64), (72, 96)))
+    out, stats = tmp_path / "out.mp4", tmp_path / "s.json"
+    outputs = ["--output", str(out), "--output", f"labels:{tmp_path}/l", "--stats", str(stats)]
+    assert main([*model, "--source", str(film), *outputs]) == 0
+    said = capsys.readouterr().err
+    assert "1 jump of the film's clock" in said
+    assert said.count("out.mp4: a picture of 96x72 follows; it and all others are scaled to 64x48") == 1
+    assert json.loads(stats.read_text())["jumps"] == 1
+    with av.open(str(out)) as container:
+        frames = [(frame.time, frame.width, frame.height) for frame in container.decode(video=0)]
+    assert [time_s for time_s, *_ in frames] == pytest.approx([index / 25 for index in range(50)], abs=1e-4)
+    assert {size for _, *size in map(list, frames) for size in [tuple(size)]} == {(64, 48)}
+    labels = [cv2.imread(f"{tmp_path}/l/{index:06d}.png", cv2.IMREAD_UNCHANGED).shape for index in range(50)]
+    assert labels == [(48, 64)] * 25 + [(72, 96)] * 25
+
+
+def test_a_film_of_oblong_pixels_is_shown_in_its_shape(model: list[str], tmp_path: Path) -> None:
+    film = write_film(tmp_path / "v.mp4", range(3), size_hw=(144, 180), pixel=Fraction(64, 45))
+    assert main([*model, "--source", str(film), "--output", str(tmp_path / "o.mp4")]) == 0
+    assert main([*model, "--source", str(film), "--output", f"labels:{tmp_path}/l"]) == 0
+    with av.open(str(tmp_path / "o.mp4")) as container:
+        stream = container.streams.video[0]
+        assert (stream.width, stream.height, stream.sample_aspect_ratio) in [(256, 144, None), (256, 144, 1)]
+    assert cv2.imread(f"{tmp_path}/l/000000.png", cv2.IMREAD_UNCHANGED).shape == (144, 256)
+
+
+def test_a_film_that_is_cut_off_is_labelled_as_far_as_it_goes(
+    model: list[str], noise: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The kit's own recordings, too, after a loss of power."""
+    assert main([*model, "--source", str(noise), "--output", str(tmp_path / "own.mp4")]) == 0
+    (tmp_path / "cut.mp4").write_bytes((tmp_path / "own.mp4").read_bytes()[:-5000])
+    capsys.readouterr()
+    assert main([*model, "--source", str(tmp_path / "cut.mp4"), "--output", f"labels:{tmp_path}/l"]) == 0
+    assert re.search(r"cut\.mp4: the video is cut off: at least 4,\d{3} of [\d,]+ bytes are", capsys.readouterr().err)
+    assert len(list((tmp_path / "l").iterdir())) >= 25
+
+
+def test_nothing_on_standard_input_is_an_error_in_one_line(model: list[str], tmp_path: Path) -> None:
+    process = start(*model, *STDIN, "--output", str(tmp_path / "out.mp4"), stdin=subprocess.DEVNULL)
+    _, error = process.communicate(timeout=PATIENCE_S)
+    lines = [line for line in error.decode().splitlines() if line.startswith("run-model: ")]
+    assert process.returncode == 1
+    assert len(lines) == 1
+    assert "standard input ended without a byte" in lines[0]
+    assert "wrote" not in error.decode()
+    assert list(tmp_path.iterdir()) == []

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from films import write_film
 from reports import comparison, full, measured
 
 from edge.classes import CITYSCAPES
@@ -178,6 +179,15 @@ def test_pictures_come_evenly_spread_with_their_truth(street: Path, tmp_path: Pa
         prepare("demo", tmp_path, 2, street)
     with pytest.raises(SourceError):
         prepare(str(tmp_path / "nothing.mp4"), tmp_path, 2)
+
+
+def test_a_video_that_is_cut_off_is_compared_on_as_far_as_it_goes_and_noted(model: Path, tmp_path: Path) -> None:
+    film = write_film(tmp_path / "a.mkv", range(50))
+    film.write_bytes(film.read_bytes()[: film.stat().st_size * 7 // 10])
+    comparison = Comparison([Row(Candidate(model, "litert", 1))], quick(film))
+    comparison.run()
+    assert comparison.rows[0].measured
+    assert "a.mkv: the video is cut off" in comparison.monitor.notes[0]
 
 
 def test_a_process_that_dies_is_a_row_with_the_reason(model: Path, street: Path) -> None:

@@ -81,17 +81,26 @@ def test_the_state_is_told_in_figures_and_in_a_line() -> None:
     assert told.now().state == "starting"
     timing.add("invoke", 0.008)
     timing.shown(time.perf_counter() - 0.05)
-    health.drops, health.reconnects, health.skipped = 7, 2, 3
+    health.drops, health.reconnects, health.skipped, health.jumps = 7, 2, 3, 4
     stove.now_c, stove.throttles = 82.0, True
     told = status(stove, health, controls, timing)
     stats = told.now()
     assert (stats.state, stats.run.model, stats.run.source) == ("running", "m.tflite", "cam")
-    assert (stats.drops, stats.reconnects, stats.skipped) == (7, 2, 3)
+    assert (stats.drops, stats.reconnects, stats.skipped, stats.jumps) == (7, 2, 3, 4)
     assert (stats.temperature_c, stats.throttled) == (82.0, True)
     assert stats.timing.frame_age_ms is not None
     assert stats.timing.frame_age_ms.median >= 50
     line = told.line()
-    for part in ("invoke 8.0 ms", "7 dropped", "2 reconnects", "3 damaged", "82 C", "THROTTLED", "above 70 C"):
+    for part in (
+        "invoke 8.0 ms",
+        "7 dropped",
+        "2 reconnects",
+        "3 damaged",
+        "4 clock jumps",
+        "82 C",
+        "THROTTLED",
+        "above 70 C",
+    ):
         assert part in line
     controls.paused = True
     assert told.state() == "paused"

@@ -8,6 +8,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from films import write_film, write_joined
 
 from edge.data import Pixels
 from edge.errors import SourceError, UsageError
@@ -110,6 +111,28 @@ def test_the_frames_of_a_video_have_the_label_files_in_the_order_of_their_names(
     some = open_samples(str(clip), tmp_path, "driveseg", parse_indices("2,4,7"))
     assert [row[2] for row in read(some)] == [2, 4]
     assert some.count == 2
+
+
+def test_a_video_that_is_cut_off_is_said_once_and_counted_as_far_as_it_goes(tmp_path: Path) -> None:
+    film = write_film(tmp_path / "a.mkv", range(50))
+    film.write_bytes(film.read_bytes()[: film.stat().st_size * 7 // 10])
+    said: list[str] = []
+    samples = open_samples(str(film), None, say=said.append)
+    assert samples.count == len(read(samples)) < 45
+    assert len(said) == 1
+    assert "a.mkv: the video is cut off" in said[0]
+    (tmp_path / "l").mkdir()
+    for index in range(3):
+        cv2.imwrite(str(tmp_path / "l" / f"{index}.png"), ids(index))
+    read(open_samples(str(film), tmp_path / "l", "driveseg", say=said.append))
+    assert len(said) == 2
+
+
+def test_joined_recordings_are_counted_and_chosen_from_to_their_end(tmp_path: Path) -> None:
+    film = write_joined(tmp_path, (3600.0, 0.0))
+    samples = open_samples(str(film), None, indices=parse_indices("10,40"))
+    assert samples.count == 2
+    assert [name for name, *_ in read(samples)] == ["joined.ts 10", "joined.ts 40"]
 
 
 def test_without_labels_the_truth_is_not_known(clip: Path, folders: Path) -> None:

@@ -123,15 +123,49 @@ def test_nothing_is_left_when_there_were_no_frames(tmp_path):
     assert names(tmp_path) == []
 
 
-def test_a_picture_of_another_size_ends_the_video_and_keeps_it(tmp_path):
-    sink = open_sink(str(tmp_path / "out.mp4"), info())
-    for index in range(7):
-        sink.write(result(smooth(index), index))
-    with pytest.raises(SinkError, match=r"out\.mp4.*64x48.*64x50.*kept"):
-        sink.write(result(smooth(7, (50, 64)), 7))
+def marked(size_hw: tuple[int, int]) -> np.ndarray:
+    """Red all over, with a green disc in the middle half as high as the picture."""
+    picture = np.full((*size_hw, 3), (200, 30, 40), np.uint8)
+    return cv2.circle(picture, (size_hw[1] // 2, size_hw[0] // 2), size_hw[0] // 4, (30, 180, 60), -1)  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    ("size_hw", "rows", "columns"),
+    [
+        ((270, 480), range(180), range(320)),  # of the same shape
+        ((90, 160), range(180), range(320)),
+        ((240, 320), range(180), range(40, 280)),  # less wide: black on both sides
+        ((100, 320), range(40, 140), range(320)),  # wider: black above and below
+    ],
+)
+def test_pictures_of_another_size_go_on_in_the_size_of_the_first(tmp_path, size_hw, rows, columns):
+    said = []
+    sink = open_sink(str(tmp_path / "out.mp4"), info(), say=said.append)
+    for index in range(12):
+        sink.write(result(marked((180, 320) if index < 5 else size_hw), index))
     sink.close()
-    assert names(tmp_path) == ["out.mp4"]
-    assert len(list(open_source(str(tmp_path / "out.mp4")))) == 7
+    assert said == [
+        f"{tmp_path}/out.mp4: a picture of {size_hw[1]}x{size_hw[0]} follows; it and all others are scaled "
+        "to 320x180, as the first was"
+    ]
+    frames = [frame.pixels for frame in open_source(str(tmp_path / "out.mp4"))]
+    assert len(frames) == 12
+    seen = frames[-1].astype(int)
+    filled = seen.max(axis=2) > 60
+    assert np.flatnonzero(filled[90]).tolist() == list(columns)
+    assert np.flatnonzero(filled[:, 160]).tolist() == list(rows)
+    disc = (seen[:, :, 1] > 110) & (seen[:, :, 0] < 110)
+    high, wide = np.ptp(np.flatnonzero(disc[:, 160])), np.ptp(np.flatnonzero(disc[90]))
+    assert abs(high - len(rows) / 2) < 4
+    assert abs(wide - high) < 4, "a disc stays one"
+
+
+def test_pictures_and_labels_keep_their_own_sizes(tmp_path):
+    sinks = [open_sink(f"{tmp_path}/p/", info()), open_sink(f"labels:{tmp_path}/l", info())]
+    for index, size_hw in enumerate([(48, 64), (30, 90)]):
+        for sink in sinks:
+            sink.write(result(smooth(0, size_hw), index))
+    assert [cv2.imread(f"{tmp_path}/{name}/000001.png").shape[:2] for name in "pl"] == [(30, 90)] * 2
 
 
 def test_two_runs_may_write_one_video_and_the_last_to_end_has_the_name(tmp_path):
@@ -373,6 +407,21 @@ def test_a_video_is_sent_to_whoever_listens():
     frames = sent_pictures(sent)
     assert len(frames) == 20
     assert all(np.abs(f.astype(int) - smooth(i, (360, 640))).mean() < 5 for i, f in enumerate(frames))
+
+
+def test_a_stream_that_changes_its_size_is_sent_on():
+    said = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
+        listener.bind(("127.0.0.1", 0))
+        address, sent = f"udp://127.0.0.1:{listener.getsockname()[1]}", b""
+        with closing(open_sink(address, info(), say=said.append)) as sink:
+            for index in range(12):
+                sink.write(result(marked((180, 320) if index < 5 else (270, 480)), index))
+                sent += received(listener, 0.03)
+        sent += received(listener, 0.2)
+    assert [picture.shape for picture in sent_pictures(sent)] == [(180, 320, 3)] * 12
+    assert len(said) == 1
+    assert said[0].startswith(f"{address}: a picture of 480x270 follows")
 
 
 def test_sending_where_nobody_listens_goes_on():

@@ -37,6 +37,7 @@ STATS = RunStatistics(
     drops=3,
     reconnects=1,
     skipped=0,
+    jumps=0,
     temperature_c=61.5,
     throttled=False,
     state="running",
@@ -418,7 +419,13 @@ def test_metrics_are_prometheus() -> None:
     assert all(line.startswith(("# HELP roadlite_", "# TYPE roadlite_")) or sample.fullmatch(line) for line in lines)
     assert r'roadlite_info{model="net \"int8\"",source="camera",state="running"} 1' in lines
     assert 'roadlite_stage_seconds{stage="invoke",quantile="0.5"} 0.0489' in lines
-    for line in ("roadlite_drops_total 3", "roadlite_throttled 0", "roadlite_viewers 0", "roadlite_frames_total 7"):
+    for line in (
+        "roadlite_drops_total 3",
+        "roadlite_clock_jumps_total 0",
+        "roadlite_throttled 0",
+        "roadlite_viewers 0",
+        "roadlite_frames_total 7",
+    ):
         assert line in lines
     assert any(line.startswith('roadlite_class_share{class="traffic light"} 0.05') for line in lines)
     assert "temperature" not in body.decode(), "what the board does not tell is left out"

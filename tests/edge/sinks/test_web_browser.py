@@ -149,7 +149,7 @@ async def stop(session: aiohttp.ClientSession, process: asyncio.subprocess.Proce
 
 def opened(port: int = 0) -> WebPage:
     run, timing = RunDescription("0.1.0", "net.tflite", "litert", 2, "camera"), TimingSummary(7, 0.4, 17.5, {}, None)
-    stats = RunStatistics(run, timing, 0, 0, 0, temperature_c=61.0, throttled=True, state="running")
+    stats = RunStatistics(run, timing, 0, 0, 0, 0, temperature_c=61.0, throttled=True, state="running")
     live = LivePipeline(CITYSCAPES, Controls(), lambda: stats)
     made = open_sink(f"web://127.0.0.1:{port}", SourceInfo("camera", None, None, None), live)
     assert isinstance(made, WebPage)

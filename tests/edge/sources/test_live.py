@@ -403,6 +403,14 @@ def test_raw_frames_that_end_within_one_are_an_error_that_doubts_the_size() -> N
     os.close(reading)
 
 
+def test_an_input_without_a_byte_is_an_error() -> None:
+    reading, writing = os.pipe()
+    os.close(writing)
+    with pytest.raises(SourceError, match=r"expected frames of 64x48 \(rgb24, 9216 bytes each\), found none"):
+        list(StdinSource((64, 48), descriptor=reading))
+    os.close(reading)
+
+
 def test_waiting_for_raw_frames_can_be_ended() -> None:
     reading, writing = os.pipe()
     source = StdinSource((64, 48), descriptor=reading)
@@ -420,6 +428,19 @@ def test_a_file_can_be_looped_and_numbers_and_times_go_on(tmp_path: Path) -> Non
     assert [frame.index for frame in frames] == list(range(15))
     assert [frame.time_s for frame in frames] == pytest.approx([index / 25 for index in range(15)])
     assert open_source(str(tmp_path / "v.mp4"), SourceOptions(loop=True)).info.frame_count is None
+
+
+def test_a_loop_that_begins_later_goes_on_without_a_pause(tmp_path: Path) -> None:
+    write_stream(tmp_path / "v.mp4", 30)
+    frames = list(open_source(str(tmp_path / "v.mp4"), SourceOptions(loop=True, start_s=1.0, limit=14)))
+    assert [frame.index for frame in frames] == list(range(25, 39))
+    assert [frame.time_s for frame in frames] == pytest.approx([index / 25 for index in range(25, 39)])
+    assert [round((float(frame.pixels.mean()) - 20) / 4) for frame in frames] == [25, 26, 27, 28, 29] * 2 + [
+        25,
+        26,
+        27,
+        28,
+    ]
 
 
 @pytest.mark.parametrize("form", ["mp4", "matroska", "mpegts"])
