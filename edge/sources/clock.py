@@ -9,6 +9,7 @@ from statistics import median
 from edge.sources.options import SourceHealth
 
 MOST_GAP_S = 5.0  # a longer one is no loss of frames but another clock
+_MOST_FIRST_GAP_S = 60.0  # while nothing is known of the film's pace
 _MOST_GAP_FRAMES = 10  # the same for films of a frame in a few seconds
 _DISORDER_FRAMES = 1.5  # so far back is no other clock but frames that changed places
 _USUAL_PERIOD_S = 1 / 25
@@ -45,7 +46,7 @@ class Clock:
 
     def _first(self, stamp_s: float) -> float:
         """The beginning of the file is not believed where its first frame is nowhere near, or before it."""
-        near = 0 <= stamp_s + self._shift_s <= self._most_gap_s
+        near = 0 <= stamp_s + self._shift_s <= MOST_GAP_S
         if self._begin_s is None or not (self._sought or near):
             self._shift_s = -stamp_s
         return stamp_s + self._shift_s
@@ -64,7 +65,7 @@ class Clock:
 
     @property
     def _most_gap_s(self) -> float:
-        return max(MOST_GAP_S, _MOST_GAP_FRAMES * self._period_s)
+        return max(MOST_GAP_S if self._steps else _MOST_FIRST_GAP_S, _MOST_GAP_FRAMES * self._period_s)
 
     @property
     def _period_s(self) -> float:

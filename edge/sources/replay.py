@@ -51,7 +51,9 @@ class Replay:
             if first is None:
                 return
             shift += last[0] - first[0] + 1
-            shift_s += last[1] - first[1] + self._step_s
+            length_s, steps = last[1] - first[1], last[0] - first[0]
+            # The rate of a film whose clock jumps may be nonsense: the frames over the hours that never were.
+            shift_s += length_s + (min(self._step_s, length_s / steps) if steps else self._step_s)
 
     def _in_time(self, frames: Iterator[Frame]) -> Iterator[Frame]:
         begin_s: float | None = None

@@ -34,6 +34,8 @@ def times(stamps_s: list[float | None], begin_s: float | None = 0.0) -> tuple[li
         ([0, 0.04, 2.5, 2.54], [0, 0.04, 2.5, 2.54], 0),  # frames were lost
         ([0, 0.013, 0.2, 0.9, 0.93], [0, 0.013, 0.2, 0.9, 0.93], 0),
         ([0, 3, 6, 9, 26, 29], [0, 3, 6, 9, 26, 29], 0),  # a film of a frame in three seconds
+        ([0, 10, 20, 30, 75, 85], [0, 10, 20, 30, 75, 85], 0),
+        ([0, 3600, 3600.04], [0, 0.04, 0.08], 1),
         ([0, 0.04, 0.04, 0.08], [0, 0.04, 0.04, 0.08], 0),
         ([0, 0.08, 0.04, 0.12, 0.16], [0, 0.08, 0.08, 0.12, 0.16], 0),  # changed places
         ([0, None, None, 0.12], [0, 0.04, 0.08, 0.12], 0),
@@ -108,3 +110,10 @@ def test_a_jump_ahead_in_other_containers_is_closed_too(tmp_path: Path) -> None:
     told = [frame.time_s for frame in open_source(str(film), health=health)]
     assert told == pytest.approx([0.0, 0.04, 0.08, 2.0, 2.04, 2.08, 2.12])
     assert health.jumps == 1
+
+
+def test_a_jump_makes_no_pause_between_the_turns_of_a_loop(tmp_path: Path) -> None:
+    """An MP4 tells its rate as its frames over its length."""
+    film = write_film(tmp_path / "v.mp4", range(8), times_s=[0.0, 0.04, 0.08, 0.12, 900.0, 900.04, 900.08, 900.12])
+    told = [frame.time_s for frame in open_source(str(film), SourceOptions(loop=True, limit=20))]
+    assert told == pytest.approx([number / 25 for number in range(20)], abs=1e-3)
