@@ -49,6 +49,7 @@ class Status:
             health.skipped,
             heat.temperature_c,
             heat.throttled,
+            left_out=health.left_out.counts(),
         )
 
     def state(self) -> State:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from convert.graph.strides import STRIDES
 from convert.tflite.recipes import RECIPES, parse_recipes
 from edge.cli.main import Parser, parser, run, say
-from edge.cli.options import classes, parse_hw
+from edge.cli.options import add_strict, classes, parse_hw
 from edge.errors import GateFailed, RoadliteError, UsageError
 from edge.files import writable_folder
 from edge.progress import bars
@@ -59,6 +59,7 @@ def build_parser() -> Parser:
         metavar="DIR",
         help="label files of the --calibrate pictures, named like them: gives the mean IoU of the held-out ones",
     )
+    add_strict(made)
     made.add_argument("--calibration-frames", type=int, default=32, metavar="N", help="frames to calibrate int8 with")
     made.add_argument("--verification-frames", type=int, default=8, metavar="N", help="other frames to verify with")
     made.add_argument("--classes", metavar="NAME|FILE", help="cityscapes, voc or a file with one class name a line")
@@ -120,6 +121,7 @@ def convert(options: argparse.Namespace) -> int:
             min_agreement=options.min_agreement,
             classes=names,
             labels_dir=options.labels,
+            strict=options.strict,
             max_miou_drop=options.max_miou_drop,
             rescue=not options.no_rescue,
         )

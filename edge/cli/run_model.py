@@ -28,6 +28,7 @@ from edge.sinks.fan_out import FanOut
 from edge.sinks.open import open_sink
 from edge.sinks.systemd import SystemdNotifier
 from edge.smooth import Smoother, parse_smooth
+from edge.sources.left_out import LeftOut
 from edge.sources.open import open_source
 from edge.sources.options import SourceHealth
 from edge.status import Status
@@ -115,7 +116,7 @@ def run_model(options: argparse.Namespace) -> int:
             progress.close()  # takes the bar away before the report is printed
             outputs.close()  # also after Ctrl-C: what is done is kept
             if timing.frames:
-                report(status.whole_run(), outputs.working, options.stats)
+                report(status.whole_run(), health.left_out, outputs.working, options.stats)
     return 0
 
 
@@ -211,7 +212,7 @@ def describe(segmenter: Segmenter, info: SourceInfo) -> str:
     )
 
 
-def report(stats: RunStatistics, outputs: list[str], file: str | None) -> None:
+def report(stats: RunStatistics, left_out: LeftOut, outputs: list[str], file: str | None) -> None:
     """Prints the times, and writes them to a file; where that is standard output, it has nothing else."""
     from rich.box import SIMPLE
     from rich.console import Console
@@ -234,6 +235,8 @@ def report(stats: RunStatistics, outputs: list[str], file: str | None) -> None:
     }
     if any(losses.values()):
         say(", ".join(f"{count} {what}" for what, count in losses.items() if count))
+    for line in left_out.lines_of_unreadable():
+        say(line)
     written = [
         name.removeprefix("labels:").partition("?")[0] for name in outputs if not name.startswith(LEAVES_NO_FILE)
     ]

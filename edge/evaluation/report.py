@@ -27,7 +27,7 @@ def as_dict(evaluation: Evaluation) -> dict[str, Any]:
         "set": evaluation.samples.name,
         "labelling": evaluation.labelling.name,
         "pictures": evaluation.pictures,
-        "left_out": [{"name": name, "reason": reason} for name, reason in evaluation.left_out],
+        "left_out": [{"name": name, "reason": reason} for name, reason in evaluation.samples.left_out.unreadable],
         "models": [_model(tally) for tally in evaluation.tallies],
     }
 

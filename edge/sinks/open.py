@@ -11,7 +11,7 @@ from edge.controls import LivePipeline
 from edge.data import Result, SourceInfo
 from edge.errors import UsageError
 from edge.sinks.base import Sink
-from edge.sinks.pictures import SUFFIXES, LabelPictures, Pictures
+from edge.sinks.pictures import SUFFIXES, LabelPictures, PictureFolder, Pictures
 
 _EXPECTED = (
     "expected window, web or web://HOST:PORT, a video (overlay.mp4), a stream (udp://HOST:PORT), a picture "
@@ -56,7 +56,7 @@ def _file(spec: str, info: SourceInfo) -> Sink:
     path = Path(spec)
     suffix = path.suffix.lower()
     if spec.endswith("/") or (spec and path.is_dir()):
-        return Pictures(path / "%06d.png")
+        return PictureFolder(path)
     if suffix == ".mp4":
         from edge.sinks.video import VideoFile
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from edge.errors import SourceError, UsageError
 from edge.sources.base import Source
 from edge.sources.demo import Demo
-from edge.sources.images import Images, picture_files
+from edge.sources.folders import picture_files
+from edge.sources.images import Images
+from edge.sources.left_out import LeftOut
 from edge.sources.options import SourceHealth, SourceOptions
 from edge.sources.reconnect import ReconnectingSource, quiet
 from edge.sources.replay import Replay
@@ -28,7 +30,8 @@ def open_source(
     `auto` (the Pi camera, else the first USB camera), `picamera2` or `picamera2:N`, `N` or `/dev/videoN`, an address
     `rtsp://`, `http://` or `https://`, a video file, a picture, a folder of pictures, a pattern such as `drive/*.jpg`,
     `demo`, or `-` for raw frames on standard input. `limit` is short for `SourceOptions(limit=limit)`. `health` counts
-    what goes wrong while the source is read, and `say` gets a line when a live one is lost or comes back.
+    what goes wrong while the source is read, and `say` gets a line when a live one is lost or comes back, or a folder
+    holds more than pictures.
 
     Raises SourceError where there is no such thing, or it cannot be read, UsageError where the options make no sense
     for it.
@@ -49,8 +52,8 @@ def open_source(
         return StdinSource(options.size_wh, options.rate, options.limit)
     _refuse(options, f"{spec} has its own", "size_wh", "fourcc")
     if not (options.loop or options.realtime):
-        return _file(spec, options, health)
-    file = _file(spec, replace(options, limit=None) if options.loop else options, health)
+        return _file(spec, options, health, say)
+    file = _file(spec, replace(options, limit=None) if options.loop else options, health, say)
     return Replay(file, loop=options.loop, realtime=options.realtime, limit=options.limit)
 
 
@@ -93,15 +96,17 @@ def first_camera() -> str:
     return search.cameras[0].source
 
 
-def _file(spec: str, options: SourceOptions, health: SourceHealth) -> Source:
+def _file(spec: str, options: SourceOptions, health: SourceHealth, say: Callable[[str], None]) -> Source:
     if spec == "demo":
         _refuse(options, "the demo has its own", "rate")
         return Demo(options.limit, options.start_s)
     path = Path(spec)
     try:
-        pictures = picture_files(spec)
+        pictures = picture_files(spec, left_out=health.left_out)
         if pictures is not None:
-            return _pictures(spec, pictures, options)
+            for line in health.left_out.lines_of_others():
+                say(line)
+            return _pictures(spec, pictures, options, health.left_out)
         if path.is_file():
             from edge.sources.video import Video
 
@@ -117,14 +122,15 @@ def _file(spec: str, options: SourceOptions, health: SourceHealth) -> Source:
     )
 
 
-def _pictures(spec: str, paths: list[Path], options: SourceOptions) -> Source:
+def _pictures(spec: str, paths: list[Path], options: SourceOptions, left_out: LeftOut) -> Source:
+    first = 0
     if options.rate is None:
         _refuse(options, "pictures have no rate; give `rate`", "start_s", "realtime")
-        return Images(spec, paths, options.limit)
-    first = round(options.start_s * options.rate)
+    else:
+        first = round(options.start_s * options.rate)
     if first >= len(paths):
         raise SourceError(f"{spec}: has no picture after {options.start_s:g} s; {len(paths)} of them are there")
-    return Images(spec, paths[first:], options.limit, options.rate)
+    return Images(spec, paths[first:], options.limit, options.rate, left_out, options.strict)
 
 
 def _is_pi_camera(spec: str) -> bool:

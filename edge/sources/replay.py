@@ -45,7 +45,7 @@ class Replay:
             for frame in self._source:
                 index, last_s = frame.index, self._time_s(frame)
                 time_s = None if frame.time_s is None else turn_s + frame.time_s
-                yield replace(frame, index=turn_index + index, time_s=time_s)
+                yield replace(frame, index=turn_index + index, time_s=time_s, name=None)  # which every turn would have
             if index < 0:
                 return
             turn_index += index + 1

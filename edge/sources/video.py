@@ -63,7 +63,7 @@ class Video:
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[InputContainer, av.VideoStream]]:
     try:  # as a file, so that playlists in disguise reach no network and names with a colon are no addresses
-        container = av.open(f"file:{path}")
+        container = av.open(f"file:{path}", metadata_errors="replace")
     except av.error.FFmpegError as exc:
         raise SourceError(f"{path}: expected a video, found something else or a damaged file ({exc.strerror})") from exc
     with container:
