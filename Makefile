@@ -54,7 +54,7 @@ release: .venv/.dev
 
 constraints: .venv/.dev
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-annotate \
-		--extra convert --extra dev --extra openvino --extra report \
+		--extra convert --extra dev --extra heif --extra openvino --extra report \
 		--custom-compile-command "make constraints" --output-file constraints.txt pyproject.toml
 
 clean:
@@ -69,5 +69,5 @@ clean:
 
 .venv/.dev: .venv/.convert
 	@echo "Installing what the tests need into .venv, this once: another 0.5 GB."
-	$(PIP) --no-build-isolation -e ".[convert,dev,openvino,report]"
+	$(PIP) --no-build-isolation -e ".[convert,dev,heif,openvino,report]"
 	touch $@

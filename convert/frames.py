@@ -21,7 +21,9 @@ from edge.evaluation.pairing import pair
 from edge.evaluation.samples import demo, evenly, labelling_of
 from edge.preprocess import Normalisation, resize
 from edge.progress import Track, silent
-from edge.sources.images import picture_files, read_picture
+from edge.sources.folders import name_in, picture_files
+from edge.sources.images import read_picture
+from edge.sources.left_out import LeftOut
 from edge.sources.open import open_source
 from edge.text import quiet
 
@@ -44,7 +46,7 @@ class Samples:
 
     calibration: list[Sample]  # pixels are mapped from a file: they take no memory until they are looked at
     held_out: list[Sample]
-    unreadable: list[str]  # pictures that were left out, each with the reason
+    left_out: LeftOut  # files of the sources
 
 
 def places_in_sources(samples: list[Sample]) -> dict[str, tuple[int, ...]]:
@@ -80,17 +82,18 @@ def collect(
     truths: Truths | None = None,
     track: Track = silent,
     say: Callable[[str], None] = quiet,
+    strict: bool = False,
 ) -> Samples:
     """Takes `calibrate` and `verify` frames from the sources together, evenly over each.
 
     Calibration frames come at the model's input size, held-out ones as they are. Where the sources hold fewer
-    frames than asked for, a third of them is held out. Pictures that cannot be read are left out. `say` gets a line
-    where a video is cut off.
+    frames than asked for, a third of them is held out. Pictures that cannot be read are left out, unless `strict`.
+    `say` gets a line where a video is cut off.
 
     Raises SourceError when there is no frame for one of the purposes, SinkError when the disk is full.
     """
-    held_out, held, kept = [], set(), []
-    sources = [FrameSource(spec, truths, say) for spec in dict.fromkeys(specs)]
+    held_out, held, kept, left_out = [], set(), [], LeftOut()
+    sources = [FrameSource(spec, truths, left_out, strict, say) for spec in dict.fromkeys(specs)]
     with tempfile.TemporaryFile(buffering=0) as file:
         for source, roles in zip(sources, _plan(sources, calibrate, verify, track), strict=True):
             for index, sample in track(source.read(roles), f"reading {source.spec}", len(roles)):
@@ -108,14 +111,14 @@ def collect(
         for row, (digest, name, index) in enumerate(kept)
         if small is not None and digest not in held
     ]
-    unreadable = [reason for source in sources for reason in source.unreadable]
     if not held_out or (calibrate and not calibration):
         found = len(held | {digest for digest, *_ in kept})
-        why = f"; {len(unreadable)} could not be read, the first: {unreadable[0]}" if unreadable else ""
+        unread = left_out.unreadable
+        why = f"; {len(unread)} could not be read, the first: {': '.join(unread[0])}" if unread else ""
         raise SourceError(
             f"{', '.join(specs)}: expected a frame to calibrate and another one to verify, found {found}{why}"
         )
-    return Samples(calibration, held_out, unreadable)
+    return Samples(calibration, held_out, left_out)
 
 
 def _plan(sources: list[FrameSource], calibrate: int, verify: int, track: Track) -> list[dict[int, bool]]:
@@ -134,10 +137,12 @@ def _plan(sources: list[FrameSource], calibrate: int, verify: int, track: Track)
 class FrameSource:
     """One source that frames are picked from."""
 
-    def __init__(self, spec: str, truths: Truths | None, say: Callable[[str], None] = quiet) -> None:
+    def __init__(
+        self, spec: str, truths: Truths | None, left_out: LeftOut, strict: bool, say: Callable[[str], None] = quiet
+    ) -> None:
         self.spec, self._truths, self._say = spec, truths, say
-        self._paths = picture_files(spec, deep=truths is not None)
-        self.unreadable: list[str] = []
+        self._paths = picture_files(spec, deep=truths is not None, left_out=left_out)
+        self._left_out, self._strict = left_out, strict
 
     def length(self, track: Track) -> int:
         if self._paths is not None:
@@ -163,14 +168,14 @@ class FrameSource:
         for index in sorted(roles):
             try:
                 pixels = read_picture(paths[index])
+                truth = self._truths.of(paths[index]) if self._truths and roles[index] else None
             except SourceError as exc:
-                self.unreadable.append(str(exc))
+                if self._strict or Path(self.spec).is_file():
+                    raise
+                self._left_out.add(name_in(self.spec, paths[index]), exc)
                 continue
-            truth = self._truths.of(paths[index]) if self._truths and roles[index] else None
-            yield (
-                index,
-                Sample(pixels, truth, Path(self.spec).name or self.spec, index),
-            )  # a card tells no one's folders
+            name = Path(self.spec).name or self.spec  # a card tells no one's folders
+            yield index, Sample(pixels, truth, name, index)
 
     def _decode(self, chosen: list[int]) -> Iterator[tuple[int, Sample]]:
         """Yields frames of a video; where one cannot be decoded, the next one."""

@@ -49,6 +49,7 @@ class Job:
     min_agreement: float | None  # None takes each recipe's own
     classes: ClassSet | None  # None guesses from their number
     labels_dir: Path | None = None  # label files of the pictures among the sources
+    strict: bool = False  # a picture that cannot be read is an error, instead of being left out
     max_miou_drop: float | None = None  # against the re-targeted graph; None does not ask
     rescue: bool = True  # int8 that falls short may keep layers in float
 
@@ -151,9 +152,10 @@ def collect_frames(job: Job, classes: ClassSet, track: Track, notice: Notice) ->
         truths=truths,
         track=track,
         say=notice,
+        strict=job.strict,
     )
-    if samples.unreadable:
-        notice(f"{len(samples.unreadable)} pictures could not be read and are left out: {samples.unreadable[0]}")
+    for line in samples.left_out.lines():
+        notice(line)
     if truths and all(sample.truth is None for sample in samples.held_out):
         raise SourceError(f"{job.labels_dir}: has no label for any of the frames that were held out to verify with")
     return samples

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
@@ -56,11 +56,12 @@ class RunStatistics:
     temperature_c: float | None  # None where the board does not tell
     throttled: bool | None
     state: State | None = None  # None when the run is over; while it is on, `timing.fps` is that of the last seconds
+    left_out: Mapping[str, int] = field(default_factory=dict)  # reason -> files of the source that were not taken
 
     def as_json(self) -> dict[str, object]:
         """Returns the statistics as a file or the web page has them, without what is not known."""
         timing = {name: value for name, value in asdict(self.timing).items() if value is not None}
-        names = ("drops", "reconnects", "skipped", "jumps", "temperature_c", "throttled")
+        names = ("drops", "reconnects", "skipped", "jumps", "left_out", "temperature_c", "throttled")
         health = {name: getattr(self, name) for name in names}
         return {**asdict(self.run), **timing, **health, **({"state": self.state} if self.state else {})}
 

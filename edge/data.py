@@ -20,6 +20,9 @@ Logits = NDArray[Any]
 
 IGNORE = 255
 
+MAX_PIXELS = 64_000_000
+"""Of a picture or a frame: a file that promises more is refused before it is unpacked."""
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
@@ -30,6 +33,7 @@ class Frame:
     t_capture_s: float  # time.perf_counter() when the picture was there
     time_s: float | None = None  # since the first one, as the source tells time; None: its rate tells
     small: Pixels | None = None  # the same view at the model's input size, where the camera scales by itself
+    name: str | None = None  # of its own file, to call what is made of it by; None: it has none
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@
     │   └── CardError     its model card or labels are damaged
     ├── RuntimeMissing    no inference runtime can be imported
     ├── SourceError       frames cannot be read
+    │   └── UnreadableFile  one file of a source cannot, others may
     ├── SinkError         results cannot be written or shown
     ├── DownloadError     a named model cannot be fetched
     ├── GraphError        a frozen graph cannot be used as it is
@@ -49,6 +50,17 @@ class RuntimeMissing(RoadliteError):
 
 class SourceError(RoadliteError):
     pass
+
+
+class UnreadableFile(SourceError):
+    """A picture or label file that cannot be read; where it is one of many, the others can be taken without it.
+
+    `reason` says why without the file's name, so that files with the same fault can be told together.
+    """
+
+    def __init__(self, file: object, reason: str = "") -> None:
+        super().__init__(f"{file}: {reason}" if reason else str(file))
+        self.reason = reason or str(file)
 
 
 class SinkError(RoadliteError):

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from importlib import metadata
 from typing import TYPE_CHECKING
 
+from edge.versions import installed
+
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
@@ -67,12 +69,8 @@ def _is_of(extra: str, requirement: Requirement) -> bool:
 
 
 def _is_met(requirement: Requirement) -> bool:
-    try:
-        installed = metadata.distribution(requirement.name).metadata
-    except metadata.PackageNotFoundError:
-        return False
-    whole = "Version" in installed
-    return whole and requirement.specifier.contains(installed["Version"], prereleases=True)
+    version = installed(requirement.name)
+    return bool(version) and requirement.specifier.contains(version, prereleases=True)
 
 
 def _spelled(requirement: Requirement) -> str:

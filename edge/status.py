@@ -51,6 +51,7 @@ class Status:
             health.jumps,
             heat.temperature_c,
             heat.throttled,
+            left_out=health.left_out.counts(),
         )
 
     def state(self) -> State:

@@ -6,8 +6,9 @@ from importlib import metadata
 
 
 def installed(distribution: str) -> str:
-    """Returns the version of a distribution, empty where it is not installed."""
+    """Returns the version of a distribution, empty where it is not installed, or half of it only."""
     try:
-        return metadata.version(distribution)
+        found = metadata.distribution(distribution).metadata
     except metadata.PackageNotFoundError:
         return ""
+    return next(iter(found.get_all("Version", [])), "")

@@ -12,7 +12,7 @@ from convert.file_names import destination
 from convert.graph.strides import STRIDES
 from convert.tflite.recipes import RECIPES, parse_recipes
 from edge.cli.main import Parser, parser, run, say
-from edge.cli.options import classes, parse_hw
+from edge.cli.options import add_strict, classes, parse_hw
 from edge.destinations import keep_apart
 from edge.errors import GateFailed, RoadliteError, UsageError
 from edge.files import writable_folder
@@ -61,6 +61,7 @@ def build_parser() -> Parser:
         metavar="DIR",
         help="label files of the --calibrate pictures, named like them: gives the mean IoU of the held-out ones",
     )
+    add_strict(made)
     made.add_argument("--calibration-frames", type=int, default=32, metavar="N", help="frames to calibrate int8 with")
     made.add_argument("--verification-frames", type=int, default=8, metavar="N", help="other frames to verify with")
     made.add_argument("--classes", metavar="NAME|FILE", help="cityscapes, voc or a file with one class name a line")
@@ -123,6 +124,7 @@ def convert(options: argparse.Namespace) -> int:
             min_agreement=options.min_agreement,
             classes=names,
             labels_dir=options.labels,
+            strict=options.strict,
             max_miou_drop=options.max_miou_drop,
             rescue=not options.no_rescue,
         )

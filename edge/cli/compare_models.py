@@ -14,7 +14,7 @@ from pathlib import Path
 from edge.cli import workstation
 from edge.cli.compare_table import show
 from edge.cli.main import Parser, in_flags, parser, run, say
-from edge.cli.options import classes, normalisation, parse_hw
+from edge.cli.options import add_strict, classes, normalisation, parse_hw
 from edge.compare import pythons as interpreters
 from edge.compare import verdict
 from edge.compare.comparison import Comparison, Settings
@@ -49,6 +49,7 @@ def build_parser() -> Parser:
         help=".tflite files; or, with the convert extra, what convert-model takes: a grid is converted from it",
     )
     made.add_argument("--source", default="demo", metavar="S", help="video, picture, folder, glob, or demo")
+    add_strict(made)
     made.add_argument(
         "--threads", default="", metavar="N,...", help="threads of the runtime (default: all cores, 4 at most)"
     )
@@ -198,6 +199,7 @@ def settings_from(options: argparse.Namespace) -> Settings:
         options.min_runs,
         options.cool_down,
         labels_dir=options.labels,
+        strict=options.strict,
         reference=options.reference,
         profile_s=options.profile,
         norm=options.normalise,

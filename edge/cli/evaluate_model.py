@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edge.cli import workstation
 from edge.cli.main import INTERRUPTED, Parser, parser, run, say
-from edge.cli.options import add_model_options, segmenter
+from edge.cli.options import add_model_options, add_strict, segmenter
 from edge.destinations import keep_apart
 from edge.errors import UsageError
 from edge.evaluation.datasets import KINDS
@@ -27,7 +27,6 @@ EXAMPLES = (
     "evaluate-model a.tflite --source drive.mp4 --reference mobilenetv2.pb   against the frozen graph",
 )
 MAX_WORST = 100
-SHOWN = 3  # pictures left out that are named on stderr
 
 
 def build_parser() -> Parser:
@@ -55,6 +54,7 @@ def build_parser() -> Parser:
     made.add_argument(
         "--frames", default="", metavar="I,J|A:B:STEP", help="take only these pictures, counted from 0 (default: all)"
     )
+    add_strict(made)
     add_model_options(made)
     made.add_argument(
         "--output",
@@ -84,7 +84,7 @@ def evaluate_model(options: argparse.Namespace) -> int:
     models = [segmenter(path, options) for path in options.models]
     with open_reference(options) as reference:
         kept = options.worst if options.output else 0
-        evaluation = evaluate(models, samples, reference=reference, keep_worst=kept)
+        evaluation = evaluate(models, samples, reference=reference, keep_worst=kept, strict=options.strict)
         try:
             evaluation.run(bars)
         except KeyboardInterrupt:
@@ -116,12 +116,8 @@ def open_reference(options: argparse.Namespace) -> Iterator[Reference | None]:
 
 
 def report(evaluation: Evaluation, options: argparse.Namespace) -> None:
-    for name, reason in evaluation.left_out[:SHOWN]:
-        say(f"left out: {reason if name in reason else f'{name}: {reason}'}")
-    if evaluation.left_out:
-        total = evaluation.pictures + len(evaluation.left_out)
-        were = "was" if len(evaluation.left_out) == 1 else "were"
-        say(f"{len(evaluation.left_out)} of {counted(total, 'picture')} {were} left out")
+    for line in evaluation.samples.left_out.lines():
+        say(line)
     for tally in evaluation.tallies:
         if tally.ignored:
             say(f"{tally.segmenter.path.name} has no class {', '.join(tally.ignored)}: such pixels are ignored")

@@ -102,6 +102,16 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-reconnects", type=int, metavar="N", help="give a camera or stream up after N in a row (default: never)"
     )
+    add_strict(parser)
+
+
+def add_strict(parser: argparse.ArgumentParser) -> None:
+    """Adds what every command that reads pictures has."""
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="end with an error at the first picture that cannot be read, instead of leaving it out and saying so",
+    )
 
 
 def source_options(options: argparse.Namespace, small_hw: tuple[int, int] | None = None) -> SourceOptions:
@@ -115,6 +125,7 @@ def source_options(options: argparse.Namespace, small_hw: tuple[int, int] | None
         start_s=options.start,
         loop=options.loop,
         realtime=options.realtime,
+        strict=options.strict,
         timeout_s=options.timeout,
         max_reconnects=options.max_reconnects,
     )

@@ -37,6 +37,7 @@ from edge.sinks.fan_out import FanOut
 from edge.sinks.open import destination_of, open_sink
 from edge.sinks.systemd import SystemdNotifier
 from edge.smooth import Smoother, parse_smooth
+from edge.sources.left_out import LeftOut
 from edge.sources.open import files_of, open_source
 from edge.sources.options import SourceHealth
 from edge.status import Status
@@ -126,7 +127,7 @@ def run_model(options: argparse.Namespace) -> int:
                 outputs.close()  # also after Ctrl-C: what is done is kept
             finally:
                 if timing.frames:
-                    report(status.whole_run(), outputs.written, options.stats)
+                    report(status.whole_run(), health.left_out, outputs.written, options.stats)
         if not timing.frames and not controls.quit.is_set():
             raise SourceError(f"{source.info.name}: ended before its first frame; expected at least one")
     return 0
@@ -233,7 +234,7 @@ def describe(segmenter: Segmenter, info: SourceInfo) -> str:
     )
 
 
-def report(stats: RunStatistics, written: str, file: str | None) -> None:
+def report(stats: RunStatistics, left_out: LeftOut, written: str, file: str | None) -> None:
     """Prints the times, and writes them to a file; where that is standard output, it has nothing else."""
     from rich.box import SIMPLE
     from rich.console import Console
@@ -257,6 +258,8 @@ def report(stats: RunStatistics, written: str, file: str | None) -> None:
     )
     if any(count for count, *_ in losses):
         say(", ".join(counted(count, what) + more for count, what, more in losses if count))
+    for line in left_out.lines_of_unreadable():
+        say(line)
     if written:
         say(f"wrote {written}")
     text = json.dumps(stats.as_json(), indent=1) + "\n"

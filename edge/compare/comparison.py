@@ -32,6 +32,7 @@ class Settings:
     cool_down_s: float = 0.2  # pause before every turn
     frames: int = 16  # pictures; labels are compared on all, frames are timed on the first four
     labels_dir: Path | None = None
+    strict: bool = False  # a picture that cannot be read is an error, instead of being left out
     reference: Path | None = None  # a model whose labels count as right; None for the float32 one of the list
     profile_s: float = 0.0  # to find what each candidate's layers take; 0 for not at all
     norm: str | None = None  # for models without a card, as run-model takes them
@@ -58,8 +59,15 @@ class Comparison:
             settings = self.settings
             notes = self.monitor.notes
             frames = prepare(
-                settings.source, Path(folder), settings.frames, settings.labels_dir, track, say=notes.append
+                settings.source,
+                Path(folder),
+                settings.frames,
+                settings.labels_dir,
+                track,
+                say=notes.append,
+                strict=settings.strict,
             )
+            notes += frames.left_out.lines()
             running = [(row, stack.enter_context(Worker(row, self.monitor.tick))) for row in self.rows if not row.error]
             reference = None
             if settings.reference is not None:

@@ -15,6 +15,9 @@ from typing import Literal
 
 from edge.device.board import ROOT
 
+# What `import picamera2` raises: all but the first where a package of it was built for another numpy or libcamera.
+IMPORT_ERRORS = (ImportError, AttributeError, OSError, RuntimeError, SystemError, TypeError, ValueError)
+
 
 @dataclass(frozen=True, slots=True)
 class Camera:
@@ -65,8 +68,7 @@ def pi_cameras() -> tuple[list[Camera], str]:
         from picamera2 import Picamera2
 
         infos = Picamera2.global_camera_info()
-    except (ImportError, AttributeError, OSError, RuntimeError, SystemError, TypeError, ValueError) as exc:
-        # All but the first: a package built for another numpy or libcamera.
+    except IMPORT_ERRORS as exc:
         return [], f"{' '.join(str(exc).split()):.120}" or type(exc).__name__
     attached = [
         Camera(f"picamera2:{number}", str(info.get("Model", "unnamed")))

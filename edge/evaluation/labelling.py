@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.classes import ClassSet, Colour
-from edge.data import IGNORE, Ids, Pixels
+from edge.data import IGNORE, MAX_PIXELS, Ids, Pixels
 from edge.errors import SourceError, UsageError
-from edge.sources.images import MAX_PIXELS
 
 SUFFIXES = frozenset({".png", ".bmp", ".pgm", ".ppm"})  # lossless ones
 _MAX_BYTES = 8 * MAX_PIXELS

@@ -10,7 +10,8 @@ from natsort import natsorted
 
 from edge.errors import SourceError
 from edge.evaluation.labelling import SUFFIXES as LABEL_SUFFIXES
-from edge.sources.images import files_in, pictures_in
+from edge.sources.folders import files_in, name_in, pictures_in
+from edge.sources.left_out import LeftOut
 
 # What the names of label files have behind the name of their picture, lower case; the better ones first.
 _TRAIN_IDS = ("_gtfine_labeltrainids", "_gtcoarse_labeltrainids", "_labeltrainids", "_train_id")
@@ -27,18 +28,21 @@ class Pair:
     label: Path
 
 
-def pair(images: Path | Sequence[Path], labels_dir: Path, kind: str = "auto") -> list[Pair]:
+def pair(
+    images: Path | Sequence[Path], labels_dir: Path, kind: str = "auto", left_out: LeftOut | None = None
+) -> list[Pair]:
     """Finds the label file of each picture by its name, and by its folders where names occur more than once.
 
     `images` is a folder, looked through to any depth, or a list of files. `x.jpg` belongs to `x.png`, `x_mask.png`,
-    `x_labelIds.png` and so on; the trees `leftImg8bit` and `gtFine` of Cityscapes fit. Pictures without a label are
-    left out. `kind` (one of `edge.evaluation.datasets.KINDS`) chooses between labels of several kinds.
+    `x_labelIds.png` and so on, also to `x.jpg.png`; the trees `leftImg8bit` and `gtFine` of Cityscapes fit. Pictures
+    without a label are left out, and `left_out` is told of them and of files in the folder that are no pictures. `kind`
+    (one of `edge.evaluation.datasets.KINDS`) chooses between labels of several kinds.
 
     Raises SourceError where there are no pictures, no label files, or none of them belong together.
     """
     labels = labels_in(labels_dir)
     if isinstance(images, Path):
-        pictures = pictures_in(images)
+        pictures = pictures_in(images, left_out)
         mixed = images.resolve() == labels_dir.resolve()
         labels = [path for path in labels if (_ending(path) if mixed else not _inside(images, path, labels_dir))]
         pictures = [path for path in pictures if not (path in labels if mixed else _inside(labels_dir, path, images))]
@@ -52,6 +56,9 @@ def pair(images: Path | Sequence[Path], labels_dir: Path, kind: str = "auto") ->
             f"{labels_dir}: expected label files named like their pictures, found none for {some[0]} "
             f"pictures among {some[1]} label files"
         )
+    if left_out is not None:
+        labelled, where = {one.image for one in pairs}, str(images) if isinstance(images, Path) else ""
+        left_out.others += [(name_in(where, path), "unlabelled picture") for path in pictures if path not in labelled]
     return pairs
 
 
@@ -82,7 +89,7 @@ def _match(pictures: Iterable[Path], labels: Iterable[Path], preferred: Sequence
             named.setdefault(stem.removesuffix(ending), []).append((order.index(ending), label))
     best: dict[Path, tuple[int, Path]] = {}
     for picture in pictures:
-        candidates = named.get(picture.stem.lower().removesuffix(_PICTURE), [])
+        candidates = named.get(picture.name.lower()) or named.get(picture.stem.lower().removesuffix(_PICTURE), [])
         if not candidates:
             continue
         shared, _, label = max((_shared(picture, label), -rank, label) for rank, label in candidates)

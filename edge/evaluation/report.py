@@ -19,7 +19,7 @@ from edge.errors import SinkError
 from edge.evaluation.pictures import confusion_picture, worst_picture
 from edge.evaluation.scoring import Evaluation, Tally
 from edge.files import write_whole
-from edge.sources.images import is_picture
+from edge.sources.folders import is_picture
 
 
 def as_dict(evaluation: Evaluation) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def as_dict(evaluation: Evaluation) -> dict[str, Any]:
         "set": evaluation.samples.name,
         "labelling": evaluation.labelling.name,
         "pictures": evaluation.pictures,
-        "left_out": [{"name": name, "reason": reason} for name, reason in evaluation.left_out],
+        "left_out": [{"name": name, "reason": reason} for name, reason in evaluation.samples.left_out.unreadable],
         "models": [_model(tally) for tally in evaluation.tallies],
     }
 

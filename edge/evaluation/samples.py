@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -19,7 +19,9 @@ from edge.evaluation.labelling import Labelling, LabelPicture, decode
 from edge.evaluation.pairing import labels_in, pair
 from edge.scene import DEMO_RATE, DEMO_SEED, Scene
 from edge.sources.demo import DEMO_HW, DEMO_SECONDS
-from edge.sources.images import picture_files, pictures_in, read_picture
+from edge.sources.folders import name_in, pictures_in, pictures_or_folder
+from edge.sources.images import read_picture
+from edge.sources.left_out import LeftOut
 from edge.sources.open import open_source
 from edge.text import quiet
 
@@ -41,13 +43,14 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class SampleSet:
-    """A set of pictures with truth; `each` goes through it, in order."""
+    """A set of pictures with truth; `each` goes through it, in order. `left_out` is told of files not taken."""
 
     name: str
     labelling: Labelling
     count: int | None  # of the pictures that will come, None when unknown
     each: Callable[[], Iterator[Sample]]
     files: tuple[Path, ...] = ()  # pictures, videos and label files that are read
+    left_out: LeftOut = field(default_factory=LeftOut)
 
 
 def parse_indices(text: str) -> Indices:
@@ -87,17 +90,19 @@ def open_samples(
         if labels is not None:
             raise UsageError("the demo knows its own truth; leave one of them out", "labels")
         return demo(indices)
-    pictures = _pictures(source)
+    left_out = LeftOut()
+    pictures = pictures_or_folder(source, left_out)
     if labels is None:
-        return _without_truth(source, pictures, indices, say)
+        return _without_truth(source, pictures, indices, left_out, say)
     if pictures is None:
         return _video(source, labels, mapping, indices, say)
-    pairs = pair(pictures if isinstance(pictures, list) else Path(source), labels, mapping)
+    pairs = pair(pictures, labels, mapping, left_out)
     chosen = [pairs[index] for index in _within(indices, len(pairs), "pictures with labels")]
-    samples = [Sample(_name(source, found.image), partial(_read, found.image, found.label)) for found in chosen]
-    labelling = labelling_of(mapping, [p.label for p in pairs])
-    files = [path for found in chosen for path in (found.image, found.label)]
-    return SampleSet(source, labelling, len(chosen), lambda: iter(samples), tuple(files))
+    left_out.asked = len(chosen)
+    samples = [Sample(name_in(source, found.image), partial(_read, found.image, found.label)) for found in chosen]
+    labelling = labelling_of(mapping, [one.label for one in pairs])
+    files = tuple(path for found in chosen for path in (found.image, found.label))
+    return SampleSet(source, labelling, len(chosen), lambda: iter(samples), files, left_out)
 
 
 def demo(indices: Indices = ALL) -> SampleSet:
@@ -114,17 +119,6 @@ def demo(indices: Indices = ALL) -> SampleSet:
     return SampleSet("demo", KNOWN["cityscapes"], len(chosen), lambda: iter(samples))
 
 
-def _pictures(source: str) -> Path | list[Path] | None:
-    """Returns the folder or the files that `source` names; None for a video."""
-    if Path(source).is_dir():
-        return Path(source)
-    pictures = picture_files(source)
-    if pictures is None and not Path(source).is_file():
-        expected = "a folder, a picture, a pattern like 'd/*.jpg', a video or demo"
-        raise SourceError(f"{source}: not found; expected {expected}")
-    return pictures
-
-
 def evenly(length: int, count: int) -> list[int]:
     """Returns `count` places from the first to the last of `length`, all of them where there are no more."""
     return [round(i) for i in np.linspace(0, length - 1, min(count, length))]
@@ -132,10 +126,6 @@ def evenly(length: int, count: int) -> list[int]:
 
 def _read(image: Path, label: Path | None) -> tuple[Pixels, LabelPicture | None]:
     return read_picture(image), None if label is None else decode(label)
-
-
-def _name(source: str, image: Path) -> str:
-    return str(image.relative_to(source)) if image.is_relative_to(source) and image != Path(source) else image.name
 
 
 def _video(source: str, folder: Path, mapping: str, indices: Indices, say: Callable[[str], None]) -> SampleSet:
@@ -164,13 +154,18 @@ def _decoded(pixels: Pixels, label: Path | None) -> tuple[Pixels, LabelPicture |
 
 
 def _without_truth(
-    source: str, pictures: Path | list[Path] | None, indices: Indices, say: Callable[[str], None]
+    source: str,
+    pictures: Path | list[Path] | None,
+    indices: Indices,
+    left_out: LeftOut,
+    say: Callable[[str], None],
 ) -> SampleSet:
     if pictures is not None:
-        files = pictures if isinstance(pictures, list) else pictures_in(pictures)
+        files = pictures if isinstance(pictures, list) else pictures_in(pictures, left_out)
         chosen = [files[index] for index in _within(indices, len(files), "pictures")]
-        samples = [Sample(_name(source, image), partial(_read, image, None)) for image in chosen]
-        return SampleSet(source, ASK, len(chosen), lambda: iter(samples), tuple(files))
+        left_out.asked = len(chosen)
+        samples = [Sample(name_in(source, image), partial(_read, image, None)) for image in chosen]
+        return SampleSet(source, ASK, len(chosen), lambda: iter(samples), tuple(files), left_out)
     with closing(open_source(source, say=say)) as opened:
         count = opened.info.frame_count
 

@@ -110,10 +110,12 @@ class Evaluation:
     labelling: Labelling
     tallies: list[Tally]
     reference: Reference | None = None
-    left_out: list[tuple[str, str]] = field(default_factory=list)  # pictures that cannot be read, and why
+    strict: bool = False  # a picture or label file that cannot be read is an error
 
     def run(self, track: Track = silent) -> None:
-        """Takes every picture through every model. Raises SourceError when none of them could be read."""
+        """Takes every picture through every model. Raises SourceError when none of them could be read, and for the
+        first that cannot if `strict`.
+        """
         workers = max(2, available_processors())
         pool = ThreadPoolExecutor(workers, "roadlite-score")
         reading: deque[tuple[Sample, Future[Any]]] = deque()
@@ -130,9 +132,7 @@ class Evaluation:
         finally:
             pool.shutdown(cancel_futures=True)
         if not self.pictures:
-            name, reason = self.left_out[0] if self.left_out else (self.samples.name, "has no pictures")
-            of = "the picture could not" if len(self.left_out) == 1 else f"none of {len(self.left_out)} pictures could"
-            raise SourceError(f"{of} be scored; {reason if name in reason else f'{name}: {reason}'}")
+            raise self.samples.left_out.nothing_left(self.samples.name)
 
     @property
     def pictures(self) -> int:
@@ -155,7 +155,9 @@ class Evaluation:
         try:
             pixels, truths = future.result()
         except SourceError as exc:
-            self.left_out.append((example.name, str(exc)))
+            if self.strict:
+                raise
+            self.samples.left_out.add(example.name, exc)
             return
         if self.reference is not None:
             truths = self._translated(LabelPicture(self.reference.labels(pixels), None), example.name)
@@ -176,7 +178,12 @@ class Evaluation:
 
 
 def evaluate(
-    models: Sequence[Segmenter], samples: SampleSet, *, reference: Reference | None = None, keep_worst: int = 0
+    models: Sequence[Segmenter],
+    samples: SampleSet,
+    *,
+    reference: Reference | None = None,
+    keep_worst: int = 0,
+    strict: bool = False,
 ) -> Evaluation:
     """Prepares to score models on the same pictures; `run` does it.
 
@@ -190,7 +197,8 @@ def evaluate(
         same = all(len(model.card.classes) == len(reference.classes) for model in models)
         names: dict[int, str | None] = {} if same else {IGNORE: None, **dict(enumerate(reference.classes.names))}
         labelling = Labelling(f"labels of {reference.name}", values=names, other=True)
-    return Evaluation(samples, labelling, [Tally(model, labelling, keep_worst) for model in models], reference)
+    tallies = [Tally(model, labelling, keep_worst) for model in models]
+    return Evaluation(samples, labelling, tallies, reference, strict)
 
 
 def _shrunk(pixels: Pixels, truth: Ids, predicted: Ids) -> tuple[Pixels, Ids, Ids]:

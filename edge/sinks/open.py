@@ -13,8 +13,8 @@ from edge.data import Result, SourceInfo
 from edge.destinations import NUMBER, Destination, numbered_files, some_files
 from edge.errors import UsageError
 from edge.sinks.base import Sink
-from edge.sinks.pictures import SUFFIXES, LabelPictures, Pictures
-from edge.sources.images import is_picture
+from edge.sinks.pictures import SUFFIXES, LabelPictures, PictureFolder, Pictures
+from edge.sources.folders import is_picture
 from edge.text import quiet
 
 _EXPECTED = (
@@ -84,7 +84,7 @@ def _file(spec: str, info: SourceInfo, say: Callable[[str], None]) -> Sink:
     path = Path(spec)
     suffix = path.suffix.lower()
     if _is_folder(spec):
-        return Pictures(path / "%06d.png", spec)
+        return PictureFolder(path, spec)
     if suffix == ".mp4":
         from edge.sinks.video import VideoFile
 

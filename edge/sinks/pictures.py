@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 from numpy.typing import NDArray
 
-from edge.data import Ids, Result
+from edge.data import Frame, Ids, Result
 from edge.destinations import NUMBER, numbered
 from edge.errors import SinkError
 from edge.files import whole_file, writable_folder
@@ -46,8 +46,26 @@ class Pictures(Sink):
         """Does nothing, since every picture has its final name already."""
 
 
+class PictureFolder(Sink):
+    """A sink that writes what is shown to `folder`: as NAME.png where a frame has a name, else by its index.
+
+    Raises SinkError where the folder cannot be written to.
+    """
+
+    def __init__(self, folder: Path, name: str = "") -> None:
+        """`name` is how the user calls the output."""
+        self._folder, self._name = writable_folder(folder), name or str(folder)
+
+    def write(self, result: Result) -> None:
+        save(place_in(self._folder, result.frame), cv2.cvtColor(result.picture, cv2.COLOR_RGB2BGR))
+        self.written = self._name
+
+    def close(self) -> None:
+        """Does nothing, since every picture has its final name already."""
+
+
 class LabelPictures(Sink):
-    """A sink that writes the class of every pixel to `folder` as one-channel pictures.
+    """A sink that writes the class of every pixel to `folder` as one-channel pictures, named as in `PictureFolder`.
 
     They hold what `stored`, uint8 (256,), has for each id; without it the ids themselves, 255 where a pixel is ignored.
 
@@ -59,11 +77,21 @@ class LabelPictures(Sink):
 
     def write(self, result: Result) -> None:
         ids: NDArray[Any] = result.labels.ids if self._stored is None else cv2.LUT(result.labels.ids, self._stored)
-        save(self._folder / f"{result.frame.index:06d}.png", ids)
+        save(place_in(self._folder, result.frame), ids)
         self.written = str(self._folder)
 
     def close(self) -> None:
         """Does nothing, since every picture has its final name already."""
+
+
+def place_in(folder: Path, frame: Frame) -> Path:
+    """Returns where in `folder` to keep what was made of a frame. Raises SinkError where a folder cannot be made."""
+    if frame.name is None:
+        return folder / f"{frame.index:06d}.png"
+    path = folder / f"{frame.name}.png"
+    if path.parent != folder:
+        writable_folder(path.parent)
+    return path
 
 
 def save(path: Path, picture: NDArray[Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from fractions import Fraction
 
@@ -11,9 +12,8 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.reformatter import Colorspace
 
-from edge.data import Pixels
+from edge.data import MAX_PIXELS, Pixels
 from edge.errors import SourceError
-from edge.sources.images import MAX_PIXELS
 from edge.sources.options import SourceHealth
 
 MAX_BAD_IN_A_ROW = 30
@@ -36,6 +36,9 @@ def video_stream(where: str, container: InputContainer) -> av.VideoStream:
     stream = container.streams.best("video")
     if not isinstance(stream, av.VideoStream) or stream.disposition & Disposition.attached_pic:
         raise SourceError(f"{where}: expected a video, found a file without a video stream")
+    if not can_be_decoded(stream):
+        kind = container.format.name.removesuffix("_pipe")
+        raise SourceError(f"{where}: expected a video, found {kind}, which cannot be decoded")
     check_size(where, stream.width, stream.height)
     return stream
 
@@ -45,6 +48,28 @@ def check_size(where: str, width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         most = MAX_PIXELS // 1_000_000
         raise SourceError(f"{where}: expected frames of at most {most} megapixels, got {width}x{height}")
+
+
+def can_be_decoded(stream: av.VideoStream) -> bool:
+    """Returns whether FFmpeg has a decoder for a stream; one without lacks its size and most other attributes."""
+    return getattr(stream, "codec_context", None) is not None
+
+
+def first_picture(where: str, data: bytes, *, main: bool = False) -> Pixels | None:
+    """Decodes the first picture of a file in memory, as RGB and upright; the one marked as the file's own if `main`.
+
+    None where there is no such picture, or it cannot be decoded or is too large.
+    """
+    try:
+        with av.open(io.BytesIO(data), "r", metadata_errors="replace") as container:
+            streams = [one for one in container.streams.video if not main or one.disposition & Disposition.default]
+            if not streams or not can_be_decoded(streams[0]):
+                return None
+            streams[0].codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+            frame = next(container.decode(streams[0]), None)
+            return None if frame is None else ToRgb(where, streams[0])(frame)
+    except (av.error.FFmpegError, SourceError):
+        return None
 
 
 def packets(

@@ -1,11 +1,10 @@
-"""Reads pictures from files: one, a folder of them, or those that match a pattern."""
+"""Reads pictures from files."""
 
 from __future__ import annotations
 
-import glob
 import io
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -13,118 +12,98 @@ from typing import Any
 
 import cv2
 import numpy as np
-from natsort import natsorted
 
-from edge.data import Frame, Pixels, SourceInfo
-from edge.errors import SourceError
+from edge.data import MAX_PIXELS, Frame, Pixels, SourceInfo
+from edge.errors import UnreadableFile
+from edge.sources.folders import name_in, names_of_outputs
+from edge.sources.heif import decode_heif, is_heif
+from edge.sources.left_out import LeftOut
 from edge.sources.webp import animated_size
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
-MAX_PIXELS = 64_000_000
 _MAX_BYTES = 8 * MAX_PIXELS  # four channels of 16 bits
 _ENDS = {b"\x89PNG": b"IEND", b"\xff\xd8": b"\xff\xd9"}  # how PNG and JPEG begin, and what comes last in them
+_STILLS = ("apng", "gif", "image2", "mjpeg")  # formats of FFmpeg that pictures have, beside those that end in _pipe
+_GIF = (b"GIF87a", b"GIF89a")
 _logging: Any = getattr(cv2.utils, "logging", cv2)  # where OpenCV keeps it differs between versions
 
 
 class Images:
     """A source of the pictures at `paths`, in that order, turned upright as their EXIF data says.
 
-    Grey, 16-bit and transparent pictures come out as RGB too. One that cannot be read ends the source with an error.
-    `rate` is what they have as a video.
+    Grey, 16-bit and transparent pictures come out as RGB too, of animated ones the first. One that cannot be read is
+    added to `left_out`, and the indices of the others stay what they would have been; where it is the only one, or
+    `strict`, it ends the source with an error. So does the end where no picture could be read. `rate` is what they have
+    as a video. The source ends after `limit` pictures.
     """
 
-    def __init__(self, name: str, paths: list[Path], limit: int | None = None, rate: Fraction | None = None) -> None:
-        self._paths = paths[:limit]
-        self.info = SourceInfo(name=name, size_wh=None, rate=rate, frame_count=len(self._paths))
+    def __init__(
+        self,
+        name: str,
+        paths: list[Path],
+        limit: int | None = None,
+        rate: Fraction | None = None,
+        left_out: LeftOut | None = None,
+        strict: bool = False,
+    ) -> None:
+        self._paths, self._limit, self._strict = paths, limit, strict or len(paths) == 1
+        self._left_out = LeftOut() if left_out is None else left_out
+        self._told: set[int] = set()  # the places in `paths` that `left_out` knows of already
+        count = len(paths) if limit is None else min(limit, len(paths))
+        self.info = SourceInfo(name=name, size_wh=None, rate=rate, frame_count=count)
 
     def __iter__(self) -> Iterator[Frame]:
-        for index, path in enumerate(self._paths):
-            yield Frame(read_picture(path), index, time.perf_counter())
+        given = 0
+        for index, (path, name) in enumerate(zip(self._paths, names_of_outputs(self._paths), strict=True)):
+            if given == self._limit:
+                return
+            try:
+                pixels = read_picture(path)
+            except UnreadableFile as exc:
+                if self._strict:
+                    raise
+                if index not in self._told:
+                    self._told.add(index)
+                    self._left_out.add(name_in(self.info.name, path), exc)
+                continue
+            yield Frame(pixels, index, time.perf_counter(), name=name)
+            given += 1
+        if not given:
+            raise self._left_out.nothing_left(self.info.name)
 
     def close(self) -> None:
         """Holds nothing between frames."""
 
 
-def picture_files(spec: str, *, deep: bool = False) -> list[Path] | None:
-    """Returns the picture files that a text names: those of a folder, a picture, or those that a pattern matches.
-
-    `deep` takes the folders within a folder, too. What is none of these, such as a video, gives None. Raises
-    SourceError where a folder or a pattern has no pictures.
-    """
-    path = Path(spec)
-    if path.is_dir():
-        return pictures_in(path) if deep else in_folder(path)
-    if path.is_file():
-        return [path] if path.suffix.lower() in SUFFIXES else None
-    return matching(spec) if any(char in spec for char in "*?[") else None
-
-
-def is_picture(name: str) -> bool:
-    """Returns whether a file of this name is taken for a picture."""
-    return Path(name).suffix.lower() in SUFFIXES
-
-
-def in_folder(folder: Path) -> list[Path]:
-    """Returns the pictures directly in `folder`: hidden files and other suffixes left out, `2.png` before `10.png`."""
-    return _pictures(folder.iterdir(), f"{folder}: expected pictures in this folder")
-
-
-def pictures_in(folder: Path) -> list[Path]:
-    """Returns the pictures in `folder`, to any depth, ordered. Raises SourceError where there is none."""
-    return files_in(folder, SUFFIXES, "pictures")
-
-
-def files_in(folder: Path, suffixes: frozenset[str], what: str) -> list[Path]:
-    """Returns the files in `folder`, to any depth, that have one of the suffixes, ordered; hidden ones are left out.
-
-    Raises SourceError, which calls them `what`, where there is none.
-    """
-    try:
-        if not folder.is_dir():
-            raise SourceError(f"{folder}: expected a folder of {what}, found {'a file' if folder.exists() else 'none'}")
-        files = [path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file()]
-    except OSError as exc:
-        raise SourceError(f"{exc.filename}: cannot be read ({exc.strerror})") from exc
-    files = [path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
-    if not files:
-        raise SourceError(f"{folder}: expected {what} ({', '.join(sorted(suffixes))}), found none")
-    return natsorted(files, key=str)
-
-
-def matching(pattern: str) -> list[Path]:
-    """Returns the pictures that `pattern` matches, ordered as in a folder; `**` stands for any depth of folders."""
-    return _pictures(
-        map(Path, glob.iglob(pattern, recursive=True)), f"{pattern}: expected a pattern that matches pictures"
-    )
-
-
-def _pictures(candidates: Iterable[Path], expected: str) -> list[Path]:
-    files = [path for path in candidates if path.is_file() and not path.name.startswith(".")]
-    pictures = [path for path in files if path.suffix.lower() in SUFFIXES]
-    if not pictures:
-        raise SourceError(f"{expected} ({', '.join(sorted(SUFFIXES))}), found none among {len(files)} files")
-    return natsorted(pictures, key=str)
-
-
 def read_picture(path: Path) -> Pixels:
-    """Decodes one picture file, and returns it in RGB.
+    """Decodes one picture file, and returns it in RGB; of an animated one the first picture.
 
-    Raises SourceError where it is missing, no picture, damaged, or has more than 64 megapixels.
+    Raises UnreadableFile where it is missing, no picture, damaged, or has more than 64 megapixels.
     """
     try:
         if path.stat().st_size > _MAX_BYTES:
-            raise SourceError(f"{path}: expected a picture file of at most {_MAX_BYTES // 1_000_000} MB")
+            raise UnreadableFile(path, f"expected a picture file of at most {_MAX_BYTES // 1_000_000} MB")
         data = path.read_bytes()
     except OSError as exc:
-        raise SourceError(f"{path}: cannot be read ({exc.strerror})") from exc
-    _check_header(path, data)
+        raise UnreadableFile(path, f"cannot be read ({exc.strerror})") from exc
+    if not data:
+        raise UnreadableFile(path, "expected a picture, found an empty file")
+    if is_heif(data):
+        return decode_heif(path, data)
+    kind = _check_header(path, data)
+    picture = _first_of_gif(path, data) if data.startswith(_GIF) else _by_opencv(path, data)
+    if picture is None:
+        raise UnreadableFile(path, f"expected a picture, found {kind}" if kind else "the picture is damaged or cut off")
+    return picture
+
+
+def _by_opencv(path: Path, data: bytes) -> Pixels | None:
     try:
         with opencv_says_nothing():
             bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as exc:
-        raise SourceError(f"{path}: the picture is damaged ({exc.err})") from exc
+        raise UnreadableFile(path, f"the picture is damaged ({exc.err})") from exc
     if bgr is None:
-        raise SourceError(f"{path}: the picture is damaged or cut off")
+        return None
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr)  # type: ignore[return-value]
 
 
@@ -139,28 +118,37 @@ def opencv_says_nothing() -> Iterator[None]:
         _logging.setLogLevel(loudness)
 
 
-def _check_header(path: Path, data: bytes) -> None:
-    """Refuses what is no picture, and what would unpack to more than it should, before anything is unpacked."""
+def _first_of_gif(path: Path, data: bytes) -> Pixels | None:
+    from edge.sources.ffmpeg import first_picture
+
+    return first_picture(str(path), data)
+
+
+def _check_header(path: Path, data: bytes) -> str:
+    """Refuses what is no picture, and what would unpack to more than it should, before anything is unpacked.
+
+    Returns what it is where that is a film or a sound with a cover, a text without words for pictures.
+    """
     import av
 
-    animated = animated_size(data)
-    if animated is not None:  # whose first picture is taken; FFmpeg does not know its size
-        if animated[0] * animated[1] > MAX_PIXELS:
-            most = MAX_PIXELS // 1_000_000
-            found = "{}x{}".format(*animated)
-            raise SourceError(f"{path}: expected a picture of at most {most} megapixels, got {found}")
-        return
+    from edge.sources.ffmpeg import can_be_decoded
+
     try:
-        with av.open(io.BytesIO(data), options={"max_pixels": str(MAX_PIXELS)}) as header:
-            picture = header.streams.video[0]
-            known = picture.width * picture.height > 0
+        with av.open(io.BytesIO(data), options={"max_pixels": str(MAX_PIXELS)}, metadata_errors="replace") as header:
+            picture, kind = header.streams.video[0], header.format
+            decodable = can_be_decoded(picture)
+            size_wh = (picture.width, picture.height) if decodable else (0, 0)
     except (av.error.FFmpegError, IndexError) as exc:
-        raise SourceError(f"{path}: expected a picture, found something else or an empty file") from exc
-    if not known:
-        raise SourceError(
-            f"{path}: expected a picture of at most {MAX_PIXELS // 1_000_000} megapixels, found a larger "
-            "or a damaged one"
-        )
+        raise UnreadableFile(path, "expected a picture, found something else") from exc
+    if not decodable:
+        what = kind.name.removesuffix("_pipe")
+        raise UnreadableFile(path, f"expected a picture, found {what}, which cannot be decoded; save it as PNG or JPEG")
     for start, end in _ENDS.items():  # libpng would complain on stderr, libjpeg fill up with grey
         if data.startswith(start) and end not in data[len(data) // 2 :]:
-            raise SourceError(f"{path}: the picture is cut off")
+            raise UnreadableFile(path, "the picture is cut off")
+    size_wh = animated_size(data) or size_wh  # FFmpeg does not know that of an animation's canvas
+    pixels, most = size_wh[0] * size_wh[1], MAX_PIXELS // 1_000_000
+    if not 0 < pixels <= MAX_PIXELS:
+        found = "got {}x{}".format(*size_wh) if pixels > 0 else "found a larger or a damaged one"
+        raise UnreadableFile(path, f"expected a picture of at most {most} megapixels, {found}")
+    return "" if kind.name.endswith("_pipe") or kind.name in _STILLS else kind.long_name

@@ -85,7 +85,7 @@ def check_address(url: str) -> None:
 def _open(url: str, name: str, timeout_s: float) -> InputContainer:
     options = _OPTIONS | _PROBE | (_RTSP if url.lower().startswith("rtsp") else {})
     try:
-        return av.open(url, options=options, timeout=timeout_s)
+        return av.open(url, options=options, timeout=timeout_s, metadata_errors="replace")
     except av.error.FFmpegError as exc:
         raise SourceError(f"{name}: expected a stream ({_reason(exc)})") from None  # it names the whole address
     except ValueError:

@@ -9,7 +9,9 @@ from pathlib import Path
 from edge.errors import SourceError, UsageError
 from edge.sources.base import Source
 from edge.sources.demo import Demo
-from edge.sources.images import Images, picture_files
+from edge.sources.folders import picture_files
+from edge.sources.images import Images
+from edge.sources.left_out import LeftOut
 from edge.sources.options import SourceHealth, SourceOptions
 from edge.sources.reconnect import ReconnectingSource
 from edge.sources.replay import Replay
@@ -29,8 +31,8 @@ def open_source(
     `auto` (the Pi camera, else the first USB camera), `picamera2` or `picamera2:N`, `N` or `/dev/videoN`, an address
     `rtsp://`, `http://` or `https://`, a video file, a picture, a folder of pictures, a pattern such as `drive/*.jpg`,
     `demo`, or `-` for raw frames on standard input. `limit` is short for `SourceOptions(limit=limit)`. `health` counts
-    what goes wrong while the source is read, and `say` gets a line when a live one is lost or comes back, or a video is
-    cut off.
+    what goes wrong while the source is read, and `say` gets a line when a live one is lost or comes back, a video is
+    cut off, or a folder holds more than pictures.
 
     Raises SourceError where there is no such thing, or it cannot be read, UsageError where the options make no sense
     for it.
@@ -113,9 +115,11 @@ def _file(spec: str, options: SourceOptions, health: SourceHealth, say: Callable
     path = Path(spec)
     try:
         moves = path.is_file() and _is_animation(path)
-        pictures = None if moves else picture_files(spec)
+        pictures = None if moves else picture_files(spec, left_out=health.left_out)
         if pictures is not None:
-            return _pictures(spec, pictures, options)
+            for line in health.left_out.lines_of_others():
+                say(line)
+            return _pictures(spec, pictures, options, health.left_out)
         if path.is_file():
             _refuse(options, "a video has its own", "rate")
             return _film(path, options, health, say)
@@ -145,14 +149,15 @@ def _film(path: Path, options: SourceOptions, health: SourceHealth, say: Callabl
     return Video(path, options.limit, options.start_s, health, say)
 
 
-def _pictures(spec: str, paths: list[Path], options: SourceOptions) -> Source:
+def _pictures(spec: str, paths: list[Path], options: SourceOptions, left_out: LeftOut) -> Source:
+    first = 0
     if options.rate is None:
         _refuse(options, "pictures have no rate; give `rate`", "start_s", "realtime")
-        return Images(spec, paths, options.limit)
-    first = round(options.start_s * options.rate)
+    else:
+        first = round(options.start_s * options.rate)
     if first >= len(paths):
         raise SourceError(f"{spec}: has no picture after {options.start_s:g} s; {len(paths)} of them are there")
-    return Images(spec, paths[first:], options.limit, options.rate)
+    return Images(spec, paths[first:], options.limit, options.rate, left_out, options.strict)
 
 
 def _is_pi_camera(spec: str) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from edge.errors import UsageError
+from edge.sources.left_out import LeftOut
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class SourceOptions:
     start_s: float = 0.0  # where a file begins
     loop: bool = False  # a file begins again when it is at its end
     realtime: bool = False  # a file is given out at its own rate
+    strict: bool = False  # a picture that cannot be read ends the source, instead of being left out
     timeout_s: float = 5.0  # a camera or stream without a frame for so long is opened again
     max_reconnects: int | None = None  # in a row, until it is given up; None: never
 
@@ -54,4 +56,5 @@ class SourceHealth:
     reconnects: int = 0  # times that a camera or stream was opened again
     skipped: int = 0  # damaged frames left out
     jumps: int = 0  # times that a film's clock jumped, which was closed to one frame period
+    left_out: LeftOut = field(default_factory=LeftOut)  # picture files left out
     fault: str = ""  # what is wrong at the moment; empty while frames come

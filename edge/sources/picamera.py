@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.data import Frame, Pixels, SourceInfo
+from edge.device.cameras import IMPORT_ERRORS
 from edge.errors import SourceError
 from edge.sources.options import SourceOptions
 
@@ -97,7 +98,7 @@ def to_rgb(array: NDArray[np.uint8], form: str, size_wh: tuple[int, int]) -> Pix
 def _open(number: int, name: str) -> Any:
     try:
         from picamera2 import Picamera2
-    except (ImportError, ValueError) as exc:  # the second: built for another numpy
+    except IMPORT_ERRORS as exc:
         fix = "sudo apt install python3-picamera2, and a venv made with --system-site-packages"
         raise SourceError(f"{name}: picamera2 cannot be imported ({_line(exc)}); {fix}") from exc
     try:

@@ -47,7 +47,8 @@ class Replay:
                 last = frame.index, self._time_s(frame)
                 first = first or last
                 time_s = None if frame.time_s is None else frame.time_s + shift_s
-                yield replace(frame, index=frame.index + shift, time_s=time_s)
+                # A name would be that of every turn.
+                yield replace(frame, index=frame.index + shift, time_s=time_s, name=None)
             if first is None:
                 return
             shift += last[0] - first[0] + 1

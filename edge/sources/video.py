@@ -95,7 +95,7 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, av.VideoStream]]:
 def _container(path: Path) -> InputContainer:
     """Opens it as a file, so that playlists in disguise reach no network and names with a colon are no addresses."""
     try:
-        return av.open(f"file:{path}")
+        return av.open(f"file:{path}", metadata_errors="replace")
     except av.error.FFmpegError as exc:
         whole = _whole_fragments(path)
         if whole:
@@ -108,7 +108,7 @@ def _whole_fragments(path: Path) -> InputContainer | None:
     """What is whole of an MP4 that is cut off within the head of a fragment: FFmpeg opens no such file."""
     with suppress(OSError, av.error.FFmpegError):
         end = last_whole_fragment(path)
-        return av.open(f"subfile,,start,0,end,{end},,:file:{path}") if end else None
+        return av.open(f"subfile,,start,0,end,{end},,:file:{path}", metadata_errors="replace") if end else None
     return None
 
 

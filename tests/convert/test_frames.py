@@ -15,7 +15,7 @@ from convert import frames as calibration
 from convert.frames import CalibrationTensors, Samples, Truths, collect, places_in_sources
 from edge.classes import CITYSCAPES
 from edge.data import Frame, SourceInfo, TensorSpec
-from edge.errors import SinkError, SourceError, UsageError
+from edge.errors import SinkError, SourceError, UnreadableFile, UsageError
 from edge.evaluation.samples import evenly
 from edge.preprocess import DEEPLAB, Preprocess, resize
 
@@ -189,19 +189,42 @@ def stills(folder: Path, count: int) -> Path:
 
 def test_pictures_that_cannot_be_read_are_left_out_and_told(tmp_path: Path) -> None:
     folder = stills(tmp_path / "drive", 6)
-    assert collect([str(folder)], HW, calibrate=10, verify=2).unreadable == []
+    assert collect([str(folder)], HW, calibrate=10, verify=2).left_out.lines() == []
     for index in (1, 4):
         (folder / f"{index}.png").write_text("no picture")
     samples = collect([str(folder)], HW, calibrate=10, verify=2)
     used, held_out = indexes(samples)
     assert sorted(used + held_out) == [0, 2, 3, 5]
-    assert [reason.split(":")[0].rpartition("/")[2] for reason in samples.unreadable] == ["1.png", "4.png"]
+    assert samples.left_out.lines() == [
+        "left out: 1.png, 4.png (expected a picture, found something else)",
+        "2 of 6 pictures were left out",
+    ]
+    with pytest.raises(UnreadableFile, match=r"[14]\.png: expected a picture"):
+        collect([str(folder)], HW, calibrate=10, verify=2, strict=True)
+    with pytest.raises(UnreadableFile, match=r"1\.png: expected a picture"):  # it is named by itself
+        collect([str(folder / "0.png"), str(folder / "1.png"), str(folder / "2.png")], HW, calibrate=10, verify=2)
     for index in (0, 2, 3, 5):
         (folder / f"{index}.png").write_text("no picture")
     with pytest.raises(SourceError, match=r"found 0; 6 could not be read, the first: .*0\.png"):
         collect([str(folder)], HW, calibrate=10, verify=2)
     with pytest.raises(SourceError, match="nowhere: not found"):
         collect([str(tmp_path / "nowhere")], HW, calibrate=10, verify=5)
+
+
+def test_label_files_that_cannot_be_read_leave_their_picture_out(tmp_path: Path) -> None:
+    folder, labels = stills(tmp_path / "drive", 6), tmp_path / "labels"
+    (folder / "film.mp4").touch()
+    labels.mkdir()
+    for index in range(6):
+        cv2.imwrite(str(labels / f"{index}.png"), np.full((20, 30), index, np.uint8))
+    truths = Truths(labels, [str(folder)], CITYSCAPES)
+    held_out = {sample.index for sample in collect([str(folder)], HW, calibrate=2, verify=4, truths=truths).held_out}
+    bad = min(held_out)
+    (labels / f"{bad}.png").write_bytes(b"no label")
+    samples = collect([str(folder)], HW, calibrate=2, verify=4, truths=truths)
+    assert {sample.index for sample in samples.held_out} == held_out - {bad}
+    assert samples.left_out.unreadable[0][0] == f"{bad}.png"
+    assert samples.left_out.lines_of_others() == ["left out: 1 .mp4 file (film.mp4)"]
 
 
 def test_label_files_are_the_truth_of_held_out_pictures(tmp_path: Path) -> None:

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from convert.cli.convert_model import main
-from convert.job import Outcome, asked
+from convert.job import Job, Outcome, asked, collect_frames
 from convert.tflite.recipes import RECIPES
 from convert.verify import Verdict
+from edge.classes import CITYSCAPES
+from edge.progress import silent
 from edge.scene import Scene
 
 pytestmark = pytest.mark.tensorflow
@@ -41,6 +43,26 @@ def test_a_rescue_aims_at_the_limit_or_at_half_of_what_was_lost(outcome: Callabl
     assert asked(outcome(0.90)) == 0.95
     assert asked(outcome(0.96, drop=0.03, allowed=0.02)) == pytest.approx(0.98)
     assert asked(replace(outcome(0.90), max_miou_drop=0.02)) == pytest.approx(0.95)
+
+
+def test_pictures_that_cannot_be_read_are_told_and_strict_ends_with_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for index in range(3):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), Scene(index).draw(1.0, (33, 65))[0])
+    (tmp_path / "3.png").touch()
+    (tmp_path / "notes.txt").touch()
+    said: list[str] = []
+    job = Job([RECIPES["float32"]], (33, 65), "auto", tmp_path, [str(tmp_path)], 4, 4, None, None)
+    collect_frames(job, CITYSCAPES, silent, said.append)
+    assert said == [
+        "left out: 1 .txt file (notes.txt)",
+        "left out: 3.png (expected a picture, found an empty file)",
+        "1 of 4 pictures was left out",
+    ]
+    arguments = ["demo", "--quantize", "float32", "--input-size", "33x65", "--calibrate", str(tmp_path)]
+    assert main([*arguments, "--output", str(tmp_path / "out"), "--strict"]) == 1
+    assert "3.png: expected a picture, found an empty file" in capsys.readouterr().err
 
 
 def test_labels_of_a_folder_give_miou_and_its_gate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

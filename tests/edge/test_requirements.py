@@ -11,6 +11,7 @@ import pytest
 
 from edge import requirements
 from edge.requirements import install, install_extra, reinstall, required
+from edge.versions import installed
 
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
 KIT = """\
@@ -56,6 +57,7 @@ def test_a_package_half_of_which_is_gone_counts_as_missing(tmp_path: Path) -> No
     (tmp_path / "absent_one-3.0.dist-info").mkdir()
     (tmp_path / "absent_one-3.0.dist-info" / "RECORD").write_text("")
     assert "absent-one" in install_extra("big")
+    assert installed("absent-one") == ""
 
 
 def test_every_package_is_spelled_as_pyproject_asks_for_it() -> None:

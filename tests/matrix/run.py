@@ -28,7 +28,7 @@ OUT = PROJECT / "out" / "matrix"
 UV = Path(sys.executable).with_name("uv")
 BOARDS = OUT / "pi.json"  # what `make test-pi` leaves: the emulated boards, as results of the same form
 
-EDGE_EXTRAS = ("dev", "openvino", "report")
+EDGE_EXTRAS = ("dev", "heif", "openvino", "report")
 
 
 @dataclass(frozen=True)
@@ -262,7 +262,7 @@ def install(leg: Leg, wheel: Path) -> Path:
 
 def known_versions_install(leg: Leg, python: Path) -> None:
     """Whether pip takes constraints.txt: uv, which wrote it, does not heed that a package is for older Pythons only."""
-    wanted = f"{PROJECT}[convert,dev,openvino,report]"
+    wanted = f"{PROJECT}[convert,dev,heif,openvino,report]"
     command = ["-m", "pip", "install", "--quiet", "--dry-run", "--constraint", str(PROJECT / "constraints.txt"), wanted]
     step(leg, "resolving constraints.txt", [python, *command])
 

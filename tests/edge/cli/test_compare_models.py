@@ -72,6 +72,18 @@ def test_tables_fit_80_columns(models: list[str], quick: list[str], capsys: pyte
     assert "1 of 3 could not be measured" in captured.err
 
 
+def test_strict_ends_with_the_first_picture_that_cannot_be_read(
+    models: list[str], quick: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cv2.imwrite(str(tmp_path / "1.png"), np.full((20, 36, 3), 99, np.uint8))
+    (tmp_path / "2.png").touch()
+    arguments = [models[0], *quick, "--source", str(tmp_path)]
+    assert main(arguments) == 0
+    assert "left out: 2.png (expected a picture, found an empty file)" in " ".join(capsys.readouterr().out.split())
+    assert main([*arguments, "--strict"]) == 1
+    assert "compare-models: " in capsys.readouterr().err
+
+
 def test_a_long_list_of_real_names_fits_too(capsys: pytest.CaptureFixture[str]) -> None:
     from reports import comparison, measured
 

@@ -23,6 +23,7 @@ from edge import card as cards
 from edge.classes import CITYSCAPES, VOC
 from edge.cli import evaluate_model, workstation
 from edge.cli.evaluate_model import main
+from edge.cli.run_model import main as run_model
 from edge.errors import RuntimeMissing
 from edge.evaluation.datasets import KINDS, parse
 from edge.progress import silent
@@ -136,6 +137,21 @@ def test_without_tensorflow_a_graph_as_reference_says_what_to_install(monkeypatc
         workstation.frozen_reference("g.pb", fit="stretch", track=silent, notice=print)
 
 
+def test_labels_that_run_model_wrote_are_the_truth(
+    int8_model: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    street = tmp_path / "street"
+    street.mkdir()
+    for number in range(3):
+        cv2.imwrite(str(street / f"{number}.jpg"), cv2.imread(str(pictures / f"{number}.png")))
+    cv2.imwrite(str(street / "2.png"), cv2.imread(str(pictures / "3.png")))
+    assert run_model([str(int8_model), "--source", str(street), "--output", f"labels:{tmp_path}/ids"]) == 0
+    capsys.readouterr()
+    found = figures(capsys, int8_model, "--source", street, "--labels", tmp_path / "ids")
+    assert (found["pictures"], found["left_out"], found["models"][0]["pixel_accuracy"]) == (4, [], 1.0)
+    assert found["models"][0]["mean_iou"] == 1.0
+
+
 def test_bad_files_are_left_out_and_none_left_is_an_error(
     int8_model: Path, pictures: Path, labelled: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -148,10 +164,12 @@ def test_bad_files_are_left_out_and_none_left_is_an_error(
     assert json.loads(captured.out)["pictures"] == 10
     assert "2 of 12 pictures were left out" in captured.err
     assert labels[0].name in captured.err
+    assert main([*arguments, "--strict"]) == 1
+    assert labels[0].name in only_line(capsys.readouterr().err)
     for path in labels:
         path.write_bytes(b"nothing")
     assert main(arguments) == 1
-    assert "none of 12 pictures could be scored" in only_line(capsys.readouterr().err)
+    assert "none of 12 pictures can be taken" in only_line(capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(

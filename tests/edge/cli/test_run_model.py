@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from still_files import encoded
 from waiting import PATIENCE_S, wait_for
 
 from edge.classes import CITYSCAPES
@@ -80,6 +81,53 @@ def test_picture_and_folder(int8_model: Path, pictures: Path, tmp_path: Path, mo
     assert cv2.imread("0-overlay.png").shape == (96, 160, 3)
     assert main([str(int8_model), "--source", str(pictures), "--output", "all/"]) == 0
     assert len(list(Path("all").iterdir())) == 12
+
+
+def test_a_picture_that_cannot_be_read_is_left_out_and_told(
+    int8_model: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    street, out, stats = tmp_path / "street", tmp_path / "out", tmp_path / "s.json"
+    street.mkdir()
+    for name in ("1.png", "3.png"):
+        (street / name).write_bytes((pictures / "0.png").read_bytes())
+    (street / "2.png").touch()
+    (street / "film.mp4").touch()
+    arguments = [str(int8_model), "--source", str(street), "--output", f"{out}/"]
+    assert main([*arguments, "--stats", str(stats)]) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["1.png", "3.png"]
+    said = capsys.readouterr().err.splitlines()
+    assert said.index("left out: 1 .mp4 file (film.mp4)") < said.index("labelling ..."), "before the work begins"
+    assert "left out: 2.png (expected a picture, found an empty file)" in said
+    assert "1 of 3 pictures was left out" in said
+    assert json.loads(stats.read_text())["left_out"] == {
+        ".mp4 file": 1,
+        "expected a picture, found an empty file": 1,
+    }
+    assert main([*arguments, "--strict"]) == 1
+    assert "2.png: expected a picture, found an empty file" in only_line(capsys.readouterr().err)
+
+
+def test_every_picture_has_an_output_of_its_own_name(int8_model: Path, pictures: Path, tmp_path: Path) -> None:
+    for number, name in enumerate(("a.png", "a.bmp", "b.png", "deep/b.png")):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(tmp_path / "in" / name), cv2.imread(str(pictures / f"{number}.png")))
+    outputs = ["--output", f"{tmp_path}/out/", "--output", f"labels:{tmp_path}/ids"]
+    assert main([str(int8_model), "--source", f"{tmp_path}/in/**/*", *outputs]) == 0
+    for folder in ("out", "ids"):
+        made = {str(path.relative_to(tmp_path / folder)) for path in (tmp_path / folder).rglob("*.*")}
+        assert made == {"a.png.png", "a.bmp.png", "b.png", "deep/b.png"}
+
+
+@pytest.mark.parametrize("suffix", [".heic", ".avif"])
+def test_a_photo_of_a_phone_becomes_a_picture(
+    suffix: str, int8_model: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    photo = cv2.cvtColor(cv2.resize(cv2.imread(str(pictures / "0.png")), (640, 384)), cv2.COLOR_BGR2RGB)
+    name = f"IMG_0001{suffix.upper()}"
+    Path(name).write_bytes(encoded(suffix, photo, **({"tile_size": 256} if suffix == ".heic" else {})))
+    assert main([str(int8_model), "--source", name, "--no-legend"]) == 0
+    assert cv2.imread("IMG_0001-overlay.png").shape == (384, 640, 3)
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from edge.compare.rows import Accuracy, Candidate, Row
 from edge.compare.worker import Worker, death
 from edge.device import board
 from edge.device.energy import Counters, NoMeter, Power, find_meter, rails
-from edge.errors import GateFailed, SourceError, UsageError
+from edge.errors import GateFailed, SourceError, UnreadableFile, UsageError
 from edge.processors import available_processors
 
 Tiny = Callable[..., bytes]
@@ -114,9 +114,57 @@ def test_labels_of_another_size_count_and_damaged_ones_are_left_out(model: Path,
     assert made.rows[0].accuracy is not None
     assert made.rows[0].accuracy.miou is not None
     assert made.rows[0].accuracy.miou > 0.85
-    assert len(made.monitor.notes) == 1
-    assert "labels left out" in made.monitor.notes[0]
-    assert "2.png" in made.monitor.notes[0]
+    unlabelled, unread = made.monitor.notes
+    assert unlabelled == "left out: 2 unlabelled pictures (0.png, 3.png)"
+    assert "labels left out" in unread
+    assert "2.png" in unread
+
+
+def test_pictures_that_cannot_be_read_are_left_out_and_noted(model: Path, street: Path) -> None:
+    (street / "2.png").write_bytes(b"")
+    (street / "film.mp4").touch()
+    said = [
+        "left out: 1 .mp4 file (film.mp4)",
+        "left out: 2.png (expected a picture, found an empty file)",
+        "1 of 4 pictures was left out",
+    ]
+    made = Comparison([Row(Candidate(model, "litert", 1))], quick(street))
+    made.run()
+    assert made.rows[0].measured
+    assert made.monitor.notes == said
+    with pytest.raises(UnreadableFile, match=r"2\.png: expected a picture, found an empty file"):
+        Comparison([Row(Candidate(model, "litert", 1))], quick(street, strict=True)).run()
+
+
+def test_labelled_pictures_that_cannot_be_read_are_left_out(street: Path, tmp_path: Path) -> None:
+    (street / "2.png").write_bytes(b"")
+    labels, folder = street.with_name("labels"), tmp_path / "npy"
+    folder.mkdir()
+    frames = prepare(str(street), folder, 9, labels)
+    assert len(frames.names) == 2
+    assert frames.left_out.unreadable == [("2.png", "expected a picture, found an empty file")]
+    with pytest.raises(UnreadableFile, match=r"2\.png"):
+        prepare(str(street), folder, 9, labels, strict=True)
+    (labels / "1.png").write_bytes(b"no label")
+    (street / "2.png").unlink()
+    with pytest.raises(SourceError, match=r"labels/1\.png"):
+        prepare(str(street), folder, 9, labels, strict=True)
+    for path in street.iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(SourceError, match="none of 2 pictures can be taken"):
+        prepare(str(street), folder, 9, labels)
+    with pytest.raises(SourceError, match="none of 3 pictures can be taken"):
+        prepare(str(street), folder, 9)
+
+
+def test_a_picture_that_is_left_out_gives_its_place_to_the_next(street: Path, tmp_path: Path) -> None:
+    for index in (0, 2):
+        (street / f"{index}.png").write_bytes(b"")
+    frames = prepare(str(street), tmp_path, 2)
+    shown = [cv2.cvtColor(np.load(tmp_path / name), cv2.COLOR_RGB2BGR) for name in frames.names]
+    assert len(shown) == 2
+    for index, picture in zip((1, 3), shown, strict=True):
+        assert np.array_equal(picture, cv2.imread(str(street / f"{index}.png")))
 
 
 @pytest.mark.parametrize(("seconds", "rounds"), [(1e-6, 5), (60.0, 7)])

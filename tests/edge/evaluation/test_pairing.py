@@ -6,6 +6,7 @@ import pytest
 
 from edge.errors import SourceError
 from edge.evaluation.pairing import Pair, pair
+from edge.sources.left_out import LeftOut
 
 
 def touch(folder: Path, *names: str) -> Path:
@@ -93,3 +94,20 @@ def test_nothing_to_pair_is_one_line(images: str, labels: str, words: str, tmp_p
     touch(tmp_path, "i/a.jpg", "l/b.png", "i/.hidden.png", "empty/text.txt")
     with pytest.raises(SourceError, match=words):
         pair(tmp_path / images, tmp_path / labels)
+
+
+def test_labels_of_pictures_that_share_a_name_but_for_the_suffix(tmp_path: Path) -> None:
+    touch(tmp_path, "i/a.jpg", "i/a.png", "i/b.jpg", "l/a.jpg.png", "l/a.png.png", "l/b.png")
+    assert [(one.image.name, one.label.name) for one in pair(tmp_path / "i", tmp_path / "l")] == [
+        ("a.jpg", "a.jpg.png"),
+        ("a.png", "a.png.png"),
+        ("b.jpg", "b.png"),
+    ]
+
+
+def test_pictures_without_labels_and_files_that_are_none_are_told(tmp_path: Path) -> None:
+    touch(tmp_path, "i/a.jpg", "i/b.jpg", "i/deep/c.jpg", "i/notes.txt", "l/b.png")
+    left_out = LeftOut()
+    assert len(pair(tmp_path / "i", tmp_path / "l", left_out=left_out)) == 1
+    assert left_out.lines() == ["left out: 1 .txt file (notes.txt), 2 unlabelled pictures (a.jpg, deep/c.jpg)"]
+    assert left_out.unreadable == []

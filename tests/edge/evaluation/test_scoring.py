@@ -15,7 +15,7 @@ from sklearn.metrics import accuracy_score, jaccard_score
 from edge.card import Card, attach
 from edge.classes import ClassSet
 from edge.data import Ids, Pixels
-from edge.errors import SourceError, UsageError
+from edge.errors import SourceError, UnreadableFile, UsageError
 from edge.evaluation.datasets import KNOWN
 from edge.evaluation.labelling import Labelling, LabelPicture
 from edge.evaluation.pictures import confusion_picture
@@ -219,7 +219,7 @@ def test_a_reference_takes_the_place_of_the_truth(load: Callable[..., Segmenter]
 
 
 def failing(_: object = None) -> tuple[Pixels, LabelPicture]:
-    raise SourceError("x.png: the picture is damaged")
+    raise UnreadableFile("x.png", "the picture is damaged")
 
 
 def test_bad_pictures_are_left_out_and_named(load: Callable[..., Segmenter]) -> None:
@@ -232,10 +232,10 @@ def test_bad_pictures_are_left_out_and_named(load: Callable[..., Segmenter]) -> 
     )
     made.run()
     assert made.pictures == 1
-    assert [name for name, _ in made.left_out] == ["x.png", "street 0"]
+    assert [name for name, _ in made.samples.left_out.unreadable] == ["x.png", "street 0"]
     assert "value 77 stands for no class" in as_dict(made)["left_out"][1]["reason"]
     none = evaluate([segmenter], SampleSet("s", KNOWN["ids"], 1, lambda: iter([Sample("x.png", failing)])))
-    with pytest.raises(SourceError, match=r"^the picture could not be scored; x.png: the picture is damaged"):
+    with pytest.raises(SourceError, match=r"^s: its only picture cannot be taken; x.png: the picture is damaged"):
         none.run()
 
 

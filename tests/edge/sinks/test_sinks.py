@@ -330,6 +330,35 @@ def test_an_existing_folder_needs_no_slash(tmp_path):
     assert names(tmp_path) == ["000000.png", "000001.png", "000002.png"]
 
 
+def named(picture: np.ndarray, index: int, name: str | None) -> Result:
+    return Result(Frame(picture, index, 0.0, name=name), LabelMap(picture[:, :, 0].copy()), picture)
+
+
+@pytest.mark.parametrize("spec", ["out/", "labels:out", "labels:out?ids=labelIds"])
+def test_pictures_in_a_folder_are_called_like_those_of_the_source(tmp_path, monkeypatch, spec):
+    monkeypatch.chdir(tmp_path)
+    sink = open_sink(spec, info())
+    for index, name in enumerate(["a", "b.jpg", None, "deep/er/c", "my.photo"]):
+        sink.write(named(np.full((4, 5, 3), index, np.uint8), index, name))
+    sink.close()
+    made = {str(path.relative_to("out")) for path in Path("out").rglob("*.*")}
+    assert made == {"a.png", "b.jpg.png", "000002.png", "deep/er/c.png", "my.photo.png"}
+    if spec != "labels:out?ids=labelIds":
+        assert cv2.imread("out/deep/er/c.png").max() == 3
+
+
+def test_numbered_pictures_stay_numbered(tmp_path):
+    open_sink(f"{tmp_path}/shot-%05d.png", info()).write(named(smooth(0), 7, "a"))
+    assert names(tmp_path) == ["shot-00007.png"]
+
+
+def test_a_folder_that_cannot_be_made_within_the_output_is_said(tmp_path):
+    sink = open_sink(f"{tmp_path}/out/", info())
+    (tmp_path / "out" / "deep").touch()
+    with pytest.raises(SinkError, match="deep: cannot be written to"):
+        sink.write(named(smooth(0), 0, "deep/a"))
+
+
 def test_one_picture_holds_one_frame_only(tmp_path):
     with pytest.raises(UsageError, match=r"one\.png.*250 frames.*one-%05d\.png"):
         open_sink(f"{tmp_path}/one.png", info(count=250))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import types
+from pathlib import Path
 
 import cv2
 import fake_picamera2 as fake
@@ -160,3 +161,16 @@ def test_auto_takes_the_pi_camera_first(board: fake.Board) -> None:
     assert source.info.name == "picamera2:0"
     assert source.info.live
     source.close()
+
+
+@pytest.mark.parametrize(
+    "error", ["AttributeError", "OSError", "RuntimeError", "SystemError", "TypeError", "ValueError"]
+)
+def test_a_picamera2_that_cannot_be_imported_is_one_line(
+    error: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "picamera2.py").write_text(f"raise {error}('built for another libcamera')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "picamera2")
+    with pytest.raises(SourceError, match=r"picamera2 cannot be imported \(built for another libcamera\); sudo apt"):
+        PiCamera(0, SourceOptions())
