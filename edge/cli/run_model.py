@@ -45,9 +45,9 @@ from edge.text import counted
 from edge.timing import Timing
 
 EXAMPLES = (
-    "run-model model.tflite                                    the camera, in a window or a web page",
-    "run-model model.tflite --source drive.mp4                 a film, into drive-overlay.mp4",
-    "run-model model.tflite --output web://0.0.0.0?token=WORD  the camera, for a browser elsewhere",
+    "run-model model.tflite                                           the camera, in a window or a web page",
+    "run-model model.tflite --source drive.mp4                        a film, into drive-overlay.mp4",
+    "run-model model.tflite --output 'web://0.0.0.0?token-file=FILE'  the camera, for a browser elsewhere",
 )
 
 
@@ -64,9 +64,9 @@ def build_parser() -> Parser:
         "--output",
         action="append",
         metavar="O",
-        help="window, web[://HOST:PORT], NAME.mp4, a folder or pattern of pictures, NAME.png, labels:DIR, or null; "
-        "repeatable (default: for cameras and streams a window, or the web page where there is no display; for files "
-        "SOURCE-overlay.mp4, or .png for one picture)",
+        help="window, web[://HOST:PORT[?token-file=FILE&public-url=URL]], NAME.mp4, a folder or pattern of pictures, "
+        "NAME.png, labels:DIR, or null; repeatable (default: for cameras and streams a window, or the web page where "
+        "there is no display; for files SOURCE-overlay.mp4, or .png for one picture)",
     )
     made.add_argument("--view", default="overlay", choices=get_args(View), help="what is drawn")
     made.add_argument("--alpha", type=float, default=0.5, metavar="F", help="opacity of the overlay, 0..1")

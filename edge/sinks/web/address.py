@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
+import shlex
 import socket
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 from edge.errors import UsageError
+from edge.sinks.web.public_url import PublicUrl, parse_public_url
+from edge.sinks.web.token import checked, read_token
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8080
+_OPTIONS = {"token", "token-file", "public-url"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,7 @@ class Address:
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
     token: str = ""  # viewers must know it, where it is not empty
+    public_url: PublicUrl | None = None  # where a proxy shows the page
 
     @property
     def is_loopback(self) -> bool:
@@ -29,61 +33,84 @@ class Address:
             return self.host == "localhost"
 
     @property
+    def spec(self) -> str:
+        """The output as it is spelt, without its options."""
+        return f"web://{_bracketed(self.host)}:{self.port}"
+
+    @property
     def url(self) -> str:
         """The address to type into a browser; the token is not shown."""
-        host = self.host
-        if host in ("0.0.0.0", "::"):
-            host = _own_ip(host)
-        host = f"[{host}]" if ":" in host else host
-        return f"http://{host}:{self.port}/" + ("?token=..." if self.token else "")
+        host = _own_ip(self.host) if self.host in ("0.0.0.0", "::") else self.host
+        page = self.public_url or f"http://{_bracketed(host)}:{self.port}/"
+        return f"{page}{'?token=...' if self.token else ''}"
 
     @property
     def notice(self) -> str:
         """The sentence that the user should be told."""
-        if self.is_loopback:
-            tunnel = f"ssh -L {self.port}:localhost:{self.port} {socket.gethostname()}"
-            return f"watch at {self.url} (from elsewhere: {tunnel}, or `output` web://0.0.0.0?token=SECRET)"
+        watch, with_token = f"watch at {self.url}", shlex.quote(f"{self.spec}?token-file=FILE")
         if self.token:
-            return f"watch at {self.url}"
-        return (
-            f"watch at {self.url} - warning: so can everybody else in this network; "
-            f"web://{self.host}:{self.port}?token=SECRET lets in only those who know the secret"
-        )
+            return watch if self.public_url or not self.is_loopback else f"{watch} (from elsewhere: {self._tunnel})"
+        if not self.is_loopback:
+            return (
+                f"{watch} - warning: so can everybody else in this network; `output` {with_token} lets in only those "
+                "who know the token in FILE"
+            )
+        if self.public_url:
+            return f"{watch} - warning: so can everybody else, unless the proxy or a token-file in `output` asks who"
+        everywhere = "[::]" if ":" in self.host else "0.0.0.0"
+        elsewhere = shlex.quote(f"web://{everywhere}:{self.port}?token-file=FILE")
+        return f"{watch} (from elsewhere: {self._tunnel}, or `output` {elsewhere})"
+
+    @property
+    def _tunnel(self) -> str:
+        """The command that brings the page to the port of the same number on another machine."""
+        here = "localhost" if self.host == DEFAULT_HOST else _bracketed(self.host)
+        return f"ssh -L {shlex.quote(f'{self.port}:{here}:{self.port}')} {socket.gethostname()}"
 
 
 def parse_address(spec: str) -> Address:
-    """Reads `web`, or `web://HOST:PORT` with `?token=SECRET` or `?token-file=FILE`; HOST and PORT may be left out.
+    """Reads `web`, or `web://HOST:PORT`; HOST and PORT may be left out.
 
-    Raises UsageError where it is spelt in another way, or the file cannot be read.
+    Behind it may stand `?token-file=FILE` or `?token=TOKEN`, and `public-url=URL`, joined by `&`.
+
+    Raises UsageError where it is spelt in another way, the file cannot be read, or the token is too short.
     """
     where = spec.partition("?")[0]  # what follows may be secret
-    wrong = UsageError(f"output {where!r}: expected web or web://HOST:PORT?token=SECRET, such as web://0.0.0.0:8080")
+    wrong = UsageError(
+        f"output {where!r}: expected web or web://HOST:PORT, such as web://0.0.0.0:8080, with ?token-file=FILE or "
+        "?token=TOKEN, and public-url=URL where a proxy shows it (joined by &)"
+    )
     if spec == "web":
         return Address()
     try:
         parts = urlsplit(spec)
         port = parts.port
-        options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
+        given = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
     except ValueError as exc:
         raise wrong from exc
+    options = dict(given)
     if not spec.startswith("web://") or parts.path not in ("", "/") or "@" in parts.netloc or parts.fragment:
         raise wrong
-    if len(options) > 1 or not set(options) <= {"token", "token-file"} or "" in options.values():
+    if len(options) < len(given) or not options.keys() <= _OPTIONS or {"token", "token-file"} <= options.keys():
         raise wrong
-    token = options.get("token") or (_read_token(options["token-file"]) if options else "")
-    if any(char.isspace() or not char.isprintable() for char in token):
-        raise UsageError(f"output {where!r}: expected a token without blanks")
-    return Address(parts.hostname or DEFAULT_HOST, DEFAULT_PORT if port is None else port, token)
+    if "" in options.values():
+        raise wrong
+    return Address(
+        parts.hostname or DEFAULT_HOST,
+        DEFAULT_PORT if port is None else port,
+        _token(options, f"output {where!r}"),
+        parse_public_url(options["public-url"]) if "public-url" in options else None,
+    )
 
 
-def _read_token(name: str) -> str:
-    try:
-        token = Path(name).read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as exc:
-        raise UsageError(f"token-file={name}: cannot be read ({getattr(exc, 'strerror', None) or exc})") from exc
-    if not token:
-        raise UsageError(f"token-file={name}: expected a secret in it, found nothing")
-    return token
+def _token(options: dict[str, str], where: str) -> str:
+    if "token-file" in options:
+        return read_token(options["token-file"])
+    return checked(options["token"], where) if "token" in options else ""
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _own_ip(any_address: str) -> str:

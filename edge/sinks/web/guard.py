@@ -5,18 +5,18 @@ A page of another site must not reach a camera through the browser of somebody a
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import ipaddress
-import re
 import socket
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from edge.sinks.web.address import Address
+from edge.sinks.web.public_url import NETLOC
 
-_HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?", re.ASCII | re.IGNORECASE)
-_OPEN = frozenset({"/healthz"})  # says nothing but whether pictures come, so that monitors need no secret
+_REFUSAL_READ_S = 0.5  # so long a client that sends a body may take to read that nobody wants it
 
 
 class Guard:
@@ -29,29 +29,36 @@ class Guard:
         if not address.is_loopback:
             own = socket.gethostname().lower()
             self._names |= {own, f"{own}.local"}
+        self._public = address.public_url
+        if self._public is not None:
+            self._names.add(self._public.name)
 
-    def middleware(self) -> Middleware:
+    def middleware(self, for_all: Handler) -> Middleware:
+        """Returns the check; `for_all` is the handler that says nothing secret, so that monitors need no token."""
+
         @web.middleware
         async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-            self.check(request)
+            if request.match_info.handler != for_all:
+                self.check(request)
             return await handler(request)
 
         return check
 
     def check(self, request: web.Request) -> None:
         """Raises the answer that refuses a request, where it is to be refused."""
-        if not self._is_ours(request.headers.get("Host", "")):
-            raise web.HTTPForbidden(text=f"Unknown host name. Open {self._address.url} instead.\n")
-        origin = request.headers.get("Origin")
-        if origin is not None and origin.partition("://")[2] != request.headers["Host"]:
+        host, origin = request.headers.get("Host", ""), request.headers.get("Origin")
+        if not self._is_ours(host):
+            text = f"Unknown host name. Open {self._address.url} instead. A proxy's own name is told with public-url.\n"
+            raise web.HTTPForbidden(text=text)
+        if origin is not None and not self._is_own_page(origin, host):
             raise web.HTTPForbidden(text="Pages of other sites may not look in.\n")
-        if self._token and request.path not in _OPEN and not self._knows_token(request):
+        if self._token and not self._knows_token(request):
             text = f"A token is needed: {self._address.url} or the header 'Authorization: Bearer ...'.\n"
             raise web.HTTPUnauthorized(text=text, headers={"WWW-Authenticate": "Bearer"})
 
     def _is_ours(self, host: str) -> bool:
         """An attacker's name may lead to this address (DNS rebinding); the browser then still says that name."""
-        match = _HOST.fullmatch(host)
+        match = NETLOC.fullmatch(host)
         if match is None:
             return False
         name = match["name"].strip("[]").lower()
@@ -63,9 +70,33 @@ class Guard:
             return False
         return number.is_loopback or not self._address.is_loopback
 
+    def _is_own_page(self, origin: str, host: str) -> bool:
+        """A proxy may say its own name in `Host`, or ours, whatever stands in the browser's address line."""
+        if self._public is not None and origin == self._public.origin:
+            return True
+        return origin.partition("://")[2] == host
+
     def _knows_token(self, request: web.Request) -> bool:
-        given = request.query.get("token") or request.headers.get("Authorization", "").removeprefix("Bearer ")
+        scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+        given = request.query.get("token") or (credentials.strip() if scheme.lower() == "bearer" else "")
         return hmac.compare_digest(given.encode("utf-8", "replace"), self._token)
+
+
+@web.middleware
+async def without_body(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuses what somebody sends before any of it is read."""
+    if not request.body_exists:
+        return await handler(request)
+    refusal = web.Response(status=413, text="Nothing can be sent here.\n")
+    refusal.force_close()
+    await refusal.prepare(request)
+    await refusal.write_eof()
+    await asyncio.sleep(_REFUSAL_READ_S)  # closing while it still sends would take the answer back
+    return refusal
+
+
+async def expect_nothing(request: web.Request) -> None:
+    """Leaves an `Expect: 100-continue` without the 100: the answer itself says that nothing is wanted."""
 
 
 EVERYWHERE = {

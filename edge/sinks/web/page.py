@@ -15,14 +15,15 @@ class Page:
         self.html = resources.files("edge.sinks.web").joinpath("page.html").read_bytes()
         self._script, self._style = (_hash(self.html, tag) for tag in (b"script", b"style"))
 
-    def policy(self, host: str) -> str:
-        """Returns the Content-Security-Policy for a page from `host`.
+    def policy(self, *websockets: str) -> str:
+        """Returns the Content-Security-Policy for a page whose websocket is at one of these origins.
 
         Older browsers do not count a websocket as 'self'.
         """
         return (
             f"default-src 'none'; script-src '{self._script}'; style-src '{self._style}'; img-src blob: data:; "
-            f"connect-src 'self' ws://{host}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+            f"connect-src 'self' {' '.join(websockets)}; "
+            "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         )
 
 

@@ -18,6 +18,7 @@ from edge.sinks.web.feed import Feed
 from edge.sinks.web.server import Server
 
 CLOSE_S = 2.0  # longer than the server takes to end
+LAST_PORT = 65535
 
 
 class WebPage(Sink):
@@ -29,7 +30,7 @@ class WebPage(Sink):
     """
 
     def __init__(self, address: Address, live: LivePipeline) -> None:
-        self._where = f"web://{address.host}:{address.port}"
+        self._where = address.spec
         self._started: Future[tuple[int, asyncio.AbstractEventLoop, asyncio.Event, Feed]] = Future()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, args=(address, live), name="roadlite-web", daemon=True)
@@ -81,6 +82,6 @@ class WebPage(Sink):
 
 def _reason(exc: OSError, address: Address) -> str:
     if exc.errno == errno.EADDRINUSE:
-        other = f"web://{address.host}:{address.port + 1}"
+        other = replace(address, port=address.port + 1 if address.port < LAST_PORT else address.port - 1).spec
         return f"another program has this port; choose another one, such as {other}"
     return exc.strerror or str(exc)

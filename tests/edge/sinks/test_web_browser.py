@@ -18,11 +18,13 @@ import aiohttp
 import cv2
 import numpy as np
 import pytest
+from reverse_proxy import NAME, reverse_proxy
 
 from edge.classes import CITYSCAPES
 from edge.controls import Controls, LivePipeline, RunDescription, RunStatistics
 from edge.data import Frame, LabelMap, Result, SourceInfo
 from edge.sinks.open import open_sink
+from edge.sinks.web import viewers
 from edge.sinks.web.sink import WebPage
 from edge.timing import TimingSummary
 
@@ -117,9 +119,11 @@ def browser() -> Iterator[Browser]:
 async def start(profile: str) -> tuple[asyncio.subprocess.Process, str]:
     assert CHROMIUM is not None
     options = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars")
+    at_proxy = (f"--host-resolver-rules=MAP {NAME} 127.0.0.1", "--ignore-certificate-errors")
     process = await asyncio.create_subprocess_exec(
         CHROMIUM,
         *options,
+        *at_proxy,
         "--remote-debugging-port=0",
         f"--user-data-dir={profile}",
         "about:blank",
@@ -147,11 +151,11 @@ async def stop(session: aiohttp.ClientSession, process: asyncio.subprocess.Proce
     await process.wait()
 
 
-def opened(port: int = 0) -> WebPage:
+def opened(port: int = 0, more: str = "") -> WebPage:
     run, timing = RunDescription("0.1.0", "net.tflite", "litert", 2, "camera"), TimingSummary(7, 0.4, 17.5, {}, None)
     stats = RunStatistics(run, timing, 0, 0, 0, 0, temperature_c=61.0, throttled=True, state="running")
     live = LivePipeline(CITYSCAPES, Controls(), lambda: stats)
-    made = open_sink(f"web://127.0.0.1:{port}", SourceInfo("camera", None, None, None), live)
+    made = open_sink(f"web://127.0.0.1:{port}{more}", SourceInfo("camera", None, None, None), live)
     assert isinstance(made, WebPage)
     return made
 
@@ -215,6 +219,7 @@ def test_it_fits_a_phone_and_finds_back_to_a_restarted_pipeline(browser: Browser
         browser.wait_for("rows.length")
         show(sink)
         browser.wait_for("frame")
+        assert browser.ask("$('message').hidden"), "it waits for what it shows"
         assert browser.ask("document.documentElement.scrollWidth") <= PHONE[0]
         assert browser.ask("Math.min(...[...document.querySelectorAll('button')].map(b => b.offsetHeight))") >= 28
         assert near(browser.halves()[0], blend(ROAD, 0.5))
@@ -226,3 +231,62 @@ def test_it_fits_a_phone_and_finds_back_to_a_restarted_pipeline(browser: Browser
         assert near(browser.halves()[0], blend(ROAD, 1)), "the view stays as it was chosen"
         browser.click("[data-view=camera]")
         browser.wait_for("pen.getImageData(9, 9, 1, 1).data[0] < 40")
+
+
+@pytest.mark.parametrize("own_name", [True, False])
+def test_it_is_the_same_behind_a_proxy(browser: Browser, own_name: bool) -> None:
+    browser.call("Page.navigate", url="about:blank")  # the page of another test may still look for its sink
+    browser.ask("new Promise(done => setTimeout(done, 50))")
+    browser.complaints.clear()
+    with reverse_proxy(own_name=own_name) as proxy:
+        more = f"?public-url={proxy.url}&token=s3cret-word"
+        with closing(opened(more=more)) as sink:
+            proxy.behind = sink.address.port
+            show(sink)
+            browser.screen(DESK)
+            browser.call("Page.navigate", url=f"{proxy.url}?token=s3cret-word")
+            browser.wait_for("frame && rows.length && $('state').textContent === 'running'")
+            assert browser.ask("location.origin + ' ' + socket.url").split() == [
+                f"https://{NAME}:{proxy.port}",
+                f"wss://{NAME}:{proxy.port}/pi/ws?token=s3cret-word",
+            ]
+            left, right = browser.halves()
+            assert near(left, blend(ROAD, 0.5))
+            assert near(right, blend(SKY, 0.5))
+            links = "[...document.querySelectorAll('footer a')].filter(a => !a.href.includes('stream.mjpg'))"
+            assert browser.ask(f"Promise.all({links}.map(async a => (await fetch(a.href)).status))") == [200] * 4
+            assert browser.ask(
+                "fetch('stream.mjpg' + location.search).then(async a => { const reader = a.body.getReader();"
+                " const part = (await reader.read()).value; reader.cancel(); return new TextDecoder().decode(part); })"
+            ).startswith("--frame")
+            assert browser.complaints == []
+        browser.wait_for("$('state').className === 'pill bad'")
+        with closing(opened(sink.address.port, more)) as again:
+            show(again, 30)
+            browser.wait_for("$('state').textContent === 'running' && $('message').hidden")
+
+
+def test_a_tab_that_nobody_sees_gives_its_place_back_and_takes_one_when_seen(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(viewers, "SILENT_S", 3.0)
+    with closing(opened()) as sink:
+        show(sink)
+        browser.call("Page.navigate", url=sink.address.url)
+        browser.wait_for("frame && rows.length")
+        browser.click("#freeze")
+        browser.ask("window.lost = 0; socket.addEventListener('close', () => lost++); 0")
+        browser.ask("new Promise(done => setTimeout(done, 4500))")
+        assert browser.ask("lost") == 0, "a frozen picture is looked at"
+        browser.click("#freeze")
+        other = browser.call("Target.createTarget", url="about:blank")["targetId"]
+        try:
+            browser.call("Target.activateTarget", targetId=other)
+            browser.wait_for("document.hidden && lost === 1")
+            show(sink, 200)
+            browser.ask("new Promise(done => setTimeout(done, 2000))")
+            assert browser.ask("socket.readyState === WebSocket.CLOSED"), "it came back though nobody looks"
+        finally:
+            browser.call("Target.closeTarget", targetId=other)
+        browser.call("Page.bringToFront")
+        browser.wait_for("socket.readyState === WebSocket.OPEN && pen.getImageData(9, 9, 1, 1).data[0] > 140")
