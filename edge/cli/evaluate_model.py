@@ -79,7 +79,7 @@ def evaluate_model(options: argparse.Namespace) -> int:
     samples = open_samples(options.source, options.labels, options.mapping, indices)
     if options.output:
         writable_folder(options.output)
-    models = [segmenter(path, options) for path in options.models]
+    models = [segmenter(path, options, say) for path in options.models]
     with open_reference(options) as reference:
         kept = options.worst if options.output else 0
         evaluation = evaluate(models, samples, reference=reference, keep_worst=kept)
@@ -101,7 +101,7 @@ def open_reference(options: argparse.Namespace) -> Iterator[Reference | None]:
     if options.reference is None:
         yield None
     elif options.reference.endswith(".tflite"):
-        model = segmenter(Path(options.reference), options)
+        model = segmenter(Path(options.reference), options, say)
         yield Reference(model.path.name, model.card.classes, lambda pixels: model(pixels).ids)
     else:
         with closing(workstation.frozen_reference(options.reference, fit=options.fit, track=bars, notice=say)) as graph:

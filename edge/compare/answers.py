@@ -16,6 +16,7 @@ class LoadedModel:
     output_stride: int
     recipe: str
     classes: tuple[str, ...]
+    assumed: tuple[str, ...]  # what was taken for granted of the model and may be wrong, a sentence each
     runtime: str
     runtime_version: str
     threads: int
