@@ -35,7 +35,8 @@ class Description:
     input: TensorSpec  # as pixels are stored in it
     reading: Reading
     names_known: bool  # whether somebody named the classes; where nobody did, their names are a guess
-    assumed: tuple[str, ...]  # what is taken for granted and may be wrong, a sentence each
+    assumed: tuple[str, ...]  # what else is taken for granted and may be wrong, a sentence each
+    guess: str  # a sentence about names that are a guess; empty where they are not, or are but numbers
 
 
 class Chooser:
@@ -81,10 +82,9 @@ def describe(
         _chosen(outputs, place) if told.output_tensor is None else "",
         reading.assumed,
         "its uint8 input has no scale: pixels go in as they are" if _takes_pixels(spec_in) else "",
-        "" if named else _guessed(reading, classes),
     )
-    made = replace(card, norm=norm, classes=classes)
-    return Description(made, fed, reading, named is not None, tuple(filter(None, assumed)))
+    made, said = replace(card, norm=norm, classes=classes), tuple(filter(None, assumed))
+    return Description(made, fed, reading, named is not None, said, "" if named else _guessed(reading, classes))
 
 
 def check_input(spec: TensorSpec, where: str) -> None:
@@ -111,7 +111,6 @@ def _chosen(outputs: Sequence[TensorSpec], place: int) -> str:
 
 
 def _guessed(reading: Reading, classes: ClassSet) -> str:
-    """A sentence about names that are a guess; none where they are but numbers."""
     if reading.classes is None:
         return "labels do not tell what classes they are of: those of Cityscapes are a guess; `classes` names them"
     if classes.names[0] == "class 0":

@@ -81,8 +81,9 @@ def interpret(spec: TensorSpec, input_hw: HW, where: str, classes: int | None = 
         if reading is not None:
             return reading
     raise ModelError(
-        f"{where}: not a segmentation model: expected scores (1, h, w, classes) of 2 to {MOST_NARROW} classes, "
-        f"one score (1, h, w, 1) or integer labels (1, h, w), its output is {spec.dtype} {spec.shape}"
+        f"{where}: not a segmentation model: expected scores (1, h, w, classes) of 2 to {MOST_NARROW} classes in the "
+        "shape of its input, one score (1, h, w, 1) or integer labels (1, h, w), its output is "
+        f"{spec.dtype} {spec.shape}"
     )
 
 
@@ -119,24 +120,25 @@ def _one_score(spec: TensorSpec, size_hw: HW) -> Reading:
         scale, zero_point, limits = spec.scale, spec.zero_point, np.iinfo(spec.dtype)
         low, high = ((n - zero_point) * scale for n in (limits.min, limits.max))
         said = f"its quantized range is {low:.3g} to {high:.3g}" if -0.01 <= low <= high <= 1.01 else ""
-    said = "its last operator makes such" if spec.values == "probabilities" else said
+    said = "its last operator makes them" if spec.values == "probabilities" else said
     if said:
-        assumed = f"one score per pixel, taken for a probability ({said}): above 0.5 is class 1"
+        assumed = f"one score per pixel, taken for probabilities ({said}): above 0.5 is class 1"
     else:
-        assumed = "one score per pixel, taken for a logit (no sigmoid stands before it): above 0 is class 1"
+        assumed = "one score per pixel, taken for logits (no sigmoid makes them): above 0 is class 1"
     return Reading("logits", size_hw, 2, threshold=(0.5 if said else 0.0) / scale + zero_point, assumed=assumed)
 
 
 def _scores(spec: TensorSpec, input_hw: HW, where: str, classes: int | None) -> Reading | None:
     """Scores by where the channels are; None where neither place makes sense."""
     _, first, middle, last = spec.shape
-    by_last = Reading("logits", (first, middle), last) if 2 <= last <= MOST_NARROW else None
-    if spec.channels_last or not (2 <= first <= MOST_NARROW and _fits((middle, last), input_hw)):
-        return by_last
-    assumed = f"its output {spec.shape} is read as {first} classes of {middle}x{last}, which has the input's shape"
-    by_first = Reading("logits", (middle, last), first, channels_first=True, assumed=assumed)
-    if by_last is None or not _fits((first, middle), input_hw):
-        return by_first
+    by_last = by_first = None
+    if 2 <= last <= MOST_NARROW and (spec.channels_last or _fits((first, middle), input_hw)):
+        by_last = Reading("logits", (first, middle), last)
+    if 2 <= first <= MOST_NARROW and not spec.channels_last and _fits((middle, last), input_hw):
+        assumed = f"its output {spec.shape} is read as {first} classes of {middle}x{last}, which has the input's shape"
+        by_first = Reading("logits", (middle, last), first, channels_first=True, assumed=assumed)
+    if by_last is None or by_first is None:
+        return by_last or by_first
     if first != last and classes in (first, last):
         return by_first if classes == first else by_last
     raise ModelError(

@@ -64,7 +64,7 @@ class Segmenter:
         outputs, output = self.engine.outputs, self.engine.output
         described = describe(self.engine.input, outputs, outputs.index(output), card, self.path.name, told)
         self.card, self.names_known = described.card, described.names_known
-        self.assumed = (*described.assumed, *filter(None, (self.engine.notice,)))
+        self.assumed = tuple(filter(None, (*described.assumed, described.guess, self.engine.notice)))
         self.preprocess = Preprocess(described.input, self.card.norm, fit)
         self._read = reader(described.reading, output, self.path.name, len(self.card.classes), not self.names_known)
         self.postprocess = Postprocess(self.preprocess.size_hw if fit == "pad" else None)

@@ -80,7 +80,7 @@ def inspect_tflite(path: Path, output_tensor: str | None = None) -> Facts:
     about: Facts = {"file": path.name, "size_bytes": len(data), "card": read is not None}
     described = describe(engine.input, engine.outputs, engine.outputs.index(engine.output), read, path.name, told)
     card, others = described.card, [tensor(spec) for spec in engine.outputs if spec != engine.output]
-    assumed = (*described.assumed, *filter(None, (engine.notice,)))
+    assumed = tuple(filter(None, (*described.assumed, engine.notice)))
     if read is not None:
         about |= {"name": card.name, "recipe": card.recipe}
     return {

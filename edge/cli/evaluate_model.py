@@ -12,7 +12,8 @@ from edge.cli import workstation
 from edge.cli.main import INTERRUPTED, Parser, parser, run, say
 from edge.cli.options import add_model_options, segmenter
 from edge.errors import UsageError
-from edge.evaluation.datasets import KINDS
+from edge.evaluation.datasets import KINDS, KNOWN
+from edge.evaluation.misfit import misfit
 from edge.evaluation.report import as_dict, classes, figures, write_folder
 from edge.evaluation.samples import ALL, open_samples, parse_indices
 from edge.evaluation.scoring import Evaluation, Reference, evaluate
@@ -77,6 +78,8 @@ def evaluate_model(options: argparse.Namespace) -> int:
         raise UsageError(f"expected 0 to {MAX_WORST}, got {options.worst}", "worst")
     indices = parse_indices(options.frames) if options.frames else ALL
     samples = open_samples(options.source, options.labels, options.mapping, indices)
+    if options.mapping == "auto" and samples.labelling == KNOWN["ids"]:
+        say(f"{options.labels}: grey levels are taken for ids of the model's classes; `mapping` says otherwise")
     if options.output:
         writable_folder(options.output)
     models = [segmenter(path, options, say) for path in options.models]
@@ -118,6 +121,8 @@ def report(evaluation: Evaluation, options: argparse.Namespace) -> None:
     for tally in evaluation.tallies:
         if tally.ignored:
             say(f"{tally.segmenter.path.name} has no class {', '.join(tally.ignored)}: such pixels are ignored")
+        if odd := misfit(tally.confusion, tally.classes.names):
+            say(f"{tally.segmenter.path.name}: {odd}; `mapping` says what labels mean, `classes` names the model's")
     if options.json:
         print(json.dumps(as_dict(evaluation), indent=1, allow_nan=False))  # noqa: T201
     else:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge.engine.base import only_output
 from edge.engine.litert import InterpreterEngine, _reached
 from edge.engine.macs import macs
 from edge.engine.open import default_threads, open_engine
@@ -84,8 +85,8 @@ import resource, sys
 import numpy as np
 from edge.engine.open import open_engine
 from edge.errors import ModelError
+from edge.description import Told, describe
 from edge.preprocess import DEEPLAB
-from edge.segmenter import describe
 
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + (3 << 29), used + (3 << 29)))  # damaged sizes ask for more
@@ -99,7 +100,7 @@ for at in range(len(whole)):
         data[at] = value
         try:
             engine = open_engine(bytes(data), "x", runtime="litert", threads=1)
-            describe(engine.input, engine.output, None, "x", DEEPLAB)
+            describe(engine.input, engine.outputs, 0, None, "x", Told(DEEPLAB))
         except ModelError:
             refused += 1
 print("refused", refused)
@@ -291,7 +292,7 @@ def test_openvino_computes_depthwise_convolutions_as_litert_does(tmp_path: Path)
 def test_openvino_computes_int8_in_int8(int8_model: Path) -> None:
     """In float, which takes twice as long, where something stands between the weights and their convolution."""
     pytest.importorskip("openvino")
-    engine = OpenVinoEngine(int8_model.read_bytes(), "x", "openvino", 1, counters=True)
+    engine = OpenVinoEngine(int8_model.read_bytes(), "x", "openvino", 1, only_output("x"), counters=True)
     engine.invoke(np.zeros(engine.input.shape, np.int8))
     kernels = {
         kind: {node.kind for node, _ in engine.counters() if node.kind.split()[0] == kind}
