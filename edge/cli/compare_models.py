@@ -158,8 +158,13 @@ def tell(report: Document, options: argparse.Namespace) -> None:
 
 def document_in_flags(report: Document) -> Document:
     """Returns a document whose advice names the flags of this command."""
-    rows = (replace(row, error=in_flags(row.error)) if isinstance(row, FailedRow) else row for row in report.rows)
-    return replace(report, warnings=tuple(map(in_flags, report.warnings)), rows=tuple(rows))
+    rows = tuple(
+        replace(row, error=in_flags(row.error))
+        if isinstance(row, FailedRow)
+        else replace(row, assumed=tuple(map(in_flags, row.assumed)))
+        for row in report.rows
+    )
+    return replace(report, warnings=tuple(map(in_flags, report.warnings)), rows=rows)
 
 
 def shortened(row: dict[str, object]) -> dict[str, object]:

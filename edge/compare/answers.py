@@ -16,7 +16,6 @@ class LoadedModel:
     output_stride: int
     recipe: str
     classes: tuple[str, ...]
-    assumed: tuple[str, ...]  # what was taken for granted of the model and may be wrong, a sentence each
     runtime: str
     runtime_version: str
     threads: int
@@ -27,6 +26,7 @@ class LoadedModel:
     load_ms: float
     first_invoke_ms: float
     warm_up_ms: tuple[float, ...]
+    assumed: tuple[str, ...] = ()  # what was taken for granted of it and may be wrong, a sentence each
 
 
 @dataclass(frozen=True)

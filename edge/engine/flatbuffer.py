@@ -20,8 +20,14 @@ MOST_TABLES = 1_000_000  # as many as FlatBuffers' own verifier allows: offsets 
 
 
 def check_subgraphs(model: bytes) -> None:
-    """Refuses a model of which a subgraph has no list of tensors: runtimes verify it, then crash. Raises ValueError."""
-    for graph in subgraphs(model):
+    """Refuses a model that has no subgraph, or one without a list of tensors: runtimes verify it, then crash.
+
+    Raises ValueError.
+    """
+    graphs = subgraphs(model)
+    if not graphs:
+        raise ValueError("it has no subgraph")
+    for graph in graphs:
         if not field(model, graph, GRAPH_TENSORS):
             raise ValueError("a subgraph has no tensors")
 

@@ -21,6 +21,6 @@ def misfit(confusion: Confusion, names: Sequence[str]) -> str:
     elsewhere = [(int(true), int(found)) for true, found in fits if true != found]
     if len(elsewhere) < max(1, len(fits) - len(elsewhere)):
         return ""
-    shown = [f"what the truth calls {names[true]} ({true}) it calls {names[found]}" for true, found in elsewhere]
+    shown = [f"what the truth calls {names[true]} ({true}) is its {names[found]}" for true, found in elsewhere]
     more = f" and {len(shown) - SHOWN} more" if len(shown) > SHOWN else ""
     return f"{', '.join(shown[:SHOWN])}{more}: the labels and the model seem to have different sets of classes"

@@ -61,10 +61,10 @@ class Graph:
         return place
 
     def operator(
-        self, kind: str, inputs: Sequence[int], outputs: Sequence[int], options: str = "", **values: Any
+        self, kind: str | bytes, inputs: Sequence[int], outputs: Sequence[int], options: str = "", **values: Any
     ) -> None:
         code = schema.OperatorCodeT()
-        code.builtinCode = getattr(schema.BuiltinOperator, kind, schema.BuiltinOperator.CUSTOM)
+        code.builtinCode = getattr(schema.BuiltinOperator, str(kind), schema.BuiltinOperator.CUSTOM)
         code.deprecatedBuiltinCode, code.version = code.builtinCode, 1
         if code.builtinCode == schema.BuiltinOperator.CUSTOM:
             code.customCode = kind
@@ -84,10 +84,13 @@ class Graph:
         made.inputs, made.outputs = list(inputs), list(outputs)
         return made
 
-    def packed(self, inputs: Sequence[int], outputs: Sequence[int], *others: Any) -> bytes:
+    def packed(
+        self, inputs: Sequence[int], outputs: Sequence[int], *others: Any, signatures: Sequence[Any] = ()
+    ) -> bytes:
         model = schema.ModelT()
         model.version, model.subgraphs = 3, [self.subgraph(inputs, outputs), *others]
         model.buffers, model.operatorCodes = self.buffers, self.codes
+        model.signatureDefs = list(signatures)
         builder = flatbuffers.Builder(1024)
         builder.Finish(model.Pack(builder), b"TFL3")
         return bytes(builder.Output())
@@ -216,7 +219,18 @@ def crashing() -> bytes:
     return graph.packed([picture], [scores])
 
 
-def custom(name: str) -> bytes:
+def signed(name: bytes, key: bytes) -> bytes:
+    """A model whose signature has these names."""
+    graph = Graph()
+    picture, scores = graph.tensor("picture", (1, *HW, 3)), graph.tensor("scores", (1, *HW, 3))
+    graph.operator("ADD", [picture, picture], [scores], "AddOptions")
+    given, signature = schema.TensorMapT(), schema.SignatureDefT()
+    given.name, given.tensorIndex = name, picture
+    signature.inputs, signature.outputs, signature.signatureKey = [given], [], key
+    return graph.packed([picture], [scores], signatures=[signature])
+
+
+def custom(name: str | bytes) -> bytes:
     """One operator that is none of TensorFlow Lite's own."""
     graph = Graph()
     picture, scores = graph.tensor("picture", (1, *HW, 3)), graph.tensor("scores", (1, *HW, 3))
