@@ -55,7 +55,10 @@ def _runs(model: bytes, where: str, runtime: str, threads: int | None) -> bool:
     how = death(process.returncode, "")
     if is_starved(process.returncode):
         raise MemoryError(f"the first run of {where} ended with {how}")
-    raise ModelError(f"{where}: this model crashes {by} ({how}); it is damaged, or made to do so: get it anew")
+    raise ModelError(
+        f"{where}: this model crashes {by} ({how}): it is damaged, hostile or not made for it; get it anew, or take "
+        "another `runtime`"
+    )
 
 
 def _key(model: bytes, runtime: str) -> str:

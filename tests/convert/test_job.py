@@ -8,11 +8,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import small_models
 
 from convert.cli.convert_model import main
-from convert.job import Outcome, asked
+from convert.frames import Samples
+from convert.job import Check, Outcome, asked
 from convert.tflite.recipes import RECIPES
 from convert.verify import Verdict
+from edge.classes import CITYSCAPES
+from edge.errors import ConversionError
+from edge.preprocess import DEEPLAB
+from edge.progress import silent
 from edge.scene import Scene
 
 pytestmark = pytest.mark.tensorflow
@@ -41,6 +47,13 @@ def test_a_rescue_aims_at_the_limit_or_at_half_of_what_was_lost(outcome: Callabl
     assert asked(outcome(0.90)) == 0.95
     assert asked(outcome(0.96, drop=0.03, allowed=0.02)) == pytest.approx(0.98)
     assert asked(replace(outcome(0.90), max_miou_drop=0.02)) == pytest.approx(0.95)
+
+
+def test_a_model_that_crashes_the_runtime_is_an_error_of_the_conversion() -> None:
+    samples = Samples([], [], [])
+    check = Check(DEEPLAB, CITYSCAPES, samples, [], silent)
+    with pytest.raises(ConversionError, match=r"cannot be used: int8: this model crashes its runtime \(SIGABRT\)"):
+        check(small_models.crashing(), RECIPES["int8"])
 
 
 def test_labels_of_a_folder_give_miou_and_its_gate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

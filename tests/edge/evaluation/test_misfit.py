@@ -18,8 +18,8 @@ def confusion(*rows: list[int]) -> Confusion:
 def test_labels_of_another_set_are_noticed() -> None:
     swapped = confusion([2, 0, 90, 1, 0], [80, 3, 0, 0, 0], [0, 0, 0, 60, 9], [0] * 5)
     assert misfit(swapped, NAMES) == (
-        "what the truth calls road (0) is its sky, what the truth calls sidewalk (1) is its road, what the truth calls sky "
-        "(2) is its car: the labels and the model seem to have different sets of classes"
+        "what the truth calls road (0) is its sky, what the truth calls sidewalk (1) is its road, "
+        "what the truth calls sky (2) is its car: the labels and the model seem to have different sets of classes"
     )
 
 
