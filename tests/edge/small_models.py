@@ -163,7 +163,7 @@ def blueness(
 
 
 def _shaped(graph: Graph, tensor: int, shape: Sequence[int], dtype: str, scale: float, zero_point: int) -> int:
-    if tuple(shape) == (1, *HW, 1):
+    if list(shape) == graph.tensors[tensor].shape:
         return tensor
     made = graph.tensor("shaped", shape, dtype, scale=scale, zero_point=zero_point)
     sizes = graph.constant(np.array(shape, np.int32))
@@ -185,7 +185,7 @@ def strongest(dtype: str = "int64", *, shape: Sequence[int] = (1, *HW), times: i
         cast = graph.tensor("cast", (1, *HW), dtype)
         graph.operator("CAST", [last], [cast], "CastOptions", inDataType=TYPES["int32"], outDataType=TYPES[dtype])
         last = cast
-    return graph.packed([picture], [last if tuple(shape) == (1, *HW) else _shaped(graph, last, shape, dtype, 0.0, 0)])
+    return graph.packed([picture], [_shaped(graph, last, shape, dtype, 0.0, 0)])
 
 
 def several(*names: str | bytes) -> bytes:
