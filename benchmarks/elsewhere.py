@@ -13,7 +13,7 @@ from networks import folder
 from scoreboard import say
 
 from edge.compare.pythons import has, interpreter_for
-from edge.compare.rows import Candidate, Row
+from edge.compare.rows import Candidate, ModelOptions, Row
 from edge.compare.worker import Worker
 
 RUNTIME, PYTHON = "tflite-runtime", "python3.11"
@@ -47,7 +47,7 @@ def tflite_ways(
         row = Row(Candidate(path.resolve(), RUNTIME, threads, python))
         worker = stack.enter_context(Worker(row))
         worker.ready()
-        loaded = worker.load(pictures)
+        loaded = worker.load(pictures, ModelOptions())
         if loaded is None:
             say(f"without {RUNTIME} {recipe}: {row.error}")
             continue

@@ -26,10 +26,11 @@ from edge import card as cards
 from edge.card import Card
 from edge.classes import ClassSet, guess
 from edge.engine.open import open_engine
-from edge.errors import SourceError, UsageError
+from edge.errors import ConversionError, ModelError, SourceError, UsageError
 from edge.files import write_whole
 from edge.preprocess import Normalisation
 from edge.progress import Track, silent
+from edge.trial import try_out
 from edge.versions import installed
 
 Notice = Callable[[str], None]
@@ -172,7 +173,11 @@ class Check:
     track: Track
 
     def __call__(self, model: bytes, recipe: Recipe) -> Verdict:
-        """Returns the verdict on a model."""
+        """Returns the verdict on a model. Raises ConversionError for one that crashes the runtime."""
+        try:
+            try_out(model, recipe.name)
+        except ModelError as exc:
+            raise ConversionError(f"what was made of the graph cannot be used: {exc}") from exc
         engine, what = open_engine(model, recipe.name), f"verifying {recipe.name}"
         return verify(engine, self.norm, self.classes, self.samples.held_out, self.references, self.track, what)
 

@@ -13,9 +13,10 @@ import struct
 import zipfile
 import zlib
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from edge.classes import ClassSet
+from edge.data import OutputKind
 from edge.errors import CardError
 from edge.preprocess import Normalisation
 
@@ -36,8 +37,6 @@ _UNPACKING = (
     RuntimeError,
     RecursionError,
 )
-
-OutputKind = Literal["logits", "labels"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.data import MOST_CLASSES, MOST_NARROW
 from edge.errors import CardError, UsageError
 
+MAX_BYTES = 1 << 24  # of a file of names
 Colour = tuple[int, int, int]
 
 
@@ -23,15 +25,20 @@ class ClassSet:
     def __post_init__(self) -> None:
         if len(self.names) != len(self.colours):
             raise CardError(f"expected one colour per class, got {len(self.colours)} for {len(self.names)} classes")
-        if not 1 <= len(self.names) <= 255:
-            raise CardError(f"expected 1 to 255 classes, got {len(self.names)}")
+        if not 1 <= len(self.names) <= MOST_CLASSES:
+            raise CardError(f"expected 1 to {MOST_CLASSES} classes, got {len(self.names)}")
 
     def __len__(self) -> int:
         return len(self.names)
 
+    @property
+    def is_wide(self) -> bool:
+        """Whether label maps of these classes need uint16."""
+        return len(self.names) > MOST_NARROW
+
     def table(self) -> NDArray[np.uint8]:
-        """Returns RGB of every possible id, uint8 (256, 3); ids without a class are black."""
-        table = np.zeros((256, 3), np.uint8)
+        """Returns RGB of every possible id, uint8 (256, 3), or (65536, 3); ids without a class are black."""
+        table = np.zeros((1 << 16 if self.is_wide else 1 << 8, 3), np.uint8)
         table[: len(self.colours)] = self.colours
         return table
 
@@ -90,13 +97,13 @@ CITYSCAPES_LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27
 def spread_colours(count: int) -> tuple[Colour, ...]:
     """Returns distinct colours for any number of classes: the bits of the id, spread over R, G and B.
 
-    This is the PASCAL VOC colour map: bit 0, 1, 2 of the id become the top bits of R, G, B,
+    This is the PASCAL VOC colour map, continued beyond 256 ids: bit 0, 1, 2 of the id become the top bits of R, G, B,
     the next three bits the next lower ones, and so on; class 0 is black.
     """
     colours = []
     for index in range(count):
         rgb = [0, 0, 0]
-        for bit in range(8):
+        for bit in range(16):
             rgb[bit % 3] |= (index >> bit & 1) << (7 - bit // 3)
         colours.append((rgb[0], rgb[1], rgb[2]))
     return tuple(colours)
@@ -138,7 +145,7 @@ def class_set(text: str) -> ClassSet:
     if not path.is_file():
         return known(text)
     with path.open("rb") as file:
-        return parse_names(file.read(1 << 16).decode("utf-8-sig", "replace"), text)
+        return parse_names(file.read(MAX_BYTES).decode("utf-8-sig", "replace"), text)
 
 
 def known(name: str) -> ClassSet:
@@ -159,8 +166,10 @@ def guess(count: int) -> ClassSet:
 def parse_names(text: str, where: str) -> ClassSet:
     """Reads one class name a line, as in labels.txt. Known names keep their usual colours."""
     names = [line.strip() for line in text.splitlines() if line.strip()]
-    if not 1 <= len(names) <= 255 or any(len(n) > 64 or not n.isprintable() for n in names):
-        raise CardError(f"{where}: expected 1 to 255 printable class names, one a line, of 64 characters at most")
+    if not 1 <= len(names) <= MOST_CLASSES or any(len(n) > 64 or not n.isprintable() for n in names):
+        raise CardError(
+            f"{where}: expected 1 to {MOST_CLASSES} printable class names, one a line, of 64 characters at most"
+        )
     usual = dict(zip(CITYSCAPES.names, CITYSCAPES.colours, strict=True))
     spread = spread_colours(len(names))
     return ClassSet(tuple(names), tuple(usual.get(n, spread[i]) for i, n in enumerate(names)))

@@ -73,3 +73,4 @@ class LivePipeline:
     classes: ClassSet
     controls: Controls
     statistics: Callable[[], RunStatistics]  # from any thread, at any time
+    names_known: bool = True  # whether the model or the user names the classes; False where their names are a guess

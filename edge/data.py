@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +12,37 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8]
 """uint8 (H, W, 3), RGB, C-contiguous."""
 
-Ids = NDArray[np.uint8]
-"""uint8 (H, W), class index per pixel; 255 is ignore."""
+Ids = NDArray[Any]
+"""uint8 (H, W), class index per pixel; 255 is ignore. Of a model with more than 255 classes uint16; 65535 is ignore."""
 
 Logits = NDArray[Any]
 """float32, int8 or uint8 (h, w, C), class scores; bigger is likelier."""
 
 IGNORE = 255
+MOST_NARROW, MOST_CLASSES = 255, 65535  # classes whose ids fit into uint8, and into uint16
+
+OutputKind = Literal["logits", "labels"]
+"""What a model gives for a picture: scores of classes, or the ids of the best."""
+
+Values = Literal["ids", "probabilities", "unknown"]
+"""What the operator that makes a tensor says of its values; operators that only lay it out are looked through."""
+
+
+def picture_hw(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Returns the size of a picture that a tensor (1, H, W, 3) or, with channels first, (1, 3, H, W) holds."""
+    height, width = shape[2:4] if channels_first(shape) else shape[1:3]
+    return height, width
+
+
+def channels_first(shape: tuple[int, ...]) -> bool:
+    """Returns whether a picture's shape is (1, 3, H, W)."""
+    return shape[3] != 3
+
+
+def ignored(ids: Ids) -> int:
+    """Returns the id that stands for ignored pixels in a label map: the largest of its dtype."""
+    return int(np.iinfo(ids.dtype).max)
+
 
 MAX_PIXELS = 64_000_000
 """Of a picture or a frame: a file that promises more is refused before it is unpacked."""
@@ -72,3 +96,5 @@ class TensorSpec:
     dtype: np.dtype[Any]
     scale: float  # 0.0 where the tensor is not quantized
     zero_point: int
+    values: Values = "unknown"
+    channels_last: bool = False  # whether the operator that makes it can but put channels last; False where unknown

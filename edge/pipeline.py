@@ -80,7 +80,7 @@ def scoring(
         with timing.stage("preprocess"):
             x = segmenter.preprocess(fitting(frame, segmenter.preprocess))
         with timing.stage("invoke"):
-            scores = segmenter.engine.invoke(x)
+            scores = segmenter.score(x)
         yield frame, scores
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.data import IGNORE, Ids, LabelMap, Logits
+from edge.data import Ids, LabelMap, Logits
 from edge.preprocess import fitted
 
 HW = tuple[int, int]
@@ -145,15 +145,11 @@ class Postprocess:
         self._upsample: Upsample | None = None
 
     def __call__(self, output: Logits, size_hw: HW) -> LabelMap:
-        """Returns the label map of size_hw of logits (1, h, w, C), or of labels (1, h, w) of any integer dtype.
-
-        Labels that are no class id, such as -1, become IGNORE.
-        """
+        """Returns the label map of size_hw of logits (1, h, w, C), or of labels (1, h, w) as `Ids` has them."""
         first = output[0]
         padded = None if self._input_hw is None else (self._input_hw, fitted(size_hw, self._input_hw))
         if first.ndim == 2:
-            ids = np.where((first >= 0) & (first < IGNORE), first, IGNORE).astype(np.uint8)
-            return LabelMap(nearest(ids if padded is None else _corner(ids, *padded), size_hw))
+            return LabelMap(nearest(first if padded is None else _corner(first, *padded), size_hw))
         shapes = (first.shape[0], first.shape[1]), size_hw
         if self._upsample is None or shapes != self._shapes:
             self._shapes, self._upsample = shapes, Upsample(*shapes, padded)

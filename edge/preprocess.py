@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.data import Pixels, TensorSpec
+from edge.data import Pixels, TensorSpec, channels_first, picture_hw
 from edge.errors import UsageError
 
 
@@ -130,7 +130,8 @@ class Preprocess:
     """Resizes a picture to the model's input and maps its grey levels to stored values. One thread at a time."""
 
     def __init__(self, spec: TensorSpec, norm: Normalisation, fit: Fit = "stretch") -> None:
-        self.size_hw, self.fit = (spec.shape[1], spec.shape[2]), fit
+        self.size_hw, self.fit = picture_hw(spec.shape), fit
+        self._channels_first = channels_first(spec.shape)
         self._nothing = stored(np.zeros(1), spec)[0]  # what the mean is stored as
         self._resize = Resize(self.size_hw)
         table = lookup(spec, norm)
@@ -139,9 +140,17 @@ class Preprocess:
         self._shift = self._stored[0] if shifted else None
 
     def __call__(self, pixels: Pixels) -> NDArray[Any]:
-        """Returns RGB uint8 (H, W, 3) as (1, h, w, 3) in the model's input dtype, an array of its own."""
-        if self.fit == "stretch":
-            return self._store(self._resize(pixels))[None]
+        """Returns RGB uint8 (H, W, 3) as (1, h, w, 3) in the model's input dtype, an array of its own.
+
+        Of a model that takes channels first, as (1, 3, h, w).
+        """
+        x = self._stretched(pixels) if self.fit == "stretch" else self._padded(pixels)
+        return np.ascontiguousarray(x.transpose(0, 3, 1, 2)) if self._channels_first else x
+
+    def _stretched(self, pixels: Pixels) -> NDArray[Any]:
+        return self._store(self._resize(pixels))[None]
+
+    def _padded(self, pixels: Pixels) -> NDArray[Any]:
         height, width = fitted((pixels.shape[0], pixels.shape[1]), self.size_hw)
         if self._resize.size_hw != (height, width):
             self._resize = Resize((height, width))

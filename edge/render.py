@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import unicodedata
 from functools import lru_cache
-from typing import get_args
+from typing import Any, get_args
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.classes import ClassSet
 from edge.controls import Controls, View
-from edge.data import IGNORE, Ids, Pixels
+from edge.data import Ids, Pixels
 from edge.errors import UsageError
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -41,9 +42,9 @@ class Renderer:
             raise UsageError(f"expected an alpha from 0 (picture only) to 1 (colours only), got {controls.alpha}")
         self._classes, self._controls = classes, controls
         self._legend, self._hud = legend, hud
-        self._table = classes.table().reshape(256, 1, 3)
-        self._bare = np.all(self._table == 0, axis=(1, 2)).astype(np.uint8)  # by id: 1 where there is nothing to paint
-        self._ids = np.arange(256, dtype=np.uint8)
+        self._table = classes.table()
+        self._bare = np.all(self._table == 0, axis=1).astype(np.uint8)  # by id: 1 where there is nothing to paint
+        self._ids = np.arange(len(self._table), dtype=np.uint16 if classes.is_wide else np.uint8)
         self._names = [printable(name) for name in classes.names]
 
     def __call__(self, pixels: Pixels, ids: Ids, hud_line: str = "") -> Pixels:
@@ -63,17 +64,17 @@ class Renderer:
         hidden = self._controls.hidden
         if not hidden:
             return ids
-        kept = np.where(np.isin(self._ids, list(hidden)), np.uint8(IGNORE), self._ids)
-        shown: Ids = cv2.LUT(ids, kept)  # type: ignore[assignment]
-        return shown
+        return _looked_up(ids, np.where(np.isin(self._ids, list(hidden)), self._ids[-1], self._ids))
 
     def _paint(self, pixels: Pixels, ids: Ids) -> tuple[Pixels, Pixels]:
         """The whole picture without text, and the part of it that shows the labels."""
-        coloured: Pixels = cv2.applyColorMap(ids, self._table)  # type: ignore[assignment]
+        coloured: Pixels = (  # OpenCV colours no uint16
+            self._table[ids] if self._classes.is_wide else cv2.applyColorMap(ids, self._table[:, None])  # type: ignore[assignment]
+        )
         view, alpha = self._controls.view, self._controls.alpha
         if view == "overlay":
             cv2.addWeighted(pixels, 1 - alpha, coloured, alpha, 0, dst=coloured)
-            cv2.copyTo(pixels, cv2.LUT(ids, self._bare), coloured)
+            cv2.copyTo(pixels, _looked_up(ids, self._bare), coloured)
         if self._controls.boundaries:
             cv2.bitwise_or(coloured, cv2.cvtColor(_outlines(ids), cv2.COLOR_GRAY2RGB), dst=coloured)
         if view == "side-by-side":
@@ -84,7 +85,7 @@ class Renderer:
     def _draw_legend(self, area: Pixels, ids: Ids, text_px: int) -> None:
         """Lists the classes in view in the upper left of `area`, largest share first, as many as fit."""
         seen = ids[:: max(1, ids.shape[0] // _COUNTED_ROWS)]  # counting all takes as long as painting
-        counts = cv2.calcHist([seen], [0], None, [256], [0, 256]).ravel()[: len(self._classes)]
+        counts = class_counts(seen, self._classes)
         row_px = round(text_px * 1.7)
         rows = max(0, (area.shape[0] - text_px) // row_px)
         in_view = [class_id for class_id in np.argsort(-counts, kind="stable")[:rows] if counts[class_id]]
@@ -107,6 +108,18 @@ class Renderer:
             _write(panel, share, x, baseline, text_px)
 
 
+def class_counts(ids: Ids, classes: ClassSet) -> NDArray[np.float32]:
+    """Returns how many pixels each class has, (classes,)."""
+    values = 1 << 16 if classes.is_wide else 1 << 8
+    counts: NDArray[Any] = cv2.calcHist([ids], [0], None, [values], [0, values])
+    return counts.ravel()[: len(classes)]
+
+
+def _looked_up(ids: Ids, table: NDArray[Any]) -> Ids:
+    """What a table has for each id; OpenCV 4 has no tables for uint16."""
+    return cv2.LUT(ids, table) if ids.dtype == np.uint8 else table[ids]
+
+
 def printable(text: str) -> str:
     """Returns `text` as the font can draw it: one line, and where the font is ASCII only, accents dropped, the rest as
     `?`.
@@ -124,7 +137,7 @@ def _outlines(ids: Ids) -> Ids:
     np.not_equal(ids[:, 1:], ids[:, :-1], out=lines[:, :-1])
     lines[:-1] |= ids[1:] != ids[:-1]
     width_px = max(1, round(min(ids.shape) / 360))
-    return cv2.dilate(lines * np.uint8(255), np.ones((width_px, width_px), np.uint8))  # type: ignore[return-value]
+    return cv2.dilate(lines * np.uint8(255), np.ones((width_px, width_px), np.uint8))
 
 
 def _share(part: float) -> str:

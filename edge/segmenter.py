@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import stat
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge import card as cards
-from edge.card import Card, OutputKind
-from edge.classes import ClassSet, guess
-from edge.data import Ids, LabelMap, Pixels, TensorSpec
+from edge.classes import ClassSet
+from edge.data import Ids, LabelMap, Logits, Pixels
+from edge.description import Chooser, Told, describe
 from edge.engine.base import Engine
 from edge.engine.open import open_engine
 from edge.errors import ModelError, UsageError
+from edge.outputs import reader
 from edge.postprocess import Postprocess, nearest
-from edge.preprocess import DEEPLAB, Fit, Normalisation, Preprocess
+from edge.preprocess import Fit, Normalisation, Preprocess
 
 MAX_FILE = 1 << 30  # bytes; far above any model that could run on a Pi
 
@@ -27,8 +29,13 @@ class Segmenter:
     >>> segment = Segmenter("mobilenetv2-513x1025-os16-int8.tflite")  # doctest: +SKIP
     >>> labels = segment(rgb)  # uint8 (H, W, 3) -> LabelMap, ids uint8 (H, W)  # doctest: +SKIP
 
-    A file without a model card runs too: what its tensors do not say, `norm` and `classes` must. They
-    override the card as well. Raises ModelError (or its kin) for a file that cannot be used.
+    A file without a model card runs too: what its tensors do not say, `norm`, `classes` and `output_tensor`, a name,
+    must. They override the card as well. What was assumed nevertheless is in `assumed`, a sentence each.
+
+    With `trial` a file that never ran on this machine is run first in a process of its own, which native code may end
+    (`edge.trial`).
+
+    Raises ModelError (or its kin) for a file that cannot be used.
     """
 
     def __init__(
@@ -39,14 +46,27 @@ class Segmenter:
         threads: int | None = None,
         norm: Normalisation | None = None,
         classes: ClassSet | None = None,
+        output_tensor: str | None = None,
         fit: Fit = "stretch",
+        trial: bool = False,
     ) -> None:
         self.path = Path(path)
         data = read_model(self.path)
         card = cards.read(data, self.path.name)  # first: it tells a damaged file before native code sees it
-        self.engine: Engine = open_engine(data, self.path.name, runtime=runtime, threads=threads)
-        self.card = describe(self.engine.input, self.engine.output, card, self.path.name, norm, classes)
-        self.preprocess = Preprocess(self.engine.input, self.card.norm, fit)
+        told = Told(norm, classes, output_tensor)
+        if trial:
+            from edge.trial import try_out  # needs more than a candidate's interpreter has
+
+            try_out(data, self.path.name, runtime=runtime, threads=threads)
+        self.engine: Engine = open_engine(
+            data, self.path.name, runtime=runtime, threads=threads, choose=Chooser(card, self.path.name, told)
+        )
+        outputs, output = self.engine.outputs, self.engine.output
+        described = describe(self.engine.input, outputs, outputs.index(output), card, self.path.name, told)
+        self.card, self.names_known = described.card, described.names_known
+        self.assumed = tuple(filter(None, (*described.assumed, described.guess, self.engine.notice)))
+        self.preprocess = Preprocess(described.input, self.card.norm, fit)
+        self._read = reader(described.reading, output, self.path.name, len(self.card.classes), not self.names_known)
         self.postprocess = Postprocess(self.preprocess.size_hw if fit == "pad" else None)
 
     def __call__(self, pixels: Pixels) -> LabelMap:
@@ -59,8 +79,14 @@ class Segmenter:
         own_hw = pixels.shape[0], pixels.shape[1]
         # How much of the output belongs to a padded picture depends on the picture's own size.
         at_hw = own_hw if self.preprocess.fit == "pad" else size_hw
-        ids = self.postprocess(self.engine.invoke(self.preprocess(pixels)), at_hw).ids
+        ids = self.postprocess(self.score(self.preprocess(pixels)), at_hw).ids
         return ids if at_hw == size_hw else nearest(ids, size_hw)
+
+    def score(self, x: NDArray[Any]) -> Logits:
+        """Returns what the model gives for what `preprocess` made, as `postprocess` takes it: scores (1, h, w, classes)
+        of any dtype, or labels (1, h, w). Raises ModelError.
+        """
+        return self._read(self.engine.invoke(x))
 
 
 def read_model(path: Path) -> bytes:
@@ -85,82 +111,3 @@ def _check_pixels(pixels: Pixels) -> None:
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         found = f"{pixels.dtype} {pixels.shape}"
         raise UsageError(f"expected a picture as a uint8 array (H, W, 3) in RGB order, got {found}")
-
-
-def describe(
-    spec_in: TensorSpec,
-    spec_out: TensorSpec,
-    card: Card | None,
-    where: str,
-    norm: Normalisation | None = None,
-    classes: ClassSet | None = None,
-) -> Card:
-    """Returns the card of a model, checked against its tensors; derived from them where there is none.
-
-    Raises ModelError where the tensors are not those of a segmentation model, contradict the card, or leave
-    open what only the user can say.
-    """
-    _check_input(spec_in, where)
-    kind = _output_kind(spec_out, where)
-    if card is not None:
-        if card.input_hw != spec_in.shape[1:3] or card.output != kind:
-            raise ModelError(f"{where}: its card does not fit its tensors; convert it again")
-        norm, classes = norm or card.norm, classes or card.classes
-    if norm is None:
-        norm = _norm(spec_in, where)
-    if classes is None:
-        # A label map does not tell how many classes there are; Cityscapes is what this kit is for.
-        classes = guess(spec_out.shape[3] if kind == "logits" else 19)
-    if kind == "logits" and len(classes) != spec_out.shape[3]:
-        raise ModelError(f"{where}: expected {spec_out.shape[3]} class names for its output, got {len(classes)}")
-    height, width = spec_in.shape[1:3]
-    if card is not None:
-        return replace(card, norm=norm, classes=classes)
-    stride = round((height - 1) / max(spec_out.shape[1] - 1, 1)) if kind == "logits" else 1
-    return Card(Path(where).stem[:64], _recipe(spec_in), (height, width), stride, norm, kind, classes)
-
-
-def _check_input(spec: TensorSpec, where: str) -> None:
-    shape = spec.shape
-    if len(shape) != 4 or shape[0] != 1 or shape[3] != 3 or not all(1 <= n <= 8192 for n in shape[1:3]):
-        raise ModelError(f"{where}: expected one RGB picture (1, H, W, 3) as input, its input is {shape}")
-    if spec.dtype not in (np.dtype(np.float32), np.dtype(np.uint8), np.dtype(np.int8)):
-        raise ModelError(f"{where}: expected float32, uint8 or int8 input, its input is {spec.dtype}")
-    if spec.dtype != np.float32 and not (np.isfinite(spec.scale) and spec.scale > 0):
-        raise ModelError(f"{where}: its {spec.dtype} input has no quantization scale")
-
-
-def _output_kind(spec: TensorSpec, where: str) -> OutputKind:
-    shape = spec.shape
-    if len(shape) in (3, 4) and shape[0] == 1 and min(shape) > 0:
-        if len(shape) == 3 and np.issubdtype(spec.dtype, np.integer):
-            return "labels"
-        if len(shape) == 4 and 2 <= shape[3] <= 255 and spec.dtype in map(np.dtype, ("float32", "int8", "uint8")):
-            return "logits"
-    raise ModelError(
-        f"{where}: not a segmentation model: expected scores (1, h, w, classes) or integer labels (1, h, w), "
-        f"its output is {spec.dtype} {shape}"
-    )
-
-
-def _norm(spec: TensorSpec, where: str) -> Normalisation:
-    """Returns what a quantized input's scale says; a float input says nothing."""
-    if spec.dtype == np.float32:
-        raise ModelError(
-            f"{where}: has no model card and a float input, which does not tell how pixels are normalised; "
-            "pass `normalise` deeplab (x / 127.5 - 1), unit (x / 255) or MEAN,STD"
-        )
-    limits = np.iinfo(spec.dtype)
-    low, high = ((n - spec.zero_point) * spec.scale for n in (limits.min, limits.max))
-    for norm in (DEEPLAB, Normalisation(0.0, 255.0), Normalisation(0.0, 1.0)):
-        wanted = (0 - norm.mean) / norm.std, (255 - norm.mean) / norm.std
-        if np.allclose((low, high), wanted, atol=0.02 * (wanted[1] - wanted[0])):
-            return norm
-    raise ModelError(
-        f"{where}: has no model card and its input range {low:.3g}..{high:.3g} does not tell how pixels are "
-        "normalised; pass `normalise` deeplab, unit or MEAN,STD"
-    )
-
-
-def _recipe(spec: TensorSpec) -> str:
-    return "float32" if spec.dtype == np.float32 else str(spec.dtype)

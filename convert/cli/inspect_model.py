@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 from convert.graph.strides import STRIDES
 from edge import card as cards
-from edge.cli.main import Parser, parser, run, say
+from edge.cli.main import Parser, in_flags, parser, run, say
 from edge.cli.options import parse_hw
 from edge.data import TensorSpec
+from edge.description import Chooser, Told, describe
 from edge.engine.open import open_engine
 from edge.preprocess import DEEPLAB
-from edge.segmenter import describe, read_model
+from edge.segmenter import read_model
+from edge.trial import try_out
 
 if TYPE_CHECKING:
     from convert.graph.retarget import RetargetedNetwork
@@ -37,6 +39,11 @@ def build_parser() -> Parser:
     made.add_argument(
         "model", metavar="MODEL", help="a .tflite; or, with the convert extra, all that convert-model takes"
     )
+    made.add_argument(
+        "--output-tensor",
+        metavar="NAME",
+        help="of a .tflite with several outputs: the one to read (default: the only one with scores)",
+    )
     made.add_argument("--input-size", metavar="HxW", help="for a graph: re-target it to this size (default: its own)")
     made.add_argument(
         "--output-stride", default="auto", choices=STRIDES, help="for a graph: re-target it to this output stride"
@@ -52,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
 def inspect(options: argparse.Namespace) -> int:
     path = Path(options.model)
     if path.suffix == ".tflite":
-        facts = inspect_tflite(path)
+        facts = inspect_tflite(path, options.output_tensor)
     else:
         facts = inspect_graph(options.model, options.input_size, options.output_stride)
     if options.json:
@@ -62,14 +69,18 @@ def inspect(options: argparse.Namespace) -> int:
     return 0
 
 
-def inspect_tflite(path: Path) -> Facts:
+def inspect_tflite(path: Path, output_tensor: str | None = None) -> Facts:
     """Returns what is in the file, by title: model, tensors, operators, delegate, provenance."""
     data = read_model(path)
     read = cards.read(data, path.name)  # first: a damaged file of ours must not reach native code
-    engine = open_engine(data, path.name)
+    try_out(data, path.name)
+    told = Told(norm=DEEPLAB, output_tensor=output_tensor) if read is None else Told(output_tensor=output_tensor)
+    engine = open_engine(data, path.name, choose=Chooser(read, path.name, told))
     partitions = engine.partitions()
     about: Facts = {"file": path.name, "size_bytes": len(data), "card": read is not None}
-    card = describe(engine.input, engine.output, read, path.name, DEEPLAB)
+    described = describe(engine.input, engine.outputs, engine.outputs.index(engine.output), read, path.name, told)
+    card, others = described.card, [tensor(spec) for spec in engine.outputs if spec != engine.output]
+    assumed = tuple(filter(None, (*described.assumed, engine.notice)))
     if read is not None:
         about |= {"name": card.name, "recipe": card.recipe}
     return {
@@ -79,8 +90,10 @@ def inspect_tflite(path: Path) -> Facts:
             "output_stride": card.output_stride,
             "normalisation": f"(pixel - {card.norm.mean:g}) / {card.norm.std:g}" if read else "not in the file",
             "classes": ", ".join(card.classes.names) if read else "not in the file",
-        },
-        "tensors": {"input": tensor(engine.input), "output": tensor(engine.output)},
+        }
+        | ({"assumed": in_flags("; ".join(assumed))} if assumed else {}),
+        "tensors": {"input": tensor(engine.input), "output": tensor(engine.output)}
+        | ({"not read": ", ".join(others)} if others else {}),
         "operators": dict(engine.operators().most_common()),
         f"delegate ({engine.runtime})": {"partitions": partitions.delegated, "operators outside": partitions.outside},
         **card.provenance,

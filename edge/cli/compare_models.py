@@ -14,7 +14,7 @@ from pathlib import Path
 from edge.cli import workstation
 from edge.cli.compare_table import show
 from edge.cli.main import Parser, in_flags, parser, run, say
-from edge.cli.options import add_strict, classes, normalisation, parse_hw
+from edge.cli.options import add_reading_options, add_strict, model_options, parse_hw
 from edge.compare import pythons as interpreters
 from edge.compare import verdict
 from edge.compare.comparison import Comparison, Settings
@@ -62,8 +62,7 @@ def build_parser() -> Parser:
         help="run runtime R in another Python interpreter, which needs numpy and OpenCV; repeatable (default: this "
         "one, or one on PATH that has the runtime)",
     )
-    made.add_argument("--classes", metavar="NAME|FILE", help="of models without a card: cityscapes, voc or a file")
-    made.add_argument("--normalise", metavar="N", help="of float models without a card: deeplab, unit or MEAN,STD")
+    add_reading_options(made)
     _add_measuring(made)
     _add_judging(made)
     _add_grid(made)
@@ -167,8 +166,13 @@ def tell(report: Document, options: argparse.Namespace) -> None:
 
 def document_in_flags(report: Document) -> Document:
     """Returns a document whose advice names the flags of this command."""
-    rows = (replace(row, error=in_flags(row.error)) if isinstance(row, FailedRow) else row for row in report.rows)
-    return replace(report, warnings=tuple(map(in_flags, report.warnings)), rows=tuple(rows))
+    rows = tuple(
+        replace(row, error=in_flags(row.error))
+        if isinstance(row, FailedRow)
+        else replace(row, assumed=tuple(map(in_flags, row.assumed)))
+        for row in report.rows
+    )
+    return replace(report, warnings=tuple(map(in_flags, report.warnings)), rows=rows)
 
 
 def shortened(row: dict[str, object]) -> dict[str, object]:
@@ -191,8 +195,6 @@ def settings_from(options: argparse.Namespace) -> Settings:
             raise UsageError(f"expected {least:g} to {most:g}, got {getattr(options, name)}", name)
     if not 0 <= options.profile <= 86_400:
         raise UsageError(f"expected seconds, up to 86400, got {options.profile}", "profile")
-    normalisation(options)
-    classes(options)
     return Settings(
         options.source,
         options.seconds,
@@ -202,8 +204,7 @@ def settings_from(options: argparse.Namespace) -> Settings:
         strict=options.strict,
         reference=options.reference,
         profile_s=options.profile,
-        norm=options.normalise,
-        classes=options.classes,
+        options=model_options(options),
     )
 
 

@@ -13,7 +13,8 @@ from edge.cli.main import INTERRUPTED, Parser, parser, run, say
 from edge.cli.options import add_model_options, add_strict, segmenter
 from edge.destinations import keep_apart
 from edge.errors import UsageError
-from edge.evaluation.datasets import KINDS
+from edge.evaluation.datasets import KINDS, KNOWN
+from edge.evaluation.misfit import misfit
 from edge.evaluation.report import as_dict, classes, destination, figures, write_folder
 from edge.evaluation.samples import ALL, open_samples, parse_indices
 from edge.evaluation.scoring import Evaluation, Reference, evaluate
@@ -78,10 +79,12 @@ def evaluate_model(options: argparse.Namespace) -> int:
         raise UsageError(f"expected 0 to {MAX_WORST}, got {options.worst}", "worst")
     indices = parse_indices(options.frames) if options.frames else ALL
     samples = open_samples(options.source, options.labels, options.mapping, indices, say)
+    if options.mapping == "auto" and samples.labelling == KNOWN["ids"]:
+        say(f"{options.labels}: grey levels are taken for ids of the model's classes; `mapping` says otherwise")
     if options.output:
         keep_apart(destination(options.output), [*samples.files, *read_besides(options)])
         writable_folder(options.output)
-    models = [segmenter(path, options) for path in options.models]
+    models = [segmenter(path, options, say) for path in options.models]
     with open_reference(options) as reference:
         kept = options.worst if options.output else 0
         evaluation = evaluate(models, samples, reference=reference, keep_worst=kept, strict=options.strict)
@@ -108,7 +111,7 @@ def open_reference(options: argparse.Namespace) -> Iterator[Reference | None]:
     if options.reference is None:
         yield None
     elif options.reference.endswith(".tflite"):
-        model = segmenter(Path(options.reference), options)
+        model = segmenter(Path(options.reference), options, say)
         yield Reference(model.path.name, model.card.classes, lambda pixels: model(pixels).ids)
     else:
         with closing(workstation.frozen_reference(options.reference, fit=options.fit, track=bars, notice=say)) as graph:
@@ -121,6 +124,8 @@ def report(evaluation: Evaluation, options: argparse.Namespace) -> None:
     for tally in evaluation.tallies:
         if tally.ignored:
             say(f"{tally.segmenter.path.name} has no class {', '.join(tally.ignored)}: such pixels are ignored")
+        if odd := misfit(tally.confusion, tally.classes.names):
+            say(f"{tally.segmenter.path.name}: {odd}; `mapping` says what labels mean, `classes` names the model's")
     if options.json:
         print(json.dumps(as_dict(evaluation), indent=1, allow_nan=False))  # noqa: T201
     else:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import get_args
 
 from edge.classes import ClassSet, class_set
+from edge.compare.rows import ModelOptions
 from edge.engine.runtimes import NAMES
 from edge.errors import UsageError
 from edge.preprocess import Fit, Normalisation, parse_normalisation
@@ -35,12 +36,7 @@ def add_model_options(parser: argparse.ArgumentParser, *, fastest: bool = False)
         help="auto takes the first that is installed"
         + ("; fastest measures litert and openvino once for each model" if fastest else ""),
     )
-    parser.add_argument("--classes", metavar="NAME|FILE", help="cityscapes, voc or a file with one class name a line")
-    parser.add_argument(
-        "--normalise",
-        metavar="N",
-        help="for float models without a card: deeplab (x/127.5-1), unit (x/255) or MEAN,STD",
-    )
+    add_reading_options(parser)
     parser.add_argument(
         "--fit",
         default="stretch",
@@ -49,28 +45,57 @@ def add_model_options(parser: argparse.ArgumentParser, *, fastest: bool = False)
     )
 
 
+def add_reading_options(parser: argparse.ArgumentParser) -> None:
+    """Adds what a model without a card may leave open."""
+    parser.add_argument(
+        "--classes",
+        metavar="NAME|FILE",
+        help="of models without a card: cityscapes, voc or a file with one class name a line",
+    )
+    parser.add_argument(
+        "--normalise",
+        metavar="N",
+        help="of float models without a card: deeplab (x/127.5-1), unit (x/255) or MEAN,STD",
+    )
+    parser.add_argument(
+        "--output-tensor",
+        metavar="NAME",
+        help="of models with several outputs: the one to read (default: the only one with scores)",
+    )
+
+
 def segmenter_from(options: argparse.Namespace, say: Callable[[str], None]) -> Segmenter:
-    """Opens the model; `say` is told which runtime is fastest, when that is measured."""
+    """Opens the model; `say` is told which runtime is fastest, when that is measured, and what is assumed."""
     runtime = options.runtime
     if runtime == FASTEST:
         from edge.compare.runtime_choice import fastest_runtime  # what times models is slow to import
 
-        runtime = fastest_runtime(
-            options.model, options.threads, options.normalise, options.classes, say=say, track=bars
-        )
-    return segmenter(options.model, options, runtime)
+        runtime = fastest_runtime(options.model, options.threads, model_options(options), say=say, track=bars)
+    return segmenter(options.model, options, say, runtime)
 
 
-def segmenter(path: Path, options: argparse.Namespace, runtime: str = "") -> Segmenter:
-    """Opens a model, on another runtime than the one asked for where one is named."""
-    return Segmenter(
+def segmenter(path: Path, options: argparse.Namespace, say: Callable[[str], None], runtime: str = "") -> Segmenter:
+    """Opens a model, on another runtime than the one asked for where one is named; `say` is told what is assumed."""
+    made = Segmenter(
         path,
         runtime=runtime or options.runtime,
         threads=options.threads,
         norm=normalisation(options),
         classes=classes(options),
+        output_tensor=options.output_tensor,
         fit=options.fit,
+        trial=True,
     )
+    for assumed in made.assumed:
+        say(f"{path.name}: {assumed}")
+    return made
+
+
+def model_options(options: argparse.Namespace) -> ModelOptions:
+    """Returns what is said of models, checked, for another process to read. Raises UsageError, CardError."""
+    normalisation(options)
+    classes(options)
+    return ModelOptions(options.normalise, options.classes, options.output_tensor)
 
 
 def add_source_options(parser: argparse.ArgumentParser) -> None:

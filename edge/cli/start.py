@@ -13,13 +13,13 @@ import signal
 import sys
 
 from edge import memory
+from edge.child import end_with_parent
 from edge.cli import main as cli
 from edge.cli.main import fail, say
 from edge.errors import RuntimeMissing
 from edge.native_output import quiet_native
 
 _FORWARDED = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def run_model() -> int:
@@ -51,20 +51,12 @@ def start(prog: str, module: str) -> int:
         return _watch(prog, child, heard)
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
     cli.exit_code_pipe = spoken
-    _end_with_parent()
+    end_with_parent()  # nobody is to go on when the one who speaks is killed
     try:
         code = _work(prog, module)
     except SystemExit as exc:  # rich's, when nobody reads its output any more
         code = exc.code if isinstance(exc.code, int) else 1
     cli.leave(code)
-
-
-def _end_with_parent() -> None:
-    """Nobody is to go on when the one who speaks is killed."""
-    with contextlib.suppress(ImportError, OSError, AttributeError):
-        import ctypes
-
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _work(prog: str, module: str) -> int:

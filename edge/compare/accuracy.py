@@ -15,9 +15,10 @@ import numpy as np
 from edge.compare.frames import Frames
 from edge.compare.rows import Accuracy, Candidate, Row
 from edge.compare.worker import Worker
-from edge.data import Ids
+from edge.data import MOST_NARROW, Ids
 from edge.errors import SourceError
 from edge.evaluation.metrics import Confusion, agreement
+from edge.evaluation.misfit import misfit
 from edge.postprocess import nearest
 from edge.progress import Track, silent
 
@@ -71,12 +72,12 @@ def _of(
 ) -> Accuracy | None:
     assert row.loaded is not None
     classes = row.loaded.classes
-    confusion, equal = Confusion(len(classes)), []
+    confusion, equal = Confusion(min(len(classes), MOST_NARROW)), []
     comparable = reference is not None and reference.loaded is not None and reference.loaded.classes == classes
     with tempfile.TemporaryDirectory(prefix="roadlite-") as folder:
         for name in worker.label(Path(folder)):
             ids: Ids = np.load(Path(folder, name))
-            truth = _truth(frames, name, classes, notes)
+            truth = _truth(frames, name, classes, notes) if len(classes) <= MOST_NARROW else None
             if truth is not None:
                 confusion.add(truth, nearest(ids, (truth.shape[0], truth.shape[1])))
             if standard is not None and comparable:
@@ -84,6 +85,8 @@ def _of(
     accuracy = Accuracy(len(frames.names))
     if confusion.counts.any():
         accuracy.miou, accuracy.pixel_accuracy = confusion.mean_iou(), confusion.pixel_accuracy()
+        if odd := misfit(confusion, classes):
+            notes.append(f"{row.candidate.path.name}: {odd}")
     if equal and reference is not None:
         accuracy.agreement, accuracy.reference = float(np.mean(equal)), reference.candidate.path.name
     return None if row.error or accuracy.score is None else accuracy

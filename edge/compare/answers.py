@@ -26,6 +26,7 @@ class LoadedModel:
     load_ms: float
     first_invoke_ms: float
     warm_up_ms: tuple[float, ...]
+    assumed: tuple[str, ...] = ()  # what was taken for granted of it and may be wrong, a sentence each
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,14 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge.compare.accuracy import RunningRow, assess, find_reference, reference_row
 from edge.compare.frames import Frames, prepare
 from edge.compare.layers import profile
 from edge.compare.monitor import Monitor, doubts, slowed
-from edge.compare.rows import Row, Turn
+from edge.compare.rows import ModelOptions, Row, Turn
 from edge.compare.worker import Worker
 from edge.engine.runtimes import INTERPRETERS
 from edge.progress import Track, silent
@@ -35,8 +35,7 @@ class Settings:
     strict: bool = False  # a picture that cannot be read is an error, instead of being left out
     reference: Path | None = None  # a model whose labels count as right; None for the float32 one of the list
     profile_s: float = 0.0  # to find what each candidate's layers take; 0 for not at all
-    norm: str | None = None  # for models without a card, as run-model takes them
-    classes: str | None = None
+    options: ModelOptions = field(default_factory=ModelOptions)
 
     @property
     def rounds(self) -> int:
@@ -92,11 +91,19 @@ class Comparison:
             worker.ready()  # all of them first: their imports are not to disturb each other's loading
         settings = self.settings
         for row, worker in track(running, "loading", len(running)):
-            row.loaded = worker.load(frames.folder, settings.norm, settings.classes)
+            row.loaded = worker.load(frames.folder, settings.options)
             if row.loaded and not row.loaded.ops_outside and row.loaded.runtime in INTERPRETERS:
                 row.outside_share = 0.0
             row.memory = worker.memory()
+        self._note_assumptions(running)
         self.monitor.follow([worker.pid for _, worker in running])
+
+    def _note_assumptions(self, running: Sequence[RunningRow]) -> None:
+        for row, _ in running:
+            for assumed in row.loaded.assumed if row.loaded else ():
+                note = f"{row.candidate.path.name}: {assumed}"
+                if note not in self.monitor.notes:  # rows differ in threads and runtimes
+                    self.monitor.notes.append(note)
 
     def _measure(self, running: Sequence[RunningRow], track: Track) -> None:
         rounds = self.settings.rounds

@@ -15,6 +15,15 @@ STAGES = ("preprocess", "invoke", "postprocess", "render")
 
 
 @dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """What the user says of models that leave it open, as run-model takes it; None for what is not said."""
+
+    norm: str | None = None
+    classes: str | None = None
+    output_tensor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """A model on a runtime with a number of threads."""
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
@@ -18,7 +17,7 @@ import numpy as np
 from edge.cache import cache_folder
 from edge.compare.estimates import Estimate, ratio
 from edge.compare.frames import prepare
-from edge.compare.rows import Candidate, Row
+from edge.compare.rows import Candidate, ModelOptions, Row
 from edge.compare.worker import Worker
 from edge.data import Ids
 from edge.device import board
@@ -61,8 +60,7 @@ class Trial:
 def fastest_runtime(
     model: Path,
     threads: int | None,
-    norm: str | None = None,
-    classes: str | None = None,
+    options: ModelOptions = ModelOptions(),  # noqa: B008 - it is frozen
     *,
     say: Callable[[str], None] = lambda _: None,
     track: Track = silent,
@@ -70,8 +68,7 @@ def fastest_runtime(
     """Returns the runtime to take; `auto` where there is no choice, or the file is for `open_engine` to refuse.
 
     Remembered for these bytes, threads, processor and versions. `say` is told what was found when it is measured, which
-    happens in processes of their own: a runtime that crashes there is not taken. `norm` and `classes` are those of
-    run-model.
+    happens in processes of their own: a runtime that crashes there is not taken.
     """
     versions = {name: found for name in CANDIDATES if (found := installed(RUNTIMES[name].distribution))}
     digest = sha256(model)
@@ -81,7 +78,7 @@ def fastest_runtime(
     known = recall(memory)
     if known in versions:
         return known
-    trials = measure(model, list(versions), threads, norm, classes, track)
+    trials = measure(model, list(versions), threads, options, track)
     chosen = choose(trials)
     if chosen is None:
         return "auto"
@@ -94,8 +91,7 @@ def measure(
     model: Path,
     runtimes: Sequence[str],
     threads: int | None,
-    norm: str | None,
-    classes: str | None,
+    options: ModelOptions,
     track: Track = silent,
 ) -> list[Trial]:
     """Measures invokes in rounds, the runtimes taking turns, and labels the demo's frames."""
@@ -107,7 +103,7 @@ def measure(
         for _, worker in pairs:
             worker.ready()
         for _, worker in pairs:
-            worker.load(folder, norm, classes)
+            worker.load(folder, options)
         for turn in track(range(ROUNDS[1]), "measuring runtimes", ROUNDS[1]):
             for trial, worker in pairs[turn % len(pairs) :] + pairs[: turn % len(pairs)]:
                 trial.rounds_s.append(float(np.median(worker.invoke(0.0, RUNS) or [np.inf])))
@@ -155,8 +151,7 @@ def _finding(trial: Trial) -> str:
 
 def _key(digest: str, threads: int, versions: dict[str, str]) -> str:
     """Returns a hash of all that a measurement holds for."""
-    processor = (board.cpu_name(), board.cpu_features(), board.kernel_cap(), os.cpu_count())
-    parts = (digest, threads, installed("roadlite"), versions, *processor)
+    parts = (digest, threads, installed("roadlite"), versions, *board.processor())
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 

@@ -5,26 +5,23 @@ from __future__ import annotations
 import json
 import os
 import select
-import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import edge
+from edge.child import command, death
 from edge.compare.answers import Layers, LoadedModel, MemoryUse
-from edge.compare.rows import Row
-from edge.memory import limit_kb, says_shortage, shortage
+from edge.compare.rows import ModelOptions, Row
 from edge.typed_json import typed
 
 ANSWER_S = 600.0  # longer than any load or turn takes; a process silent for so long hangs
 TICK_S = 0.2  # how often `tick` is called while an answer is waited for
-
-_START = "import sys; sys.path[:1] = {paths!r}; from edge.compare.worker_process import main; main()"
 
 
 class Worker:
@@ -41,11 +38,11 @@ class Worker:
         self._row, self._tick, self.answer_s, self._left = row, tick, answer_s, b""
         self._folder = tempfile.TemporaryDirectory(prefix="roadlite-")
         self._stderr = open(Path(self._folder.name, "stderr"), "w+b")  # noqa: SIM115 - closed in close()
-        start = _START.format(paths=self._paths())
+        start = command("edge.compare.worker_process", python=row.candidate.python, paths=self._paths())
         self._process: subprocess.Popen[bytes] | None = None
         try:
             self._process = subprocess.Popen(
-                [row.candidate.python or sys.executable, "-c", start],
+                start,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,
@@ -61,11 +58,11 @@ class Worker:
         """Waits until the process has imported what it needs."""
         self._answer()
 
-    def load(self, pictures: Path, norm: str | None = None, classes: str | None = None) -> LoadedModel | None:
+    def load(self, pictures: Path, options: ModelOptions) -> LoadedModel | None:
         """Loads the row's model and warms it up on a folder of .npy files, uint8 (H, W, 3) each."""
         candidate = self._row.candidate
         model, folder = str(candidate.path), str(pictures)
-        answer = self._ask("load", model, candidate.runtime, candidate.threads, folder, norm, classes)
+        answer = self._ask("load", model, candidate.runtime, candidate.threads, folder, asdict(options))
         return None if answer is None else typed(LoadedModel, answer)
 
     def invoke(self, seconds: float, min_runs: int) -> list[float]:
@@ -153,9 +150,9 @@ class Worker:
         self._row.error = f"its process died ({death(code, said[-1] if said else '')})"
 
     def _paths(self) -> list[str]:
-        """Where the process finds modules; another interpreter gets this package and nothing else of ours."""
+        """Where another interpreter finds modules: it gets this package and nothing else of ours."""
         if not self._row.candidate.python:
-            return [path or os.getcwd() for path in sys.path]
+            return []
         Path(self._folder.name, "edge").symlink_to(Path(edge.__path__[0]).resolve(), target_is_directory=True)
         return [self._folder.name]
 
@@ -173,14 +170,3 @@ class Worker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def death(code: int, said: str) -> str:
-    """Returns what an exit code and the last words mean."""
-    if code < 0:
-        name = signal.Signals(-code).name
-        starved = code == -signal.SIGKILL or limit_kb() is not None  # native code dies of what it is refused
-        return f"{name}, most likely because memory ran out" if starved else name
-    if says_shortage(said):
-        return shortage(said)
-    return f"exit code {code}: {said:.200}" if said else f"exit code {code}"

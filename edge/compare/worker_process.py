@@ -16,10 +16,11 @@ from typing import IO, TypeVar
 import numpy as np
 
 from edge import memory
+from edge.child import offer_to_the_oom_killer
 from edge.classes import class_set
 from edge.compare.answers import Layers, LoadedModel, MemoryUse
 from edge.compare.layer_times import RUNS, RUNS_S
-from edge.compare.rows import STAGES
+from edge.compare.rows import STAGES, ModelOptions
 from edge.controls import Controls
 from edge.data import Pixels
 from edge.engine.runtimes import RUNTIMES
@@ -39,7 +40,7 @@ def main() -> None:
     """Reads questions from stdin and writes answers to stdout; what libraries print goes to stderr."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    _offer_to_the_oom_killer()
+    offer_to_the_oom_killer()
     serve(sys.stdin, answers)
 
 
@@ -64,28 +65,24 @@ def serve(questions: IO[str], answers: IO[str]) -> None:
             tell(error=memory.shortage(starved) if starved else str(exc))
 
 
-def _offer_to_the_oom_killer() -> None:
-    """Where memory runs out, the kernel is to end this process and not the one that compares."""
-    try:
-        Path("/proc/self/oom_score_adj").write_text("1000", "ascii")
-    except OSError:
-        return  # no Linux, or not allowed: the kernel decides
-
-
 class MeasuredModel:
     """A model whose time is measured."""
 
     def load(
-        self, model: str, runtime: str, threads: int | None, pictures: str, norm: str | None, classes: str | None
+        self, model: str, runtime: str, threads: int | None, pictures: str, options: dict[str, str | None]
     ) -> LoadedModel:
-        """Loads the model and warms it up; `pictures` is a folder of .npy files, uint8 (H, W, 3) each."""
-        start = time.perf_counter()
+        """Loads the model and warms it up.
+
+        `pictures` is a folder of .npy files, uint8 (H, W, 3) each, `options` are the fields of `ModelOptions`.
+        """
+        start, told = time.perf_counter(), ModelOptions(**options)
         self._segmenter = Segmenter(
             model,
             runtime=runtime,
             threads=threads,
-            norm=None if norm is None else parse_normalisation(norm),
-            classes=None if classes is None else class_set(classes),
+            norm=None if told.norm is None else parse_normalisation(told.norm),
+            classes=None if told.classes is None else class_set(told.classes),
+            output_tensor=told.output_tensor,
         )
         load_s = time.perf_counter() - start
         self._files = sorted(Path(pictures).glob("*.npy"))
@@ -101,6 +98,7 @@ class MeasuredModel:
             output_stride=card.output_stride,
             recipe=card.recipe,
             classes=card.classes.names,
+            assumed=self._segmenter.assumed,
             runtime=engine.runtime,
             runtime_version=installed(RUNTIMES[engine.runtime].distribution),
             threads=engine.threads,
@@ -170,7 +168,7 @@ class MeasuredModel:
         marks = [time.perf_counter()]
         x = self._segmenter.preprocess(pixels)
         marks.append(time.perf_counter())
-        output = self._segmenter.engine.invoke(x)
+        output = self._segmenter.score(x)
         marks.append(time.perf_counter())
         labels = self._segmenter.postprocess(output, (pixels.shape[0], pixels.shape[1]))
         marks.append(time.perf_counter())

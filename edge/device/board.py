@@ -119,6 +119,11 @@ def kernel_cap() -> str:
     return ", ".join(f"{name}={os.environ[name]}" for name in _CAPS if os.environ.get(name))
 
 
+def processor() -> tuple[str | None, tuple[str, ...], str, int | None]:
+    """Returns all that kernels are picked by: what was measured or tried on one processor says nothing of others."""
+    return cpu_name(), cpu_features(), kernel_cap(), os.cpu_count()
+
+
 def int8_note(narrow: bool, root: Path = ROOT) -> str | None:
     """Returns what int8 lacks here and what follows, in a line; None where it lacks nothing.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edge.data import TensorSpec
 from edge.engine.partitions import Partitions
+from edge.errors import ModelError
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,12 @@ class LayerTimer(Protocol):
     """Returns what runs the first so many operators. Raises ModelError, in the run too."""
 
 
+ChooseOutput = Callable[[TensorSpec, Sequence[TensorSpec]], int]
+"""Takes a model's input and its outputs, and returns the place of the output that is wanted. Raises ModelError."""
+
+
 class Engine(Protocol):
-    """A loaded model with one input and one output.
+    """A loaded model with one input, of whose outputs one is wanted.
 
     An engine serves one thread at a time and is freed with its last reference.
     """
@@ -47,6 +52,10 @@ class Engine(Protocol):
     threads: int
     input: TensorSpec
     output: TensorSpec
+    outputs: tuple[TensorSpec, ...]
+    """All of them, `output` among them."""
+    notice: str
+    """What is unusual about how it runs, in a sentence; empty where nothing is."""
     reduced_layers: int
     """How many layers compute with smaller weights than the file's, because kernels of this processor would lose what
     is beyond 16 bits."""
@@ -70,3 +79,20 @@ class Engine(Protocol):
     def layer_timer(self, model: bytes, x: NDArray[Any]) -> LayerTimer:
         """Makes a timer of the layers for the input `x`; `model` is the bytes that this engine was made of."""
         ...
+
+
+def only_input(inputs: Sequence[TensorSpec], where: str) -> TensorSpec:
+    """Returns the one input of a model. Raises ModelError where there are more or none."""
+    return inputs[_only(inputs, where, "input")]
+
+
+def only_output(where: str) -> ChooseOutput:
+    """Returns a choice that refuses a model with more than one output, or none."""
+    return lambda _, outputs: _only(outputs, where, "output")
+
+
+def _only(tensors: Sequence[TensorSpec], where: str, what: str) -> int:
+    if len(tensors) != 1:
+        names = ", ".join(tensor.name for tensor in tensors)
+        raise ModelError(f"{where}: expected one {what} tensor, got {len(tensors)} ({names})")
+    return 0

@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.data import TensorSpec
-from edge.engine.base import Operator
-from edge.engine.flatbuffer import check_subgraphs, cut
+from edge.engine.base import ChooseOutput, Operator, only_input
+from edge.engine.flatbuffer import check_subgraphs, cut, readable
 from edge.engine.macs import macs
+from edge.engine.operators import with_makers
 from edge.engine.partitions import Partitions, count_partitions, delegated_operators, is_delegate
 from edge.engine.runtimes import import_runtime
 from edge.errors import ModelError
-from edge.text import reason
+from edge.text import one_line, reason
 
 
 class InterpreterEngine:
@@ -28,33 +29,63 @@ class InterpreterEngine:
 
     reduced_layers = 0
 
-    def __init__(self, model: bytes, where: str, runtime: str, threads: int) -> None:
-        self._module = module = import_runtime(runtime)
-        self.runtime, self.threads = runtime, threads
+    def __init__(self, model: bytes, where: str, runtime: str, threads: int, choose: ChooseOutput) -> None:
+        self._module = import_runtime(runtime)
+        self.runtime, self.threads, self._where = runtime, threads, where
+        self._settings: dict[str, Any] = {"num_threads": threads}
+        self.notice = ""
         try:
             check_subgraphs(model)
-            self._interpreter = module.Interpreter(model_content=model, num_threads=threads)
-            self._interpreter.allocate_tensors()
+            self._interpreter = self._loaded(model)
             inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         except (ValueError, RuntimeError) as exc:
             raise ModelError(f"{where}: {runtime} cannot load it as a .tflite model ({reason(exc)})") from exc
-        self._where = where
-        self.input, self._input_index = _only(inputs, where, "input")
-        self.output, self._output_index = _only(outputs, where, "output")
+        self.input = only_input([_spec(detail) for detail in inputs], where)
+        self._input_index = inputs[0]["index"]
         if not _is_fixed(inputs[0]):
             raise ModelError(f"{where}: its input has no fixed size {self.input.shape}; convert it with one")
-        if not _is_fixed(outputs[0]):  # its shape is known after a run
-            output = self.invoke(np.zeros(self.input.shape, self.input.dtype))
-            self.output = replace(self.output, shape=output.shape)
+        self.outputs = with_makers(self._outputs(outputs), model)
+        place = choose(self.input, self.outputs)
+        self.output, self._output_index = self.outputs[place], outputs[place]["index"]
+
+    def _loaded(self, model: bytes) -> Any:
+        """The interpreter; where its delegate refuses the model, one without, which is slower."""
+        try:
+            return self._allocated(model)
+        except RuntimeError as exc:
+            if not _blames_delegate(exc):
+                raise
+        resolvers = self._module.OpResolverType
+        self._settings["experimental_op_resolver_type"] = resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        interpreter = self._allocated(model)
+        self.notice = "XNNPACK refuses it; it runs on plain kernels, which are slower"
+        return interpreter
+
+    def _allocated(self, model: bytes) -> Any:
+        interpreter = self._module.Interpreter(model_content=model, **self._settings)
+        interpreter.allocate_tensors()
+        return interpreter
+
+    def _outputs(self, details: list[dict[str, Any]]) -> list[TensorSpec]:
+        """The outputs; the shapes of those whose size is free are known after a run."""
+        specs = [_spec(detail) for detail in details]
+        if all(map(_is_fixed, details)):
+            return specs
+        self._run(np.zeros(self.input.shape, self.input.dtype))
+        made = (self._interpreter.get_tensor(detail["index"]) for detail in details)
+        return [replace(spec, shape=array.shape) for spec, array in zip(specs, made, strict=True)]
 
     def invoke(self, x: NDArray[Any]) -> NDArray[Any]:
+        self._run(x)
+        output: NDArray[Any] = self._interpreter.get_tensor(self._output_index)
+        return output
+
+    def _run(self, x: NDArray[Any]) -> None:
         try:
             self._interpreter.set_tensor(self._input_index, x)
             self._interpreter.invoke()
-            output: NDArray[Any] = self._interpreter.get_tensor(self._output_index)
         except (ValueError, RuntimeError) as exc:
             raise ModelError(f"{self._where}: {self.runtime} cannot run it ({reason(exc)})") from exc
-        return output
 
     def layer_timer(self, model: bytes, x: NDArray[Any]) -> PrefixTimer:
         return PrefixTimer(self, model, x)
@@ -93,8 +124,7 @@ class InterpreterEngine:
         if not outputs:
             return lambda: None
         try:
-            interpreter = self._module.Interpreter(model_content=cut(model, length, outputs), num_threads=self.threads)
-            interpreter.allocate_tensors()
+            interpreter = self._allocated(cut(readable(model), length, outputs))
             interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
         except (ValueError, RuntimeError) as exc:
             raise ModelError(f"{self._where}: cut after operator {length} it cannot be loaded ({reason(exc)})") from exc
@@ -127,14 +157,14 @@ def _reached(ops: list[dict[str, Any]], source: int) -> list[int]:
     return reached[1:]
 
 
-def _only(details: list[dict[str, Any]], where: str, what: str) -> tuple[TensorSpec, int]:
-    if len(details) != 1:
-        names = ", ".join(str(d["name"]) for d in details)
-        raise ModelError(f"{where}: expected one {what} tensor, got {len(details)} ({names})")
-    detail = details[0]
+def _spec(detail: dict[str, Any]) -> TensorSpec:
     scale, zero_point = detail["quantization"]
     shape = tuple(int(n) for n in detail["shape"])
-    return TensorSpec(detail["name"], shape, np.dtype(detail["dtype"]), float(scale), int(zero_point)), detail["index"]
+    return TensorSpec(one_line(detail["name"]), shape, np.dtype(detail["dtype"]), float(scale), int(zero_point))
+
+
+def _blames_delegate(exc: RuntimeError) -> bool:
+    return "XNNPACK" in str(exc).upper() or is_delegate(str(exc))
 
 
 def _is_fixed(detail: dict[str, Any]) -> bool:

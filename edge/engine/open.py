@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import importlib
 
-from edge.engine.base import Engine
+from edge.engine.base import ChooseOutput, Engine, only_output
+from edge.engine.flatbuffer import readable
+from edge.engine.operators import EDGE_TPU, custom_operators
 from edge.engine.runtimes import AUTO, NAMES, RUNTIMES
-from edge.errors import RuntimeMissing, UsageError
+from edge.errors import ModelError, RuntimeMissing, UsageError
 from edge.processors import available_processors
+from edge.text import reason
 
 MAX_THREADS = 64
 
 
-def open_engine(model: bytes, where: str, *, runtime: str = AUTO, threads: int | None = None) -> Engine:
+def open_engine(
+    model: bytes,
+    where: str,
+    *,
+    runtime: str = AUTO,
+    threads: int | None = None,
+    choose: ChooseOutput | None = None,
+) -> Engine:
     """Loads the bytes of a .tflite; `where` names it in messages.
 
-    `auto` takes the first runtime that can be imported, in the order of `edge.engine.runtimes.RUNTIMES`.
+    `auto` takes the first runtime that can be imported, in the order of `edge.engine.runtimes.RUNTIMES`. Of a model
+    with several outputs `choose` takes one; without it, such a model is refused.
 
     Raises ModelError for a model that cannot be loaded, RuntimeMissing when no runtime is there.
     """
@@ -23,21 +34,35 @@ def open_engine(model: bytes, where: str, *, runtime: str = AUTO, threads: int |
         raise UsageError(f"unknown runtime {runtime!r}: expected one of {', '.join(NAMES)}")
     if threads is not None and not 1 <= threads <= MAX_THREADS:
         raise UsageError(f"expected 1 to {MAX_THREADS} threads, got {threads}")
-    threads = threads or default_threads()
+    threads, choose = threads or default_threads(), choose or only_output(where)
+    model = _prepared(model, where)
     if runtime != AUTO:
-        return _open(model, where, runtime, threads)
+        return _open(model, where, runtime, threads, choose)
     reasons = []
     for candidate in (row for row in RUNTIMES.values() if row.tried_by_auto):
         try:
-            return _open(model, where, candidate.name, threads)
+            return _open(model, where, candidate.name, threads, choose)
         except RuntimeMissing as exc:
             reasons.append(str(exc))
     raise RuntimeMissing("no inference runtime can be imported: " + "; ".join(reasons))
 
 
-def _open(model: bytes, where: str, runtime: str, threads: int) -> Engine:
+def _prepared(model: bytes, where: str) -> bytes:
+    """The model as runtimes can take it. Raises ModelError for one that no processor can run."""
+    if EDGE_TPU in custom_operators(model):
+        raise ModelError(
+            f"{where}: compiled for an Edge TPU, which the kit does not use; take the file that edgetpu_compiler was "
+            "given, often the one without _edgetpu in its name"
+        )
+    try:
+        return readable(model)
+    except ValueError as exc:
+        raise ModelError(f"{where}: cannot be loaded as a .tflite model ({reason(exc)})") from exc
+
+
+def _open(model: bytes, where: str, runtime: str, threads: int, choose: ChooseOutput) -> Engine:
     module, _, name = RUNTIMES[runtime].engine.partition(":")
-    engine: Engine = getattr(importlib.import_module(module), name)(model, where, runtime, threads)
+    engine: Engine = getattr(importlib.import_module(module), name)(model, where, runtime, threads, choose)
     return engine
 
 

@@ -13,15 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.data import TensorSpec
-from edge.engine.base import Operator
-from edge.engine.flatbuffer import check_subgraphs
+from edge.engine.base import ChooseOutput, Operator, only_input
+from edge.engine.flatbuffer import check_subgraphs, readable
 from edge.engine.openvino_core import openvino_core
 from edge.engine.openvino_rewrites import respell_file, respell_weights
 from edge.engine.openvino_saturation import is_quantized, losing, reduce_weights, saturates
+from edge.engine.operators import with_makers
 from edge.engine.partitions import Partitions
 from edge.engine.runtimes import RUNTIMES, import_runtime
 from edge.errors import ModelError, RuntimeMissing
-from edge.text import reason
+from edge.text import one_line, reason
 
 
 class OpenVinoEngine:
@@ -30,7 +31,11 @@ class OpenVinoEngine:
     It raises ModelError here and in `invoke` for what the runtime refuses, RuntimeMissing where there is no bf16.
     """
 
-    def __init__(self, model: bytes, where: str, runtime: str, threads: int, *, counters: bool = False) -> None:
+    notice = ""
+
+    def __init__(
+        self, model: bytes, where: str, runtime: str, threads: int, choose: ChooseOutput, *, counters: bool = False
+    ) -> None:
         import_runtime(runtime)
         flatbuffers = import_runtime(runtime, "ai_edge_litert.tools.flatbuffer_utils", "litert")
         self.runtime, self.threads, self.where = runtime, threads, where
@@ -50,7 +55,9 @@ class OpenVinoEngine:
             import_runtime(runtime, "ai_edge_litert.interpreter", "litert").Interpreter(model_content=model)
             # It has verified the bytes, which what parses them does not.
             parsed = flatbuffers.read_model_from_bytearray(bytearray(model))
-            self.input, self.output = _ends(parsed, where)
+            self.input, self.outputs = _ends(parsed, model, where)
+            self.place = choose(self.input, self.outputs)
+            self.output = self.outputs[self.place]
             respell_file(parsed)
             with tempfile.TemporaryDirectory(prefix="roadlite-") as folder:
                 path = Path(folder, "model.tflite")  # OpenVINO tells the format by the name
@@ -83,7 +90,7 @@ class OpenVinoEngine:
             self._request.infer({0: x})
         except RuntimeError as exc:
             raise ModelError(f"{self.where}: {self.runtime} cannot run it ({reason(exc)})") from exc
-        output: NDArray[Any] = self._request.get_output_tensor(0).data.copy()
+        output: NDArray[Any] = self._request.get_output_tensor(self.place).data.copy()
         return output
 
     def partitions(self) -> Partitions:
@@ -124,7 +131,9 @@ class CounterTimer:
 
     def __init__(self, model: bytes, x: NDArray[Any], like: OpenVinoEngine) -> None:
         self._x = x
-        self._engine = OpenVinoEngine(model, like.where, like.runtime, like.threads, counters=True)
+        self._engine = OpenVinoEngine(
+            readable(model), like.where, like.runtime, like.threads, lambda *_: like.place, counters=True
+        )
         self._engine.invoke(x)
         self.operators = [operator for operator, _ in self._engine.counters()]
         self.count: Callable[[], list[float]] | None = self._count
@@ -134,26 +143,27 @@ class CounterTimer:
         return [seconds for _, seconds in self._engine.counters()]
 
 
-def _ends(model: Any, where: str) -> tuple[TensorSpec, TensorSpec]:
-    graph = model.subgraphs[0]
-    for ends, what in ((graph.inputs, "input"), (graph.outputs, "output")):
-        if len(ends) != 1:
-            names = ", ".join(graph.tensors[i].name.decode() for i in ends)
-            raise ModelError(f"{where}: expected one {what} tensor, got {len(ends)} ({names})")
-    first, last = _spec(graph.tensors[graph.inputs[0]]), _spec(graph.tensors[graph.outputs[0]])
-    for spec, what in ((first, "input"), (last, "output")):
+def _ends(parsed: Any, model: bytes, where: str) -> tuple[TensorSpec, tuple[TensorSpec, ...]]:
+    graph = parsed.subgraphs[0]
+    first = only_input([_spec(graph.tensors[i]) for i in graph.inputs], where)
+    outputs = with_makers([_spec(graph.tensors[i]) for i in graph.outputs], model)
+    for spec, what in ((first, "input"), *((spec, "output") for spec in outputs)):
         if min(spec.shape, default=0) < 1:
             raise ModelError(f"{where}: its {what} has no fixed size {spec.shape}; convert it with one")
-    return first, last
+    return first, outputs
+
+
+_DTYPES = ("float32", "float64", "uint8", "int8", "uint16", "int16", "uint32", "int32", "int64", "bool")
 
 
 def _spec(tensor: Any) -> TensorSpec:
     from ai_edge_litert import schema_py_generated as schema
 
-    dtypes = {getattr(schema.TensorType, name.upper()): name for name in ("float32", "uint8", "int8", "int32", "int64")}
+    dtypes = {getattr(schema.TensorType, name.upper()): name for name in _DTYPES}
     quantization = tensor.quantization
     known = quantization is not None and quantization.scale is not None and len(quantization.scale) == 1
     scale, zero_point = (float(quantization.scale[0]), int(quantization.zeroPoint[0])) if known else (0.0, 0)
     signature = tensor.shape if tensor.shapeSignature is None else tensor.shapeSignature
     shape = tuple(int(n) if i == 0 else int(min(n, signature[i])) for i, n in enumerate(tensor.shape))
-    return TensorSpec(tensor.name.decode(), shape, np.dtype(dtypes.get(tensor.type, "O")), scale, zero_point)
+    dtype = np.dtype(dtypes.get(tensor.type, "O"))
+    return TensorSpec(one_line((tensor.name or b"").decode()), shape, dtype, scale, zero_point)

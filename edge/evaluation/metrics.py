@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.data import IGNORE, Ids
+from edge.data import Ids, ignored
 
 TOLERANCE = 0.0075  # of the picture's diagonal: how far a boundary may be off
 
@@ -174,5 +174,5 @@ def _mean(values: NDArray[np.float64]) -> float:
 
 def agreement(first: Ids, second: Ids) -> float:
     """Returns the share of equal pixels among those that are not ignored in either."""
-    known = (first != IGNORE) & (second != IGNORE)
+    known = (first != ignored(first)) & (second != ignored(second))
     return float(np.mean(first[known] == second[known])) if known.any() else float("nan")

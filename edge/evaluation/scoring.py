@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 
 from edge.classes import ClassSet
-from edge.data import IGNORE, Ids, Pixels
-from edge.errors import SourceError
+from edge.data import IGNORE, MOST_NARROW, Ids, Pixels
+from edge.errors import SourceError, UsageError
 from edge.evaluation.labelling import Labelling, LabelPicture, translate
 from edge.evaluation.metrics import Boundaries, Confusion
 from edge.evaluation.samples import Sample, SampleSet
@@ -190,8 +190,12 @@ def evaluate(
     With a `reference`, its labels are the truth. Its classes are the model's where there are as many, else those of
     the same name.
 
-    Raises UsageError where the truth and a model have no class in common.
+    Raises UsageError where the truth and a model have no class in common, or a model has more classes than label files
+    can name.
     """
+    for name, classes in [*((m.path.name, m.card.classes) for m in models), *_of_reference(reference)]:
+        if classes.is_wide:
+            raise UsageError(f"{name}: expected at most {MOST_NARROW} classes to score, got {len(classes)}")
     labelling = samples.labelling
     if reference is not None:
         same = all(len(model.card.classes) == len(reference.classes) for model in models)
@@ -199,6 +203,10 @@ def evaluate(
         labelling = Labelling(f"labels of {reference.name}", values=names, other=True)
     tallies = [Tally(model, labelling, keep_worst) for model in models]
     return Evaluation(samples, labelling, tallies, reference, strict)
+
+
+def _of_reference(reference: Reference | None) -> list[tuple[str, ClassSet]]:
+    return [] if reference is None else [(reference.name, reference.classes)]
 
 
 def _shrunk(pixels: Pixels, truth: Ids, predicted: Ids) -> tuple[Pixels, Ids, Ids]:

@@ -45,7 +45,7 @@ def open_sink(
     `?ids=labelIds` they are the benchmark's own ids. A folder that is not there is made, with its parents.
 
     Raises SinkError where the output cannot be written there, UsageError where there is no such kind of output, or it
-    cannot hold what the source gives.
+    cannot hold what the source gives, or not the model's classes.
     """
     kind, _, rest = spec.partition(":")
     if spec == "window" or kind == "web":
@@ -105,6 +105,11 @@ def _labels(rest: str, live: LivePipeline | None) -> Sink:
         return LabelPictures(Path(folder))
     if live is not None and live.classes.names != CITYSCAPES.names:
         raise UsageError(f"output 'labels:{rest}': labelIds are Cityscapes', and this model has other classes")
+    if live is not None and not live.names_known:
+        raise UsageError(
+            f"output 'labels:{rest}': labelIds are Cityscapes', and that this model has these classes is a guess; "
+            "say so with `classes` cityscapes"
+        )
     stored = np.zeros(256, np.uint8)
     stored[: len(CITYSCAPES_LABEL_IDS)] = CITYSCAPES_LABEL_IDS
     return LabelPictures(Path(folder), stored)
@@ -120,6 +125,8 @@ def _shown(spec: str, live: LivePipeline | None) -> Sink:
     from edge.sinks.web.address import parse_address
 
     address = parse_address(spec)
+    if live.classes.is_wide:
+        raise UsageError(f"output 'web': the page shows at most 255 classes, this model has {len(live.classes)}")
     from edge.sinks.web.sink import WebPage
 
     return WebPage(address, live)

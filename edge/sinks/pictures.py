@@ -67,7 +67,8 @@ class PictureFolder(Sink):
 class LabelPictures(Sink):
     """A sink that writes the class of every pixel to `folder` as one-channel pictures, named as in `PictureFolder`.
 
-    They hold what `stored`, uint8 (256,), has for each id; without it the ids themselves, 255 where a pixel is ignored.
+    They hold what `stored`, uint8 (256,), has for each id; without it the ids themselves, as `Ids` has them: in
+    8 bits, in 16 for a model with more than 255 classes.
 
     Raises SinkError where the folder cannot be written to.
     """

@@ -8,14 +8,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import small_models
 
 from convert.cli.convert_model import main
-from convert.job import Job, Outcome, asked, collect_frames
+from convert.frames import Samples
+from convert.job import Check, Job, Outcome, asked, collect_frames
 from convert.tflite.recipes import RECIPES
 from convert.verify import Verdict
 from edge.classes import CITYSCAPES
+from edge.errors import ConversionError
+from edge.preprocess import DEEPLAB
 from edge.progress import silent
 from edge.scene import Scene
+from edge.sources.left_out import LeftOut
 
 pytestmark = pytest.mark.tensorflow
 
@@ -63,6 +68,13 @@ def test_pictures_that_cannot_be_read_are_told_and_strict_ends_with_one(
     arguments = ["demo", "--quantize", "float32", "--input-size", "33x65", "--calibrate", str(tmp_path)]
     assert main([*arguments, "--output", str(tmp_path / "out"), "--strict"]) == 1
     assert "3.png: expected a picture, found an empty file" in capsys.readouterr().err
+
+
+def test_a_model_that_crashes_the_runtime_is_an_error_of_the_conversion() -> None:
+    samples = Samples([], [], LeftOut())
+    check = Check(DEEPLAB, CITYSCAPES, samples, [], silent)
+    with pytest.raises(ConversionError, match=r"cannot be used: int8: this model crashes its runtime \(SIGABRT\)"):
+        check(small_models.crashing(), RECIPES["int8"])
 
 
 def test_labels_of_a_folder_give_miou_and_its_gate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,7 +22,7 @@ def test_the_label_sets_are_the_published_ones() -> None:
 
 
 def test_colours_of_any_number_of_classes_differ() -> None:
-    assert len(set(spread_colours(255))) == 255
+    assert len(set(spread_colours(65535))) == 65535
 
 
 def test_the_table_is_black_where_there_is_no_class() -> None:
@@ -49,13 +49,13 @@ def test_names_are_one_a_line_and_keep_their_usual_colour() -> None:
     assert classes.colours == ((0, 0, 0), (0, 0, 142))
 
 
-@pytest.mark.parametrize("text", ["", " \n\n", "x" * 65, "a\x07b", "a\n" * 256, "road\x00"])
+@pytest.mark.parametrize("text", ["", " \n\n", "x" * 65, "a\x07b", "a\n" * 65536, "road\x00"])
 def test_what_is_no_list_of_names_is_refused(text: str) -> None:
-    with pytest.raises(CardError, match=r"labels\.txt: expected 1 to 255 printable class names"):
+    with pytest.raises(CardError, match=r"labels\.txt: expected 1 to 65535 printable class names"):
         parse_names(text, "labels.txt")
 
 
-@pytest.mark.parametrize(("names", "colours"), [(("a",), ()), ((), ()), (("a",) * 256, ((0, 0, 0),) * 256)])
-def test_a_set_needs_a_colour_for_each_of_1_to_255_classes(names: tuple[str, ...], colours: tuple[()]) -> None:
+@pytest.mark.parametrize(("names", "colours"), [(("a",), ()), ((), ()), (("a",) * 65536, ((0, 0, 0),) * 65536)])
+def test_a_set_needs_a_colour_for_each_of_1_to_65535_classes(names: tuple[str, ...], colours: tuple[()]) -> None:
     with pytest.raises(CardError, match="expected"):
         ClassSet(names, colours)

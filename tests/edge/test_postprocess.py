@@ -122,11 +122,8 @@ def test_every_frame_size_gets_its_own_geometry() -> None:
     assert np.array_equal(postprocess(smaller[None], (20, 30)).ids, upsampled(smaller, (20, 30)).argmax(axis=2))
 
 
-@pytest.mark.parametrize("dtype", [np.int64, np.int32, np.uint8])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_label_maps_are_resized_without_new_labels(dtype: type) -> None:
     labels: np.ndarray = np.array([[[0, 18], [7, 254]]], dtype)
-    assert Postprocess()(labels, (2, 4)).ids.tolist() == [[0, 0, 18, 18], [7, 7, 254, 254]]
-
-
-def test_labels_that_are_no_class_are_ignored() -> None:
-    assert Postprocess()(np.array([[[-1, 255, 256, 300]]], np.int64), (1, 4)).ids.tolist() == [[255] * 4]
+    ids = Postprocess()(labels, (2, 4)).ids
+    assert (ids.dtype, ids.tolist()) == (dtype, [[0, 0, 18, 18], [7, 7, 254, 254]])

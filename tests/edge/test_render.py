@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.classes import CITYSCAPES, VOC, ClassSet
+from edge.classes import CITYSCAPES, VOC, ClassSet, guess
 from edge.controls import Controls
 from edge.errors import UsageError
 from edge.render import Renderer, printable
@@ -48,6 +48,22 @@ def test_overlay_does_not_darken_the_background():
 def test_mask_is_the_colour_table():
     ids = np.array([[ROAD, SKY, CAR, 255]], np.uint8)
     assert bare("mask")(picture(1, 4), ids)[0].tolist() == [[128, 64, 128], [70, 130, 180], [0, 0, 142], [0, 0, 0]]
+
+
+@pytest.mark.parametrize("hidden", [frozenset(), frozenset({4, 300})])
+def test_hundreds_of_classes_are_painted_as_few_are(hidden):
+    few, many = guess(200), guess(400)
+    pixels, ids = picture(90, 120), np.sort(RNG.integers(0, 200, (90, 120), np.uint8))
+    for view in ("overlay", "mask", "side-by-side"):
+        controls = Controls(view, hidden=hidden, boundaries=True)
+        narrow, wide = (Renderer(classes, controls, hud=False, legend=False) for classes in (few, many))
+        assert np.array_equal(narrow(pixels, ids), wide(pixels, ids.astype(np.uint16)))
+    beyond = np.full((90, 120), 399, np.uint16)
+    beyond[:, 60:] = 65535
+    shown = Renderer(many, Controls("mask"), hud=False)(pixels, beyond)
+    assert shown[80, 10].tolist() == list(many.colours[399])
+    assert shown[80, 100].tolist() == [0, 0, 0]
+    assert not np.array_equal(shown[:40, :60], np.broadcast_to(many.colours[399], (40, 60, 3))), "no legend"
 
 
 def test_side_by_side_is_the_picture_left_of_the_mask():

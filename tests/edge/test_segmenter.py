@@ -12,11 +12,12 @@ import pytest
 from edge.card import Card, attach
 from edge.classes import CITYSCAPES, ClassSet
 from edge.data import TensorSpec
+from edge.description import Told, describe
 from edge.engine.open import open_engine
 from edge.errors import CardError, ModelError, UsageError
 from edge.postprocess import Upsample
 from edge.preprocess import DEEPLAB, Normalisation, resize
-from edge.segmenter import Segmenter, describe
+from edge.segmenter import Segmenter
 
 Tiny = Callable[..., bytes]
 RGB = ClassSet(("red", "green", "blue"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)))
@@ -220,7 +221,7 @@ def spec(shape: tuple[int, ...], dtype: str = "float32", scale: float = 0.0) -> 
     [
         ((1, 224, 224, 1), "float32", 0),
         ((2, 224, 224, 3), "float32", 0),
-        ((1, 3, 224, 224), "float32", 0),
+        ((1, 4, 224, 224), "float32", 0),
         ((1, 224, 3), "float32", 0),
         ((), "float32", 0),
         ((1, 0, 224, 3), "float32", 0),
@@ -234,16 +235,18 @@ def spec(shape: tuple[int, ...], dtype: str = "float32", scale: float = 0.0) -> 
 )
 def test_inputs_that_are_no_picture_are_refused(shape: tuple[int, ...], dtype: str, scale: float) -> None:
     with pytest.raises(ModelError, match=r"x\.tflite: .*input"):
-        describe(spec(shape, dtype, scale), spec((1, 5, 9, 3)), None, "x.tflite", DEEPLAB)
+        describe(spec(shape, dtype, scale), [spec((1, 5, 9, 3))], 0, None, "x.tflite", Told(DEEPLAB))
 
 
 @pytest.mark.parametrize(
     ("shape", "dtype"),
     [
         ((1, 1001), "float32"),
-        ((1, 5, 9), "float32"),
-        ((1, 5, 9, 1), "float32"),
+        ((1, 25, 9), "float32"),
+        ((1, 25, 9, 1), "float32"),
         ((1, 5, 9, 256), "float32"),
+        ((5, 9, 3), "float32"),
+        ((45, 9), "int64"),
         ((4, 5, 9, 3), "float32"),
         ((1, 5, 9, 3), "int64"),
         ((1, 0, 9, 3), "float32"),
@@ -254,7 +257,7 @@ def test_inputs_that_are_no_picture_are_refused(shape: tuple[int, ...], dtype: s
 )
 def test_models_that_do_not_segment_are_refused(shape: tuple[int, ...], dtype: str) -> None:
     with pytest.raises(ModelError, match=r"x\.tflite: not a segmentation model"):
-        describe(spec((1, 9, 17, 3)), spec(shape, dtype), None, "x.tflite", DEEPLAB)
+        describe(spec((1, 9, 17, 3)), [spec(shape, dtype)], 0, None, "x.tflite", Told(DEEPLAB))
 
 
 def test_a_missing_file_names_the_command_that_makes_one(tmp_path: Path) -> None:
@@ -296,4 +299,4 @@ def test_a_third_party_float_model_needs_its_normalisation(shared: Callable[[str
     path = shared("models/tfhub_deeplab_mnv3large_cityscapes_1025x2049.tflite")
     refusal(path)
     engine = open_engine(path.read_bytes(), path.name)
-    assert describe(engine.input, engine.output, None, path.name, DEEPLAB).classes == CITYSCAPES
+    assert describe(engine.input, engine.outputs, 0, None, path.name, Told(DEEPLAB)).card.classes == CITYSCAPES

@@ -16,6 +16,7 @@ import numpy as np
 
 from edge.classes import ClassSet
 from edge.data import Pixels, Result
+from edge.render import class_counts
 
 MAX_SIDE = 1280  # larger pictures are sent smaller: a page is no larger, and encoding is the Pi's work
 _QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 80]
@@ -112,7 +113,7 @@ def _parts(result: Result, classes: ClassSet) -> bytes:
 def _shares(result: Result, classes: ClassSet) -> list[tuple[int, float]]:
     """Classes in view and the share of the picture that each takes, largest first."""
     ids = result.labels.ids
-    counts = cv2.calcHist([ids], [0], None, [256], [0, 256]).ravel()[: len(classes)]
+    counts = class_counts(ids, classes)
     order = np.argsort(-counts, kind="stable")
     return [(int(i), round(float(counts[i]) / ids.size, 4)) for i in order if counts[i]]
 

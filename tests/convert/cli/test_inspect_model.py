@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import small_models
 
 from convert.cli.inspect_model import main
 
@@ -28,6 +29,30 @@ def test_tflite(int8_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     assert "road, sidewalk, building" in " ".join(text.split())
     assert str(found["source"]["sha256"])[:20] in text
+
+
+def test_a_file_from_elsewhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "own.tflite"
+    path.write_bytes(small_models.strongest_colour(output="both"))
+    found = inspect(path, capsys)
+    assert found["tensors"]["output"] == "scores float32 1x5x9x3"
+    assert found["tensors"]["not read"] == "labels int64 1x5x9"
+    assert "--output-tensor names another" in str(found["model"]["assumed"])
+    assert main([str(path), "--output-tensor", "labels", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["model"]["output"] == "labels"
+
+
+def test_a_name_that_is_no_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "own.tflite"
+    path.write_bytes(small_models.several(b"caf\xe9 \xff"))
+    assert inspect(path, capsys)["tensors"]["output"] == r"caf\xe9 \xff float32 1x9x17x3"
+
+
+def test_a_file_that_crashes_its_runtime(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "own.tflite"
+    path.write_bytes(small_models.crashing())
+    assert main([str(path)]) == 1
+    assert "inspect-model: own.tflite: this model crashes its runtime (SIGABRT)" in capsys.readouterr().err
 
 
 def test_graph(random_graph: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

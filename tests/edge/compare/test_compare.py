@@ -23,8 +23,8 @@ from edge.compare.frames import prepare
 from edge.compare.monitor import Monitor, doubts, neighbours, slowed, warnings
 from edge.compare.report.building import document, row_of
 from edge.compare.report.document import FailedRow, MeasuredRow
-from edge.compare.rows import Accuracy, Candidate, Row
-from edge.compare.worker import Worker, death
+from edge.compare.rows import Accuracy, Candidate, ModelOptions, Row
+from edge.compare.worker import Worker
 from edge.device import board
 from edge.device.energy import Counters, NoMeter, Power, find_meter, rails
 from edge.errors import GateFailed, SourceError, UnreadableFile, UsageError
@@ -63,7 +63,7 @@ def street(tmp_path: Path) -> Path:
 
 
 def quick(source: Path, **options: object) -> Settings:
-    return Settings(str(source), seconds=0.05, min_runs=5, cool_down_s=0.0, norm="deeplab", **options)  # type: ignore[arg-type]
+    return Settings(str(source), seconds=0.05, min_runs=5, cool_down_s=0.0, options=ModelOptions("deeplab"), **options)  # type: ignore[arg-type]
 
 
 def test_two_models_in_turns(model: Path, float_tiny: Path, street: Path) -> None:
@@ -252,13 +252,6 @@ def test_a_process_that_dies_is_a_row_with_the_reason(model: Path, street: Path)
     assert row.error == "its process died (SIGSEGV)"
     assert other.measured
     assert isinstance(document(made, []).rows[0], FailedRow)
-
-
-def test_last_words_and_exit_codes() -> None:
-    assert death(-9, "") == "SIGKILL, most likely because memory ran out"
-    assert death(-11, "Fatal") == "SIGSEGV"
-    assert death(1, "ImportError: x.so: failed to map segment from shared object").startswith("out of memory (Import")
-    assert death(1, "ModuleNotFoundError: No module named 'cv2'").endswith("No module named 'cv2'")
 
 
 def test_a_process_that_hangs_is_a_row(model: Path) -> None:

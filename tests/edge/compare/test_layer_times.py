@@ -125,7 +125,7 @@ def test_every_prefix_of_a_real_model_runs(kind: str, request: pytest.FixtureReq
 def test_the_bench_times_prefixes(int8_model: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "0.npy", np.zeros((40, 60, 3), np.uint8))
     measured = MeasuredModel()
-    measured.load(str(int8_model), "litert", 1, str(tmp_path), None, None)
+    measured.load(str(int8_model), "litert", 1, str(tmp_path), {})
     layers = measured.layers().operators
     first, half, whole = (
         min(measured.prefix_s(length) for _ in range(5)) for length in (1, len(layers) // 2, len(layers))
@@ -137,7 +137,7 @@ def test_openvino_counts_itself(int8_model: Path, tmp_path: Path) -> None:
     pytest.importorskip("openvino")
     np.save(tmp_path / "0.npy", np.zeros((40, 60, 3), np.uint8))
     measured = MeasuredModel()
-    measured.load(str(int8_model), "openvino", 1, str(tmp_path), None, None)
+    measured.load(str(int8_model), "openvino", 1, str(tmp_path), {})
     nodes = measured.layers().operators
     assert sum("Convolution" in node.kind for node in nodes) > 40
     times = measured.counted_s()

@@ -9,7 +9,7 @@ import pytest
 
 from edge.cli.run_model import main
 from edge.compare import runtime_choice as fastest
-from edge.compare.rows import Candidate, Row
+from edge.compare.rows import Candidate, ModelOptions, Row
 from edge.compare.runtime_choice import Trial, cache_folder, choose, fastest_runtime, recall
 
 Tiny = Callable[..., bytes]
@@ -78,7 +78,7 @@ def test_a_runtime_that_crashes_is_not_taken(
     (package / "__init__.py").write_text("import os; os.abort()")
     monkeypatch.syspath_prepend(package.parent)
     said: list[str] = []
-    assert fastest_runtime(model, 1, "deeplab", say=said.append) == "litert"
+    assert fastest_runtime(model, 1, ModelOptions("deeplab"), say=said.append) == "litert"
     assert "openvino fails: its process died (SIGABRT)" in said[0]
 
 

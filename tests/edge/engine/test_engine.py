@@ -12,10 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge.engine.base import only_output
+from edge.engine.flatbuffer import readable
 from edge.engine.litert import InterpreterEngine, _reached
 from edge.engine.macs import macs
 from edge.engine.open import default_threads, open_engine
 from edge.engine.openvino import OpenVinoEngine
+from edge.engine.operators import custom_operators
 from edge.engine.partitions import Partitions, count_partitions
 from edge.engine.runtimes import NAMES
 from edge.errors import ModelError, RuntimeMissing, UsageError
@@ -58,6 +61,56 @@ def test_an_input_without_a_fixed_size_is_refused(tiny_model: Tiny) -> None:
     assert "no fixed size" in refusal(tiny_model(free_input=True))
 
 
+@pytest.mark.parametrize("runtime", ["litert", "openvino"])
+def test_names_that_are_no_text_are_escaped(runtime: str) -> None:
+    """Runtimes load them, but what tells of tensors, operators and layers fails on them."""
+    if runtime == "openvino":
+        pytest.importorskip("openvino")
+    small_models = pytest.importorskip("small_models")
+    model = small_models.several(b"caf\xe9 \xff", b"\x1b[2J")
+    engine = open_engine(model, "x", runtime=runtime, threads=1, choose=lambda *_: 0)
+    assert [spec.name for spec in engine.outputs] == [r"caf\xe9 \xff", "?[2J"]
+    assert engine.operators().total() >= 2
+    x = np.ones((1, 9, 17, 3), np.float32)
+    assert np.array_equal(engine.invoke(x), x)
+    timer = engine.layer_timer(model, x)
+    assert timer.operators
+    if timer.prefix is not None:
+        timer.prefix(2)()
+        assert r"caf\xe9 \xff" in [operator.name for operator in timer.operators]
+
+
+def test_names_in_signatures_and_operators_are_made_readable_too() -> None:
+    small_models = pytest.importorskip("small_models")
+    fine = small_models.several("a")
+    assert readable(fine) is fine
+    assert custom_operators(readable(small_models.custom(b"op\xfe"))) == {r"op\xfe"}
+    assert readable(small_models.signed(b"in\xff", b"serve\xff")).count(rb"\xff") == 2
+
+
+def test_a_model_for_an_edge_tpu_is_named() -> None:
+    small_models = pytest.importorskip("small_models")
+    for runtime in ("litert", "openvino"):
+        message = refusal(small_models.custom("edgetpu-custom-op"), runtime=runtime)
+        assert (
+            "compiled for an Edge TPU, which the kit does not use; take the file that edgetpu_compiler was" in message
+        )
+
+
+def test_a_model_that_the_delegate_refuses_runs_without(tiny_model: Tiny) -> None:
+    small_models = pytest.importorskip("small_models")
+    engine = open_engine(small_models.refused_by_xnnpack(), "x", runtime="litert")
+    assert "XNNPACK refuses it" in engine.notice
+    assert engine.partitions() == Partitions(0, 1)
+    x = np.full((1, 9, 17, 3), -128, np.int8)
+    x[..., 1] = -127
+    assert np.array_equal(engine.invoke(x).argmax(-1), np.ones((1, 9, 17)))
+    timer = engine.layer_timer(small_models.refused_by_xnnpack(), x)
+    assert timer.prefix is not None
+    timer.prefix(1)()
+    assert open_engine(tiny_model(), "x", runtime="litert").notice == ""
+
+
 def test_two_outputs_are_refused_by_name(tiny_model: Tiny) -> None:
     assert "expected one output tensor, got 2 (scores, labels)" in refusal(tiny_model(output="both"))
 
@@ -84,8 +137,8 @@ import resource, sys
 import numpy as np
 from edge.engine.open import open_engine
 from edge.errors import ModelError
+from edge.description import Told, describe
 from edge.preprocess import DEEPLAB
-from edge.segmenter import describe
 
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + (3 << 29), used + (3 << 29)))  # damaged sizes ask for more
@@ -99,7 +152,7 @@ for at in range(len(whole)):
         data[at] = value
         try:
             engine = open_engine(bytes(data), "x", runtime="litert", threads=1)
-            describe(engine.input, engine.output, None, "x", DEEPLAB)
+            describe(engine.input, engine.outputs, 0, None, "x", Told(DEEPLAB))
         except ModelError:
             refused += 1
 print("refused", refused)
@@ -291,7 +344,7 @@ def test_openvino_computes_depthwise_convolutions_as_litert_does(tmp_path: Path)
 def test_openvino_computes_int8_in_int8(int8_model: Path) -> None:
     """In float, which takes twice as long, where something stands between the weights and their convolution."""
     pytest.importorskip("openvino")
-    engine = OpenVinoEngine(int8_model.read_bytes(), "x", "openvino", 1, counters=True)
+    engine = OpenVinoEngine(int8_model.read_bytes(), "x", "openvino", 1, only_output("x"), counters=True)
     engine.invoke(np.zeros(engine.input.shape, np.int8))
     kernels = {
         kind: {node.kind for node, _ in engine.counters() if node.kind.split()[0] == kind}

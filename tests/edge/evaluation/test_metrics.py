@@ -108,6 +108,8 @@ def test_nothing_counted_is_no_number_and_no_error() -> None:
 def test_agreement_leaves_out_what_either_ignores() -> None:
     first, second = np.array([[1, 2, 255, 3, 3]], np.uint8), np.array([[1, 9, 4, 255, 3]], np.uint8)
     assert agreement(first, second) == pytest.approx(2 / 3)
+    wide = [np.where(ids == 255, 65535, ids + np.uint16(250)).astype(np.uint16) for ids in (first, second)]
+    assert agreement(*wide) == pytest.approx(2 / 3)
 
 
 def blobs(seed: int, shape: tuple[int, int], classes: int) -> np.ndarray:

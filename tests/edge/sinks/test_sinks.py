@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.classes import VOC
+from edge.classes import CITYSCAPES, VOC
 from edge.controls import Controls, LivePipeline
 from edge.data import Frame, LabelMap, Result, SourceInfo
 from edge.errors import SinkError, UsageError
@@ -407,6 +407,15 @@ def test_labels_can_be_the_ids_of_cityscapes(tmp_path):
     other = LivePipeline(VOC, Controls(), NotImplemented)
     with pytest.raises(UsageError, match="other classes"):
         open_sink(f"labels:{tmp_path}/x?ids=labelIds", info(), other)
+    guessed = LivePipeline(CITYSCAPES, Controls(), NotImplemented, names_known=False)
+    with pytest.raises(UsageError, match="is a guess; say so with `classes` cityscapes"):
+        open_sink(f"labels:{tmp_path}/x?ids=labelIds", info(), guessed)
+
+
+def test_labels_of_many_classes_take_16_bits(tmp_path):
+    ids = np.array([[0, 255, 256, 65535]], np.uint16)
+    stored = stored_labels(tmp_path / "wide", "", ids)
+    assert (stored.dtype, stored.tolist()) == (np.uint16, ids.tolist())
 
 
 def received(listener: socket.socket, seconds: float) -> bytes:

@@ -1,0 +1,68 @@
+"""Runs a model first in a process of its own: files that pass a runtime's own checks may crash it all the same.
+
+What ran is remembered in the user's cache folder, by its bytes, the versions of the runtimes, and the processor. What
+others say of a file, its card too, is no reason to trust it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from contextlib import suppress
+
+from edge.cache import cache_folder
+from edge.child import command, death, is_starved
+from edge.device import board
+from edge.engine.runtimes import AUTO, RUNTIMES
+from edge.errors import ModelError
+from edge.versions import installed
+
+ANSWER_S = 300.0  # longer than the first run of any model that is of use on a small device
+
+
+def try_out(model: bytes, where: str, *, runtime: str = AUTO, threads: int | None = None) -> None:
+    """Loads a model and runs it once, in a process that has ended when this returns; not where it ran before.
+
+    A model that the runtime refuses in good order is left to whoever loads it next. So is one that cannot be tried,
+    because no process can be started.
+
+    Raises ModelError where native code ends the process or does not come back, MemoryError where that is most likely
+    for want of memory.
+    """
+    memory = cache_folder("trials") / _key(model, runtime)
+    if memory.is_file():
+        return
+    with suppress(OSError):
+        if _runs(model, where, runtime, threads):
+            memory.parent.mkdir(parents=True, exist_ok=True)
+            memory.touch()
+
+
+def _runs(model: bytes, where: str, runtime: str, threads: int | None) -> bool:
+    """Whether a model ran; False where it was refused. Raises what `try_out` does, and OSError."""
+    words = [*command("edge.trial_process"), runtime, str(threads or 0)]
+    by = "its runtime" if runtime == AUTO else runtime
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        try:
+            answer, _ = process.communicate(model, ANSWER_S)
+        except subprocess.TimeoutExpired as exc:
+            raise ModelError(f"{where}: this model hangs {by}: its first run did not end in {ANSWER_S:.0f} s") from exc
+        finally:
+            process.kill()  # also when this one is interrupted: it may never end by itself
+    if answer:
+        return answer == b"ran"
+    how = death(process.returncode, "")
+    if is_starved(process.returncode):
+        raise MemoryError(f"the first run of {where} ended with {how}")
+    raise ModelError(
+        f"{where}: this model crashes {by} ({how}): it is damaged, hostile or not made for it; get it anew, or take "
+        "another `runtime`"
+    )
+
+
+def _key(model: bytes, runtime: str) -> str:
+    """A hash of all that a first run holds for."""
+    versions = {name: installed(row.distribution) for name, row in RUNTIMES.items()}
+    parts = (hashlib.sha256(model).hexdigest(), runtime, installed("roadlite"), versions, *board.processor())
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
