@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convert.models.tarball import read_graph
+from edge.address import public
 from edge.cache import cache_folder
 from edge.errors import DownloadError, GraphError
 from edge.progress import Track
 from edge.requirements import install_extra
-from edge.text import public
 
 BASE_URL = "https://download.tensorflow.org/models/"
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 
 from edge.errors import UsageError
+
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/?#@\[\]]+)(:\d{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,7 @@ class SourceOptions:
     realtime: bool = False  # a file is given out at its own rate
     timeout_s: float = 5.0  # a camera or stream without a frame for so long is opened again
     max_reconnects: int | None = None  # in a row, until it is given up; None: never
+    allow_hosts: tuple[str, ...] = ()  # HOST or HOST:PORT that what comes by HTTP may refer to, beside its own
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
@@ -41,6 +45,9 @@ class SourceOptions:
             raise UsageError(f"expected 0.1 to 3600 seconds, got {self.timeout_s:g}", "timeout_s")
         if self.max_reconnects is not None and self.max_reconnects < 0:
             raise UsageError(f"expected 0 or more, got {self.max_reconnects}", "max_reconnects")
+        for host in self.allow_hosts:
+            if not _HOST.fullmatch(host):
+                raise UsageError(f"expected HOST or HOST:PORT, such as 10.0.0.5:8080, got {host!r}", "allow_hosts")
 
 
 @dataclass(slots=True)

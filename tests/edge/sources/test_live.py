@@ -28,7 +28,7 @@ from edge.sources.open import open_source
 from edge.sources.options import SourceHealth, SourceOptions
 from edge.sources.stdin import StdinSource
 from edge.sources.v4l2 import negotiate
-from edge.text import public
+from edge.address import public
 
 MODES = {  # (format, size) -> rate, as a USB 2 camera has them
     ("YUYV", (640, 480)): 30.0,
@@ -346,7 +346,7 @@ def test_no_message_says_the_password(network: Camera) -> None:
     with pytest.raises(SourceError) as lost:
         list(source)
     source.close()
-    with pytest.raises(SourceError, match="wants a user and a password") as refused:
+    with pytest.raises(SourceError, match="wrong user or password$") as refused:
         open_source(address.replace("/live.ts", "/refused"), SourceOptions(timeout_s=20))
     with pytest.raises(SourceError, match="Connection refused") as nobody:
         open_source("http://driver:s3cret@127.0.0.1:9/x", SourceOptions(timeout_s=20))
