@@ -13,6 +13,7 @@ HOW_TO_WRITE = "in its user and password, write / as %2F, ? as %3F, # as %23 and
 
 _WHOLE = re.compile(r"(?P<flag>(?:--?[\w-]+=)?)(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<body>.*)", re.DOTALL)
 _WITHIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S*")
+_WITH_USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:)/{1,2}([^\s@]\S*@\S*)")
 _CLOSING = "'\"`)],;:.>"  # what may stand behind an address in a sentence
 _PLACE = re.compile(r"(?P<host>\[[^\[\]@/?#\s]+\]|[^\s:@/?#\[\]]*)(?::(?P<port>\d{1,5}))?")
 _UNQUOTED = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -56,7 +57,7 @@ class Address:
     def refusal(self, status: int) -> str:
         """Returns what it means that a server answers with a status above 299, for the one who wrote the address."""
         if status == 401:
-            wanted = f"it wants a user and a password: {self.scheme}://USER:PASSWORD@HOST/..."
+            wanted = "it wants a user and a password: write USER:PASSWORD@ before the host"
             return wanted if self.user is None else "wrong user or password"
         if status == 403:
             return "access is forbidden" + ("" if self.user is None else " to this user")
@@ -108,6 +109,14 @@ def public(text: str) -> str:
     """
     whole = _WHOLE.fullmatch(text)
     return _opened_by_nothing(whole) if whole else _WITHIN.sub(_within_sentence, text)
+
+
+def without_users(text: str) -> str:
+    """Returns a text in which no address tells a user and a password: the last line of defence of all messages.
+
+    An address that was taken for a path, and lost a slash by it, is one too. Other addresses stay as they are.
+    """
+    return _WITH_USER.sub(lambda found: _WITHIN.sub(_within_sentence, f"{found[1]}//{found[2]}"), text)
 
 
 def is_same_host(first: str, second: str) -> bool:

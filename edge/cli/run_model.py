@@ -39,7 +39,7 @@ EXAMPLES = (
     "run-model model.tflite --source drive.mp4                 a film, into drive-overlay.mp4",
     "run-model model.tflite --output web://0.0.0.0?token=WORD  the camera, for a browser elsewhere",
 )
-LEAVES_NO_FILE = ("null", "window", "web", "udp:")  # outputs
+LEAVES_NO_FILE = ("null", "window", "web", "udp:", "rtsp:")  # outputs
 
 
 def build_parser() -> Parser:
@@ -55,8 +55,8 @@ def build_parser() -> Parser:
         "--output",
         action="append",
         metavar="O",
-        help="window, web[://HOST:PORT], NAME.mp4, a folder or pattern of pictures, NAME.png, labels:DIR, or null; "
-        "repeatable (default: for cameras and streams a window, or the web page where there is no display; for files "
+        help="window, web[://HOST:PORT], NAME.mp4, udp://HOST:PORT, rtsp://HOST/NAME, a folder or pattern of pictures, "
+        "NAME.png, labels:DIR, or null; repeatable (default: for cameras and streams a window, or the web page where there is no display; for files "
         "SOURCE-overlay.mp4, or .png for one picture)",
     )
     made.add_argument("--view", default="overlay", choices=get_args(View), help="what is drawn")
@@ -235,7 +235,7 @@ def report(stats: RunStatistics, outputs: list[str], file: str | None) -> None:
     if any(losses.values()):
         say(", ".join(f"{count} {what}" for what, count in losses.items() if count))
     written = [
-        name.removeprefix("labels:").partition("?")[0] for name in outputs if not name.startswith(LEAVES_NO_FILE)
+        name.removeprefix("labels:").partition("?")[0] for name in outputs if not name.lower().startswith(LEAVES_NO_FILE)
     ]
     if written:
         say("wrote " + ", ".join(written))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edge.address import public
 from edge.classes import CITYSCAPES, ClassSet
 from edge.data import Ids, Pixels
 from edge.errors import SourceError, UsageError
@@ -68,7 +69,7 @@ class Frames:
     def read(self, source: str, count: int, track: Track) -> None:
         with closing(open_source(source)) as opened:
             step = max(1, min((opened.info.frame_count or count) // count, FARTHEST))
-            for frame in track(opened, f"reading {source}", opened.info.frame_count):
+            for frame in track(opened, f"reading {opened.info.name}", opened.info.frame_count):
                 if frame.index % step == 0:
                     self.add(frame.pixels)
                 if len(self.names) == count:
@@ -88,7 +89,7 @@ def prepare(source: str, folder: Path, count: int, labels_dir: Path | None = Non
     else:
         frames.read(source, count, track)
     if not frames.names:
-        raise SourceError(f"{source}: expected pictures, found none")
+        raise SourceError(f"{public(source)}: expected pictures, found none")
     return frames
 
 
@@ -98,7 +99,7 @@ def _pictures(source: str) -> Path | list[Path]:
         return Path(source)
     pictures = None if source == "demo" else picture_files(source)
     if pictures is None:
-        raise UsageError(f"expected a folder of pictures, a picture or a pattern with it, got {source}", "labels_dir")
+        raise UsageError(f"expected a folder of pictures, a picture or a pattern with it, got {public(source)}", "labels_dir")
     return pictures
 
 

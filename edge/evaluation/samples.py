@@ -12,6 +12,7 @@ from threading import Lock
 
 import numpy as np
 
+from edge.address import public
 from edge.data import Pixels
 from edge.errors import SourceError, UsageError
 from edge.evaluation.datasets import KNOWN, labelling_for
@@ -110,7 +111,7 @@ def _pictures(source: str) -> Path | list[Path] | None:
     pictures = picture_files(source)
     if pictures is None and not Path(source).is_file():
         expected = "a folder, a picture, a pattern like 'd/*.jpg', a video or demo"
-        raise SourceError(f"{source}: not found; expected {expected}")
+        raise SourceError(f"{public(source)}: not found; expected {expected}")
     return pictures
 
 

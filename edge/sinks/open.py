@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edge.address import public
 from edge.classes import CITYSCAPES, CITYSCAPES_LABEL_IDS
 from edge.controls import LivePipeline
 from edge.data import Result, SourceInfo
@@ -14,7 +15,7 @@ from edge.sinks.base import Sink
 from edge.sinks.pictures import SUFFIXES, LabelPictures, Pictures
 
 _EXPECTED = (
-    "expected window, web or web://HOST:PORT, a video (overlay.mp4), a stream (udp://HOST:PORT), a picture "
+    "expected window, web or web://HOST:PORT, a video (overlay.mp4), a stream (udp://HOST:PORT, rtsp://HOST/NAME), a picture "
     "(overlay.png, .jpg), numbered pictures (overlay-%05d.png), a folder for pictures (overlay/), labels:FOLDER or "
     "labels:FOLDER?ids=labelIds, or null"
 )
@@ -33,8 +34,8 @@ class NullSink(Sink):
 def open_sink(spec: str, info: SourceInfo, live: LivePipeline | None = None) -> Sink:
     """Opens an output for results from a source; `live` is the pipeline, for those that show or steer it.
 
-    `spec` is `window`, `web`, `web://HOST:PORT` (see edge.sinks.web), `*.mp4`, `udp://HOST:PORT`, `*.png`, `*.jpg`,
-    `*-%05d.png`, a folder, `labels:FOLDER`, or `null`. Labels are Cityscapes trainIds, which is what models give; with
+    `spec` is `window`, `web`, `web://HOST:PORT` (see edge.sinks.web), `*.mp4`, `udp://HOST:PORT`, `rtsp://HOST/NAME`,
+    `*.png`, `*.jpg`, `*-%05d.png`, a folder, `labels:FOLDER`, or `null`. Labels are Cityscapes trainIds, which is what models give; with
     `?ids=labelIds` they are the benchmark's own ids. A folder that is not there is made, with its parents.
 
     Raises SinkError where the output cannot be written there, UsageError where there is no such kind of output, or it
@@ -45,10 +46,10 @@ def open_sink(spec: str, info: SourceInfo, live: LivePipeline | None = None) -> 
         return _shown(spec, live)
     if kind == "labels" and rest:
         return _labels(rest, live)
-    if kind == "udp" and rest.startswith("//"):
-        from edge.sinks.udp import UdpVideo
+    if rest.startswith("//"):
+        from edge.sinks.stream import VideoStream
 
-        return UdpVideo(spec)
+        return VideoStream(spec)
     return NullSink() if spec == "null" else _file(spec, info)
 
 
@@ -66,7 +67,7 @@ def _file(spec: str, info: SourceInfo) -> Sink:
         if not pictures.numbered and info.frame_count is not None and info.frame_count > 1:
             raise UsageError(pictures.holds_one(info.frame_count))
         return pictures
-    raise UsageError(f"unknown output {spec!r}: {_EXPECTED}")
+    raise UsageError(f"unknown output {public(spec)!r}: {_EXPECTED}")
 
 
 def _labels(rest: str, live: LivePipeline | None) -> Sink:

@@ -50,6 +50,8 @@ def picture_files(spec: str, *, deep: bool = False) -> list[Path] | None:
     SourceError where a folder or a pattern has no pictures.
     """
     path = Path(spec)
+    if "://" in spec:
+        return None  # an address may hold what looks like a pattern
     if path.is_dir():
         return pictures_in(path) if deep else in_folder(path)
     if path.is_file():

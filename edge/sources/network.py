@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import time
 from collections.abc import Iterator
@@ -225,11 +226,15 @@ def _reason(exc: Exception, address: Address, timeout_s: float) -> str:
             late = f"nothing was sent to this port within {timeout_s:g} s; `timeout_s` can be longer"
             why = late if _listens(address) else "no answer in time"
         case av.error.ProtocolNotFoundError():
-            why = f"the FFmpeg that the package av brings along has no {address.scheme}"
+            why = f"the FFmpeg of the package av has no {address.scheme}; let it be sent by rtsp, tcp or udp"
         case av.error.ArgumentError() if address.scheme in ("rtsp", "rtsps"):
             why = "it refers to another address, which is not followed: name that one"
         case av.error.InvalidDataError() | av.error.ArgumentError():
             why = "what comes is no video, or of an unknown format"
+        case av.error.FFmpegError(errno=errno.EADDRNOTAVAIL):
+            why = f"{address.host} is no address of this machine; {address.scheme}://0.0.0.0:{address.port} is all of them"
+        case av.error.FFmpegError(errno=errno.EIO):
+            why = "the host is not known, or does not answer as expected"
         case av.error.FFmpegError():
             why = str(exc.strerror)
         case _:

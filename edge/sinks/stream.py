@@ -1,0 +1,117 @@
+"""Sends results as a video while it is made."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import av
+from av.container import OutputContainer
+
+from edge.address import Address, parse_address
+from edge.data import Result
+from edge.errors import SinkError, UsageError
+from edge.sinks.base import Sink
+from edge.sinks.h264 import H264, USUAL_RATE
+
+SENT_TO = ("udp", "rtsp")
+"""Schemes of addresses that a video can be sent to."""
+
+_TROUBLE = (OSError, ValueError, av.error.FFmpegError)
+_PACKET = 1316  # seven packets of MPEG-TS, the most that fit into one of Ethernet
+_ANSWER_S = 3.0  # nothing else of the process goes on while FFmpeg waits for a server's answer
+_RTSP_PORT = 554
+_STATUS = {
+    av.error.HTTPUnauthorizedError: 401,
+    av.error.HTTPForbiddenError: 403,
+    av.error.HTTPNotFoundError: 404,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How FFmpeg sends to addresses of a scheme."""
+
+    form: str
+    options: dict[str, str] = field(default_factory=dict)
+
+
+_WAYS = {
+    # Sent as it comes: not gathered until a buffer of FFmpeg's is full.
+    "udp": _Way("mpegts", {"flush_packets": "1"}),
+    "rtsp": _Way("rtsp", {"rtsp_transport": "tcp", "timeout": str(round(_ANSWER_S * 1e6))}),
+}
+
+
+class VideoStream(Sink):
+    """A sink that sends what is shown as H.264: to `udp://HOST:PORT` in MPEG-TS, which `ffplay udp://@:PORT` or VLC
+    shows there, or to a media server as `rtsp://HOST/NAME`, from which others get it.
+
+    By UDP nobody needs to listen, and nothing waits for who does. There is no protection: what is sent can be seen.
+
+    Raises UsageError where it is no such address.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._address = _checked(url)
+        self._name = self._address.shown
+        self._open: tuple[OutputContainer, H264] | None = None
+        self._closed = False
+
+    def write(self, result: Result) -> None:
+        if self._closed:
+            raise SinkError(f"{self._name}: nothing more can be sent, it is closed")
+        try:
+            if self._open is None:
+                container = _opened(self._address)
+                self._open = container, H264(container, result, USUAL_RATE, prompt=True)
+            self._open[1].write(result)
+        except _TROUBLE as exc:
+            self._closed = True
+            if self._open is not None:
+                with suppress(*_TROUBLE):
+                    self._open[0].close()
+            why = _reason(exc, self._address)
+            raise SinkError(f"{self._name}: cannot be sent to ({why}){self._address.advice}") from None
+
+    def close(self) -> None:
+        """Ends the stream; what was not sent by now is not missed."""
+        if self._open is not None and not self._closed:
+            steps: tuple[Any, ...] = (self._open[1].finish, self._open[0].close)
+            for step in steps:
+                with suppress(*_TROUBLE):
+                    step()
+        self._closed = True
+
+
+def _checked(url: str) -> Address:
+    address = parse_address(url)
+    if address.scheme not in SENT_TO:
+        ways = " and ".join(f"{scheme}://" for scheme in SENT_TO)
+        raise UsageError(f"output {address.shown!r}: {address.scheme} is not sent; a video is sent to {ways} addresses")
+    if address.scheme == "rtsp":
+        if not address.host:
+            raise UsageError(f"output {address.shown!r}: expected rtsp://HOST/NAME, such as rtsp://192.168.1.20/road")
+    elif not (address.host and address.port) or address.user is not None or address.rest not in ("", "/"):
+        raise UsageError(f"output {address.shown!r}: expected udp://HOST:PORT, such as udp://192.168.1.20:5000")
+    return address
+
+
+def _opened(address: Address) -> OutputContainer:
+    way, url = _WAYS[address.scheme], address.url
+    if address.scheme == "udp":
+        url = f"udp://{address.place}?pkt_size={_PACKET}"
+    else:  # what FFmpeg would be slow to find out
+        socket.create_connection((address.host, address.port or _RTSP_PORT), _ANSWER_S).close()
+    return av.open(url, "w", format=way.form, options=way.options)
+
+
+def _reason(exc: BaseException, address: Address) -> str:
+    for kind, status in _STATUS.items():
+        if isinstance(exc, kind):
+            return address.refusal(status)
+    if isinstance(exc, TimeoutError):
+        return f"no answer within {_ANSWER_S:g} s"
+    return str(getattr(exc, "strerror", None) or exc)
