@@ -13,7 +13,7 @@ HOW_TO_WRITE = "in its user and password, write / as %2F, ? as %3F, # as %23 and
 
 _WHOLE = re.compile(r"(?P<flag>(?:--?[\w-]+=)?)(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<body>.*)", re.DOTALL)
 _WITHIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S*")
-_WITH_USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:)/{1,2}([^\s@]\S*@\S*)")
+_WITH_USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:)/{1,2}([^\s@/]\S*@\S*)")
 _CLOSING = "'\"`)],;:.>"  # what may stand behind an address in a sentence
 _PLACE = re.compile(r"(?P<host>\[[^\[\]@/?#\s]+\]|[^\s:@/?#\[\]]*)(?::(?P<port>\d{1,5}))?")
 _UNQUOTED = re.compile(r"%(?![0-9A-Fa-f]{2})")

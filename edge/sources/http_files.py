@@ -208,15 +208,14 @@ class _Password(urllib.request.HTTPDigestAuthHandler):
     def http_error_401(self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message) -> Any:
         challenges = {each.partition(" ")[0].lower(): each for each in headers.get_all("WWW-Authenticate", ())}
         user, password = self._passwords.find_user_password(None, req.full_url)  # type: ignore[arg-type]
-        if req.has_header("Authorization") or password is None:
+        if req.has_header("Authorization") or password is None or not {"digest", "basic"} & set(challenges):
             return None
+        fp.close()
         if "digest" in challenges:
             return self.retry_http_digest_auth(req, challenges["digest"])
-        if "basic" in challenges:
-            proof = b64encode(f"{user}:{password}".encode()).decode()
-            req.add_unredirected_header("Authorization", f"Basic {proof}")
-            return self.parent.open(req, timeout=req.timeout)
-        return None
+        proof = b64encode(f"{user}:{password}".encode()).decode()
+        req.add_unredirected_header("Authorization", f"Basic {proof}")
+        return self.parent.open(req, timeout=req.timeout)
 
 
 def _opener(address: Address, files: HttpFiles) -> urllib.request.OpenerDirector:
