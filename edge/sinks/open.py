@@ -47,8 +47,10 @@ def open_sink(spec: str, info: SourceInfo, live: LivePipeline | None = None) -> 
     if kind == "labels" and rest:
         return _labels(rest, live)
     if rest.startswith("//"):
-        from edge.sinks.stream import VideoStream
+        from edge.sinks.stream import SENT_TO, VideoStream
 
+        if kind.lower() not in SENT_TO:
+            raise _unknown(spec)
         return VideoStream(spec)
     return NullSink() if spec == "null" else _file(spec, info)
 
@@ -67,7 +69,11 @@ def _file(spec: str, info: SourceInfo) -> Sink:
         if not pictures.numbered and info.frame_count is not None and info.frame_count > 1:
             raise UsageError(pictures.holds_one(info.frame_count))
         return pictures
-    raise UsageError(f"unknown output {public(spec)!r}: {_EXPECTED}")
+    raise _unknown(spec)
+
+
+def _unknown(spec: str) -> UsageError:
+    return UsageError(f"unknown output {public(spec)!r}: {_EXPECTED}")
 
 
 def _labels(rest: str, live: LivePipeline | None) -> Sink:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import socket
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import av
 from av.container import OutputContainer
 
-from edge.address import Address, parse_address
+from edge.address import Address, parse_address, public
 from edge.data import Result
 from edge.errors import SinkError, UsageError
 from edge.sinks.base import Sink
@@ -34,14 +34,19 @@ _STATUS = {
 class _Way:
     """How FFmpeg sends to addresses of a scheme."""
 
+    written: str  # how an address is
     form: str
-    options: dict[str, str] = field(default_factory=dict)
+    options: dict[str, str]
 
 
 _WAYS = {
     # Sent as it comes: not gathered until a buffer of FFmpeg's is full.
-    "udp": _Way("mpegts", {"flush_packets": "1"}),
-    "rtsp": _Way("rtsp", {"rtsp_transport": "tcp", "timeout": str(round(_ANSWER_S * 1e6))}),
+    "udp": _Way("udp://HOST:PORT, such as udp://192.168.1.20:5000", "mpegts", {"flush_packets": "1"}),
+    "rtsp": _Way(
+        "rtsp://HOST/NAME, such as rtsp://192.168.1.20/road",
+        "rtsp",
+        {"rtsp_transport": "tcp", "timeout": str(round(_ANSWER_S * 1e6))},
+    ),
 }
 
 
@@ -51,7 +56,7 @@ class VideoStream(Sink):
 
     By UDP nobody needs to listen, and nothing waits for who does. There is no protection: what is sent can be seen.
 
-    Raises UsageError where it is no such address.
+    Raises UsageError where an address of these schemes is not complete.
     """
 
     def __init__(self, url: str) -> None:
@@ -87,15 +92,15 @@ class VideoStream(Sink):
 
 
 def _checked(url: str) -> Address:
-    address = parse_address(url)
-    if address.scheme not in SENT_TO:
-        ways = " and ".join(f"{scheme}://" for scheme in SENT_TO)
-        raise UsageError(f"output {address.shown!r}: {address.scheme} is not sent; a video is sent to {ways} addresses")
-    if address.scheme == "rtsp":
-        if not address.host:
-            raise UsageError(f"output {address.shown!r}: expected rtsp://HOST/NAME, such as rtsp://192.168.1.20/road")
-    elif not (address.host and address.port) or address.user is not None or address.rest not in ("", "/"):
-        raise UsageError(f"output {address.shown!r}: expected udp://HOST:PORT, such as udp://192.168.1.20:5000")
+    scheme = url.partition("://")[0].lower()
+    wrong = UsageError(f"output {public(url)!r}: expected {_WAYS[scheme].written}")
+    try:
+        address = parse_address(url)
+    except UsageError as exc:
+        raise wrong from exc
+    plain = address.port and address.user is None and address.rest in ("", "/")
+    if not address.host or (scheme == "udp" and not plain):
+        raise wrong
     return address
 
 
@@ -103,8 +108,8 @@ def _opened(address: Address) -> OutputContainer:
     way, url = _WAYS[address.scheme], address.url
     if address.scheme == "udp":
         url = f"udp://{address.place}?pkt_size={_PACKET}"
-    else:  # what FFmpeg would be slow to find out
-        socket.create_connection((address.host, address.port or _RTSP_PORT), _ANSWER_S).close()
+    else:
+        socket.getaddrinfo(address.host, address.port or _RTSP_PORT)  # FFmpeg has no words for a name that nobody knows
     return av.open(url, "w", format=way.form, options=way.options)
 
 

@@ -174,10 +174,12 @@ def _open(address: Address, timeout_s: float) -> InputContainer:
     if address.scheme == "udp":
         url = f"udp://@{address.place}{address.rest}"
         options |= {} if address.host in _ANYWHERE or _is_multicast(address.host) else {"localaddr": address.host}
+    begin_s = time.monotonic()
     try:
         return av.open(url, options=options, timeout=timeout_s)
     except (av.error.FFmpegError, ValueError) as exc:  # each names the whole address
-        why = _reason(exc, address, timeout_s)
+        late = time.monotonic() - begin_s >= timeout_s  # FFmpeg calls it by many names
+        why = _too_late(address, timeout_s) if late else _reason(exc, address)
         raise SourceError(f"{address.shown}: expected a stream ({why}){address.advice}") from None
 
 
@@ -199,8 +201,7 @@ def _open_http(address: Address, timeout_s: float, files: HttpFiles, file: HttpF
     try:
         return av.open(file, "r", format=form, options=options, timeout=timeout_s, io_open=open_further)
     except (av.error.FFmpegError, ValueError) as exc:
-        why = _reason(exc, address, timeout_s)
-        raise SourceError(f"{address.shown}: expected a stream ({why})") from None
+        raise SourceError(f"{address.shown}: expected a stream ({_reason(exc, address)})") from None
 
 
 def _is_multicast(host: str) -> bool:
@@ -218,13 +219,18 @@ _STATUS: dict[type[Exception], int] = {
 }
 
 
-def _reason(exc: Exception, address: Address, timeout_s: float) -> str:
+def _too_late(address: Address, timeout_s: float) -> str:
+    if _listens(address):
+        return f"nothing was sent to this port within {timeout_s:g} s; `timeout_s` can be longer"
+    return f"no answer within {timeout_s:g} s"
+
+
+def _reason(exc: Exception, address: Address) -> str:
     if type(exc) in _STATUS:
         return address.refusal(_STATUS[type(exc)])
     match exc:
         case av.error.ExitError() | av.error.TimeoutError():
-            late = f"nothing was sent to this port within {timeout_s:g} s; `timeout_s` can be longer"
-            why = late if _listens(address) else "no answer in time"
+            why = "no answer in time"
         case av.error.ProtocolNotFoundError():
             why = f"the FFmpeg of the package av has no {address.scheme}; let it be sent by rtsp, tcp or udp"
         case av.error.ArgumentError() if address.scheme in ("rtsp", "rtsps"):
