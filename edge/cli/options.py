@@ -86,7 +86,10 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--width", type=int, metavar="PX", help="of the pictures of a camera, or of raw frames")
     parser.add_argument("--height", type=int, metavar="PX", help="of the same, together with --width")
     parser.add_argument(
-        "--fps", type=parse_rate, metavar="F", help="frames per second of a camera, of raw frames, of pictures, or of snapshots from an address"
+        "--fps",
+        type=parse_rate,
+        metavar="F",
+        help="frames per second of a camera, of raw frames, of pictures, or of snapshots from an address",
     )
     parser.add_argument("--fourcc", metavar="CODE", help="pixel format of a V4L2 camera, such as MJPG or YUYV")
     parser.add_argument("--limit", type=int, metavar="N", help="stop after N frames")

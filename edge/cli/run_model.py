@@ -56,8 +56,8 @@ def build_parser() -> Parser:
         action="append",
         metavar="O",
         help="window, web[://HOST:PORT], NAME.mp4, udp://HOST:PORT, rtsp://HOST/NAME, a folder or pattern of pictures, "
-        "NAME.png, labels:DIR, or null; repeatable (default: for cameras and streams a window, or the web page where there is no display; for files "
-        "SOURCE-overlay.mp4, or .png for one picture)",
+        "NAME.png, labels:DIR, or null; repeatable (default: for cameras and streams a window, or the web page where "
+        "there is no display; for files SOURCE-overlay.mp4, or .png for one picture)",
     )
     made.add_argument("--view", default="overlay", choices=get_args(View), help="what is drawn")
     made.add_argument("--alpha", type=float, default=0.5, metavar="F", help="opacity of the overlay, 0..1")
@@ -235,7 +235,9 @@ def report(stats: RunStatistics, outputs: list[str], file: str | None) -> None:
     if any(losses.values()):
         say(", ".join(f"{count} {what}" for what, count in losses.items() if count))
     written = [
-        name.removeprefix("labels:").partition("?")[0] for name in outputs if not name.lower().startswith(LEAVES_NO_FILE)
+        name.removeprefix("labels:").partition("?")[0]
+        for name in outputs
+        if not name.lower().startswith(LEAVES_NO_FILE)
     ]
     if written:
         say("wrote " + ", ".join(written))

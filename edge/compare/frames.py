@@ -99,7 +99,9 @@ def _pictures(source: str) -> Path | list[Path]:
         return Path(source)
     pictures = None if source == "demo" else picture_files(source)
     if pictures is None:
-        raise UsageError(f"expected a folder of pictures, a picture or a pattern with it, got {public(source)}", "labels_dir")
+        raise UsageError(
+            f"expected a folder of pictures, a picture or a pattern with it, got {public(source)}", "labels_dir"
+        )
     return pictures
 
 

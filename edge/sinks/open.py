@@ -15,9 +15,9 @@ from edge.sinks.base import Sink
 from edge.sinks.pictures import SUFFIXES, LabelPictures, Pictures
 
 _EXPECTED = (
-    "expected window, web or web://HOST:PORT, a video (overlay.mp4), a stream (udp://HOST:PORT, rtsp://HOST/NAME), a picture "
-    "(overlay.png, .jpg), numbered pictures (overlay-%05d.png), a folder for pictures (overlay/), labels:FOLDER or "
-    "labels:FOLDER?ids=labelIds, or null"
+    "expected window, web or web://HOST:PORT, a video (overlay.mp4), a stream (udp://HOST:PORT, rtsp://HOST/NAME), a "
+    "picture (overlay.png, .jpg), numbered pictures (overlay-%05d.png), a folder for pictures (overlay/), "
+    "labels:FOLDER or labels:FOLDER?ids=labelIds, or null"
 )
 
 
@@ -35,8 +35,9 @@ def open_sink(spec: str, info: SourceInfo, live: LivePipeline | None = None) -> 
     """Opens an output for results from a source; `live` is the pipeline, for those that show or steer it.
 
     `spec` is `window`, `web`, `web://HOST:PORT` (see edge.sinks.web), `*.mp4`, `udp://HOST:PORT`, `rtsp://HOST/NAME`,
-    `*.png`, `*.jpg`, `*-%05d.png`, a folder, `labels:FOLDER`, or `null`. Labels are Cityscapes trainIds, which is what models give; with
-    `?ids=labelIds` they are the benchmark's own ids. A folder that is not there is made, with its parents.
+    `*.png`, `*.jpg`, `*-%05d.png`, a folder, `labels:FOLDER`, or `null`. Labels are Cityscapes trainIds, which is what
+    models give; with `?ids=labelIds` they are the benchmark's own ids. A folder that is not there is made, with its
+    parents.
 
     Raises SinkError where the output cannot be written there, UsageError where there is no such kind of output, or it
     cannot hold what the source gives.

@@ -57,7 +57,9 @@ class HttpFiles:
             response = self._opener.open(request, timeout=self._timeout_s)
         except HTTPError as exc:
             exc.close()
-            raise SourceError(f"{public(url)}: {self.address.refusal(exc.code)}{self.address.advice}") from None
+            is_own = is_same_host(urlsplit(exc.url).hostname or "", self.address.host)
+            why = self.address.refusal(exc.code) if is_own else f"{public(exc.url)} answers with status {exc.code}"
+            raise SourceError(f"{public(url)}: {why}{self.address.advice}") from None
         except _TROUBLE as exc:
             raise SourceError(f"{public(url)}: expected an answer ({self._why(exc)}){self.address.advice}") from None
         if (begin or end is not None) and response.status != 206:

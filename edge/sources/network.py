@@ -238,7 +238,8 @@ def _reason(exc: Exception, address: Address) -> str:
         case av.error.InvalidDataError() | av.error.ArgumentError():
             why = "what comes is no video, or of an unknown format"
         case av.error.FFmpegError(errno=errno.EADDRNOTAVAIL):
-            why = f"{address.host} is no address of this machine; {address.scheme}://0.0.0.0:{address.port} is all of them"
+            everywhere = f"{address.scheme}://0.0.0.0:{address.port}"
+            why = f"{address.host} is no address of this machine; {everywhere} is all of them"
         case av.error.FFmpegError(errno=errno.EIO):
             why = "the host is not known, or does not answer as expected"
         case av.error.FFmpegError():

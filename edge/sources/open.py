@@ -108,8 +108,10 @@ def _file(spec: str, options: SourceOptions, health: SourceHealth) -> Source:
     if spec == "demo":
         _refuse(options, "the demo has its own", "rate")
         return Demo(options.limit, options.start_s)
-    path = Path(spec)
+    path, scheme = Path(spec), _BARE_SCHEME.match(spec)
     try:
+        if scheme and not path.exists():  # what follows may be a password
+            raise SourceError(f"{scheme[0]}...: not found; an address has // after the colon, such as rtsp://HOST/...")
         pictures = picture_files(spec)
         if pictures is not None:
             return _pictures(spec, pictures, options)
@@ -122,14 +124,10 @@ def _file(spec: str, options: SourceOptions, health: SourceHealth) -> Source:
             raise SourceError(f"{spec}: expected a file, a folder or a camera, found a device or a pipe")
     except OSError as exc:
         raise SourceError(f"{spec}: cannot be opened ({exc.strerror})") from exc
-    expected = (
-        "auto, picamera2, a camera's number or /dev/videoN, an address such as rtsp://HOST/..., a video, a picture, a "
-        "folder, a pattern like 'd/*.jpg', - or demo"
+    raise SourceError(
+        f"{spec}: not found; expected auto, picamera2, a camera's number or /dev/videoN, an address such as rtsp://HOST, "
+        "a video, a picture, a folder, a pattern like 'd/*.jpg', - or demo"
     )
-    scheme = _BARE_SCHEME.match(spec)
-    if scheme:  # what follows may be a password
-        raise SourceError(f"{scheme[0]}...: not found; an address has // after its colon; expected {expected}")
-    raise SourceError(f"{spec}: not found; expected {expected}")
 
 
 def _pictures(spec: str, paths: list[Path], options: SourceOptions) -> Source:

@@ -47,7 +47,8 @@ class SourceOptions:
             raise UsageError(f"expected 0 or more, got {self.max_reconnects}", "max_reconnects")
         for host in self.allow_hosts:
             if not _HOST.fullmatch(host):
-                raise UsageError(f"expected HOST or HOST:PORT, such as 10.0.0.5:8080, got {host!r}", "allow_hosts")
+                given = host.rpartition("@")[2]  # no password
+                raise UsageError(f"expected HOST or HOST:PORT, such as 10.0.0.5:8080, got {given!r}", "allow_hosts")
 
 
 @dataclass(slots=True)

@@ -80,11 +80,8 @@ def test_quoted_users_and_passwords_come_out_as_they_went_in(scheme: str, user: 
 @given(st.text(alphabet="ab:/?#@[]% .1", max_size=30))
 def test_any_text_is_shown_or_refused_without_what_is_before_its_last_at_sign(text: str) -> None:
     shown = public(f"rtsp://Q:Z{text}@cam/1")
-    assert not {"Q", "Z"} & set(shown) or "Q" in shown.partition("/...")[0]
-    try:
-        parse_address(f"rtsp://Q:Z{text}@cam/1")
-    except UsageError as exc:
-        assert "Z" not in str(exc)
+    assert "Q" not in shown or shown.startswith("rtsp://Q/...")
+    assert "Z" not in shown
 
 
 def test_an_address_that_was_understood_only_by_guessing_says_how_it_is_written() -> None:

@@ -14,16 +14,21 @@ import sys
 import av
 
 
+def tell(what: object) -> None:
+    sys.stdout.write(f"{what}\n")
+    sys.stdout.flush()
+
+
 def receive(port: int, count: int) -> None:
     options = {"rtsp_flags": "listen", "listen_timeout": "60"}
     with av.open(f"rtsp://127.0.0.1:{port}/live/road", "r", options=options) as container:
         for frame, _ in zip(container.decode(video=0), range(count), strict=False):
-            print(round(float(frame.to_ndarray(format="gray").mean())), flush=True)
+            tell(round(float(frame.to_ndarray(format="gray").mean())))
 
 
 def refuse(port: int, status: int) -> None:
     with socket.create_server(("127.0.0.1", port)) as listening:
-        print("ready", flush=True)
+        tell("ready")
         while True:
             connection, _ = listening.accept()
             with connection:
@@ -36,7 +41,7 @@ def refuse(port: int, status: int) -> None:
 
 def silent(port: int) -> None:
     with socket.create_server(("127.0.0.1", port)) as listening:
-        print("ready", flush=True)
+        tell("ready")
         while True:
             connection, _ = listening.accept()
             while connection.recv(4096):

@@ -47,13 +47,11 @@ def test_a_video_is_sent_to_an_rtsp_server() -> None:
         end = time.monotonic() + PATIENCE_S
         while True:  # until it listens
             sink = open_sink(f"RTSP://driver:s3cr#t@127.0.0.1:{port}/live/road", INFO)
-            try:
+            with suppress(SinkError):
                 sink.write(result(0))
                 break
-            except SinkError as exc:
-                assert "Connection refused" in str(exc)
-                assert time.monotonic() < end
-                time.sleep(0.1)
+            assert time.monotonic() < end
+            time.sleep(0.1)
         with closing(sink):
             for index in range(1, 100):
                 with suppress(SinkError):  # when it has enough, it goes

@@ -345,7 +345,7 @@ def test_no_message_says_the_password(network: Camera) -> None:
     with pytest.raises(SourceError) as lost:
         list(source)
     source.close()
-    with pytest.raises(SourceError, match="wrong user or password$") as refused:
+    with pytest.raises(SourceError, match=r"wrong user or password$") as refused:
         open_source(address.replace("/live.ts", "/refused"), SourceOptions(timeout_s=20))
     with pytest.raises(SourceError, match="Connection refused") as nobody:
         open_source("http://driver:s3cret@127.0.0.1:9/x", SourceOptions(timeout_s=20))

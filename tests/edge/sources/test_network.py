@@ -160,7 +160,7 @@ def test_an_address_of_this_machine_is_listened_at_and_no_other() -> None:
         finally:
             done.set()
             thread.join()
-    with pytest.raises(SourceError, match=r"203\.0\.113\.7 is no address of this machine; udp://0\.0\.0\.0:5000 is all"):
+    with pytest.raises(SourceError, match=r"203\.0\.113\.7 is no address of this machine; udp://0"):
         greys("udp://203.0.113.7:5000")
 
 
@@ -181,7 +181,7 @@ def test_a_server_that_is_silent_or_not_there_is_given_up_in_time(scheme: str) -
             greys(f"{scheme}://driver:s3cret@127.0.0.1:{port}/live/x", timeout_s=0.5)
         assert time.monotonic() - begin < PATIENCE_S
         assert "s3cret" not in str(caught.value)
-    with pytest.raises(SourceError, match="refused|does not answer") as caught:
+    with pytest.raises(SourceError, match=r"refused|does not answer") as caught:
         greys(f"{scheme}://driver:s3#cret@127.0.0.1:{port}/live/x")
     assert "cret" not in str(caught.value)
     assert "# as %23" in str(caught.value)
