@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import ipaddress
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -30,7 +29,6 @@ _HLS = "hls,aac,ac3,eac3,mp3,webvtt"  # a playlist, and what lies beside the vid
 _PROBE = {"probesize": "1000000", "analyzeduration": "1000000", "formatprobesize": "65536"}  # bytes, us, bytes
 _OPTIONS = {"flags": "low_delay", **_PROBE}
 _JPEG = b"\xff\xd8"
-_ANYWHERE = ("", "0.0.0.0", "::")
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,10 +168,7 @@ def _listens(address: Address) -> bool:
 def _open(address: Address, timeout_s: float) -> InputContainer:
     kind = _KINDS[address.scheme]
     options = _OPTIONS | kind.options | {"protocol_whitelist": kind.protocols, "format_whitelist": kind.formats}
-    url = address.url
-    if address.scheme == "udp":
-        url = f"udp://@{address.place}{address.rest}"
-        options |= {} if address.host in _ANYWHERE or _is_multicast(address.host) else {"localaddr": address.host}
+    url = f"udp://@{address.place}{address.rest}" if address.scheme == "udp" else address.url
     begin_s = time.monotonic()
     try:
         return av.open(url, options=options, timeout=timeout_s)
@@ -202,13 +197,6 @@ def _open_http(address: Address, timeout_s: float, files: HttpFiles, file: HttpF
         return av.open(file, "r", format=form, options=options, timeout=timeout_s, io_open=open_further)
     except (av.error.FFmpegError, ValueError) as exc:
         raise SourceError(f"{address.shown}: expected a stream ({_reason(exc, address)})") from None
-
-
-def _is_multicast(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_multicast
-    except ValueError:
-        return False
 
 
 _STATUS: dict[type[Exception], int] = {

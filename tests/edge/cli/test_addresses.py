@@ -49,6 +49,7 @@ def assert_nothing_is_told(said: str) -> None:
         ["--source", "demo", "--allow-hosts", "driver:s3cret@h"],
         [f"rtsp://{ODD}/live?x7token=1"],
         [f"--sauce=rtsp://{ODD}/live?x7token=1"],
+        ["--sauce=http://cam/live?x7token=1"],
         ["--view", f"rtsp://{ODD}/live?x7token=1"],
         ["--fps", f"rtsp://{ODD}/live?x7token=1"],
     ],

@@ -80,6 +80,26 @@ def test_a_video_is_read_from_tcp_with_and_without_a_container(form: str) -> Non
         assert len(greys(f"TCP://127.0.0.1:{made.port}")) == 3
 
 
+def test_a_camera_of_few_bytes_is_not_waited_for_long() -> None:
+    """FFmpeg would want a megabyte to be sure of the format."""
+    data = video("mjpeg", 250, "mjpeg")
+    assert len(data) < 500_000
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        held = []
+
+        def serve() -> None:
+            held.append(listening.accept()[0])
+            held[0].sendall(data)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            assert greys(f"tcp://127.0.0.1:{listening.getsockname()[1]}", 1, timeout_s=5.0)
+        finally:
+            thread.join()
+            held[0].close()
+
+
 def test_a_sender_that_went_away_is_connected_to_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge.sources.reconnect.FIRST_WAIT_S", 0.1)
     health, said = SourceHealth(), list[str]()
@@ -142,7 +162,6 @@ def test_a_video_is_read_from_udp(where: str, form: str) -> None:
 
 
 def test_an_address_of_this_machine_is_listened_at_and_no_other() -> None:
-    """FFmpeg would listen at all of them, whatever is named."""
     port, done = free_port(socket.SOCK_DGRAM), threading.Event()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sending:
         data = video("mpegts", 250)
