@@ -125,7 +125,7 @@ def _file(spec: str, options: SourceOptions, health: SourceHealth) -> Source:
     except OSError as exc:
         raise SourceError(f"{spec}: cannot be opened ({exc.strerror})") from exc
     raise SourceError(
-        f"{spec}: not found; expected auto, picamera2, a camera's number or /dev/videoN, an address such as rtsp://HOST, "
+        f"{spec}: not found; expected auto, picamera2, a camera's number or /dev/videoN, an address (rtsp://...), "
         "a video, a picture, a folder, a pattern like 'd/*.jpg', - or demo"
     )
 

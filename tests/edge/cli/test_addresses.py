@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from http_server import PASSWORD, USER, Answer, FileServer, serving, video
+from http_server import PASSWORD, USER, Answer, FileServer, playlist, serving, video
 
 from edge.cli import compare_models, evaluate_model, run_model
 
@@ -96,3 +96,20 @@ def test_a_run_tells_nothing_in_its_statistics_nor_on_its_way(
     said = capfd.readouterr()
     assert_nothing_is_told(said.out + said.err)
     assert said.err.endswith("wrong user or password\n")
+
+
+def test_another_host_is_asked_where_the_command_allows_it(
+    model: list[str], capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with serving(FileServer()) as named, serving(FileServer("127.0.0.2")) as other:
+        for name, body in playlist(tmp_path / "hls").items():
+            other.answers[f"/{name}"] = Answer(body, "video/mp2t")
+        text = f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:1,\n{other.base}/i0.ts\n#EXT-X-ENDLIST\n"
+        named.answers["/i.m3u8"] = Answer(text.encode(), "application/vnd.apple.mpegurl")
+        words = [*model, "--source", f"{named.base}/i.m3u8", "--output", "null", "--limit", "2"]
+        assert run_model.main(words) == 1
+        place = other.base.removeprefix("http://")
+        assert f"--allow-hosts {place} lets it be asked" in capfd.readouterr().err
+        assert not other.asked
+        assert run_model.main([*words, "--allow-hosts", f"cdn.example.com, {place}"]) == 0
+        assert other.asked
