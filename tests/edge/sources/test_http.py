@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from urllib.parse import quote
@@ -236,6 +237,26 @@ def test_a_server_that_says_nothing_is_given_up_in_time() -> None:
         with pytest.raises(SourceError, match=r"nothing came within 0\.5 s"):
             frames_of(f"http://127.0.0.1:{listening.getsockname()[1]}/x", SourceOptions(timeout_s=0.5))
         assert time.monotonic() - begin < PATIENCE_S
+
+
+def test_a_server_that_gives_a_byte_now_and_then_is_given_up_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.sources.http_files.OPENING_S", 1.0)
+    done = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            connection, _ = listening.accept()
+            with connection, suppress(OSError):
+                connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Type: video/mp2t\r\n\r\n")
+                while not done.wait(0.05):
+                    connection.sendall(b"G")
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        with pytest.raises(SourceError, match="nothing came within"):
+            frames_of(f"http://127.0.0.1:{listening.getsockname()[1]}/x", SourceOptions(timeout_s=0.5))
+        done.set()
+        thread.join()
 
 
 def jpeg(grey: int, width: int = 64, height: int = 48) -> bytes:
