@@ -11,6 +11,7 @@ from stat import S_ISREG
 
 from convert.models.official import TARBALLS, official_graph
 from convert.models.tarball import read_graph
+from edge.address import public
 from edge.errors import DownloadError, GraphError, UsageError
 from edge.progress import Track, silent
 
@@ -50,6 +51,8 @@ def load_frozen_graph(model: str, *, track: Track = silent, notice: Callable[[st
         except DownloadError as exc:
             notice(f"using the embedded demo graph, which is not the official model, because: {exc}")
             return _demo()
+    if "://" in model:
+        raise UsageError(f"{public(model)}: a graph is read from a file, not from a network; download it first")
     return _from_file(Path(model))
 
 

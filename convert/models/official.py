@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convert.models.tarball import read_graph
+from edge.address import HOW_TO_WRITE, parse_address, public
 from edge.cache import cache_folder
-from edge.errors import DownloadError, GraphError
+from edge.errors import DownloadError, GraphError, UsageError
 from edge.progress import Track
 from edge.requirements import install_extra
-from edge.text import public
 
 BASE_URL = "https://download.tensorflow.org/models/"
 
@@ -81,7 +81,13 @@ def _check_libraries(name: str) -> None:
 
 
 def _address(name: str) -> str:
-    return (os.environ.get("ROADLITE_MODELS_URL") or BASE_URL).rstrip("/") + f"/{TARBALLS[name].file_name}"
+    """Returns where a tarball is, with user and password written so that every library finds their end."""
+    address = (os.environ.get("ROADLITE_MODELS_URL") or BASE_URL).rstrip("/") + f"/{TARBALLS[name].file_name}"
+    try:
+        return parse_address(address).url
+    except UsageError as exc:
+        got = f"expected an https address, got {public(address)!r}"
+        raise DownloadError(f"{name}: ROADLITE_MODELS_URL: {got}; {HOW_TO_WRITE}") from exc
 
 
 def _download(name: str, path: Path, record: _Record | None, record_path: Path, track: Track) -> tuple[bytes, str, str]:

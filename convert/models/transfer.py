@@ -17,8 +17,8 @@ from urllib.parse import urljoin, urlsplit
 import requests
 import urllib3
 
+from edge.address import public
 from edge.errors import DownloadError
-from edge.text import public
 
 REACH_S = 8.5  # from the name lookup to the first bytes of the file; with the way out of it, within 10 s
 STALL_S = 10.0  # CHUNK_BYTES must come within this, however slowly they drip

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import NoReturn
 
 from edge import memory
+from edge.address import public, without_users
 from edge.errors import RoadliteError, UsageError
 from edge.native_output import quiet_native
 from edge.text import one_line
@@ -33,7 +34,7 @@ class Parser(argparse.ArgumentParser):
     fields: Mapping[str, str] = {}
 
     def error(self, message: str) -> None:  # type: ignore[override]
-        raise UsageError(f"{message} (see {self.prog} --help)")
+        raise UsageError(f"{public(message)} (see {self.prog} --help)")
 
     def flag(self, field: str) -> str:
         """Returns the flag that sets a field of the library, the field itself where none does."""
@@ -97,7 +98,7 @@ def fail(prog: str, exc: BaseException, *, debug: bool) -> int:
     """Says what went wrong, and returns the exit code."""
     message, code = explain(exc)
     if debug:
-        traceback.print_exception(exc)
+        print(without_users("".join(traceback.format_exception(exc))), end="", file=sys.stderr)  # noqa: T201
     _give_up_stdout()
     say(f"{prog}: {message}")
     if exit_code_pipe is not None:
@@ -135,7 +136,7 @@ def in_flags(text: str) -> str:
 
 def say(message: str) -> None:
     """Prints a line on stderr, with flags in place of the library's fields."""
-    print(one_line(in_flags(message)), file=sys.stderr)  # noqa: T201
+    print(one_line(without_users(in_flags(message))), file=sys.stderr)  # noqa: T201
 
 
 def _parse_and_work(

@@ -104,13 +104,17 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
         "--source",
         default="auto",
         metavar="S",
-        help="auto (Pi camera, else USB camera), picamera2[:N], N or /dev/videoN, rtsp:// or http(s)://, video, "
-        "picture, folder, glob, demo, or - (raw rgb24 on stdin)",
+        help="auto (Pi camera, else USB camera), picamera2[:N], N or /dev/videoN, an address (rtsp, http, https, tcp, "
+        "udp, rtmp; udp://@:PORT and tcp://0.0.0.0:PORT?listen wait for a sender), video, picture, folder, glob, demo, "
+        "or - (raw rgb24 on stdin)",
     )
     parser.add_argument("--width", type=int, metavar="PX", help="of the pictures of a camera, or of raw frames")
     parser.add_argument("--height", type=int, metavar="PX", help="of the same, together with --width")
     parser.add_argument(
-        "--fps", type=parse_rate, metavar="F", help="frames per second of a camera, of raw frames or of pictures"
+        "--fps",
+        type=parse_rate,
+        metavar="F",
+        help="frames per second of a camera, of raw frames, of pictures, or of snapshots from an address",
     )
     parser.add_argument("--fourcc", metavar="CODE", help="pixel format of a V4L2 camera, such as MJPG or YUYV")
     parser.add_argument("--limit", type=int, metavar="N", help="stop after N frames")
@@ -126,6 +130,13 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max-reconnects", type=int, metavar="N", help="give a camera or stream up after N in a row (default: never)"
+    )
+    parser.add_argument(
+        "--allow-hosts",
+        type=_names,
+        default=(),
+        metavar="HOST,...",
+        help="other hosts, or HOST:PORT, that a playlist or a redirect of an http address may lead to",
     )
     add_strict(parser)
 
@@ -153,7 +164,12 @@ def source_options(options: argparse.Namespace, small_hw: tuple[int, int] | None
         strict=options.strict,
         timeout_s=options.timeout,
         max_reconnects=options.max_reconnects,
+        allow_hosts=options.allow_hosts,
     )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(","))
 
 
 def _size_wh(options: argparse.Namespace) -> tuple[int, int] | None:

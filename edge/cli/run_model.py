@@ -64,7 +64,8 @@ def build_parser() -> Parser:
         "--output",
         action="append",
         metavar="O",
-        help="window, web[://HOST:PORT[?token-file=FILE&public-url=URL]], NAME.mp4, a folder or pattern of pictures, "
+        help="window, web[://HOST:PORT[?token-file=FILE&public-url=URL]], NAME.mp4, udp://HOST:PORT, rtsp://HOST/NAME, "
+        "a folder or pattern of pictures, "
         "NAME.png, labels:DIR, or null; repeatable (default: for cameras and streams a window, or the web page where "
         "there is no display; for files SOURCE-overlay.mp4, or .png for one picture)",
     )

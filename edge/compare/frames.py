@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edge.address import public
 from edge.classes import CITYSCAPES, ClassSet
 from edge.data import Ids, Pixels
 from edge.errors import UnreadableFile, UsageError
@@ -69,7 +70,7 @@ class Frames:
         pictures = None if source == "demo" else pictures_or_folder(source, self.left_out)
         if pictures is None:
             expected = "expected a folder of pictures, a picture or a pattern with it"
-            raise UsageError(f"{expected}, got {source}", "labels_dir")
+            raise UsageError(f"{expected}, got {public(source)}", "labels_dir")
         pairs = pair(pictures, labels_dir, left_out=self.left_out)
         self._labelling = labelling_of("auto", [one.label for one in pairs])
         places = evenly(len(pairs), count)
@@ -90,7 +91,7 @@ class Frames:
         health, next_index = SourceHealth(left_out=self.left_out), 0
         with closing(open_source(source, SourceOptions(strict=self.strict), health=health, say=say)) as opened:
             step = max(1, min((opened.info.frame_count or count) // count, FARTHEST))
-            for frame in track(opened, f"reading {source}", opened.info.frame_count):
+            for frame in track(opened, f"reading {opened.info.name}", opened.info.frame_count):
                 if frame.index >= next_index:  # one that was left out gives its place to the next
                     self.add(frame.pixels)
                     next_index = (frame.index // step + 1) * step
@@ -121,7 +122,7 @@ def prepare(
     else:
         frames.read(source, count, track, say)
     if not frames.names:
-        raise frames.left_out.nothing_left(source)
+        raise frames.left_out.nothing_left(public(source))
     return frames
 
 

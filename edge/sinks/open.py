@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edge.address import public
 from edge.classes import CITYSCAPES, CITYSCAPES_LABEL_IDS
 from edge.controls import LivePipeline
 from edge.data import Result, SourceInfo
@@ -18,9 +19,9 @@ from edge.sources.folders import is_picture
 from edge.text import quiet
 
 _EXPECTED = (
-    "expected window, web or web://HOST:PORT, a video (overlay.mp4), a stream (udp://HOST:PORT), a picture "
-    "(overlay.png, .jpg), numbered pictures (overlay-%05d.png), a folder for pictures (overlay/), labels:FOLDER or "
-    "labels:FOLDER?ids=labelIds, or null"
+    "expected window, web or web://HOST:PORT, a video (overlay.mp4), a stream (udp://HOST:PORT, rtsp://HOST/NAME), a "
+    "picture (overlay.png, .jpg), numbered pictures (overlay-%05d.png), a folder for pictures (overlay/), "
+    "labels:FOLDER or labels:FOLDER?ids=labelIds, or null"
 )
 
 
@@ -40,9 +41,10 @@ def open_sink(
     """Opens an output for results from a source; `live` is the pipeline, for those that show or steer it. `say` gets a
     line where what comes is not kept as it is.
 
-    `spec` is `window`, `web`, `web://HOST:PORT` (see edge.sinks.web), `*.mp4`, `udp://HOST:PORT`, `*.png`, `*.jpg`,
-    `*-%05d.png`, a folder, `labels:FOLDER`, or `null`. Labels are Cityscapes trainIds, which is what models give; with
-    `?ids=labelIds` they are the benchmark's own ids. A folder that is not there is made, with its parents.
+    `spec` is `window`, `web`, `web://HOST:PORT` (see edge.sinks.web), `*.mp4`, `udp://HOST:PORT`, `rtsp://HOST/NAME`,
+    `*.png`, `*.jpg`, `*-%05d.png`, a folder, `labels:FOLDER`, or `null`. Labels are Cityscapes trainIds, which is what
+    models give; with `?ids=labelIds` they are the benchmark's own ids. A folder that is not there is made, with its
+    parents.
 
     Raises SinkError where the output cannot be written there, UsageError where there is no such kind of output, or it
     cannot hold what the source gives, or not the model's classes.
@@ -52,10 +54,12 @@ def open_sink(
         return _shown(spec, live)
     if kind == "labels" and rest:
         return _labels(rest, live)
-    if kind == "udp" and rest.startswith("//"):
-        from edge.sinks.udp import UdpVideo
+    if rest.startswith("//"):
+        from edge.sinks.stream import SENT_TO, VideoStream
 
-        return UdpVideo(spec, say)
+        if kind.lower() not in SENT_TO:
+            raise _unknown(spec)
+        return VideoStream(spec, say)
     return NullSink() if spec == "null" else _file(spec, info, say)
 
 
@@ -94,7 +98,11 @@ def _file(spec: str, info: SourceInfo, say: Callable[[str], None]) -> Sink:
         if not pictures.numbered and info.frame_count is not None and info.frame_count > 1:
             raise UsageError(pictures.holds_one(info.frame_count))
         return pictures
-    raise UsageError(f"unknown output {spec!r}: {_EXPECTED}")
+    raise _unknown(spec)
+
+
+def _unknown(spec: str) -> UsageError:
+    return UsageError(f"unknown output {public(spec)!r}: {_EXPECTED}")
 
 
 def _labels(rest: str, live: LivePipeline | None) -> Sink:

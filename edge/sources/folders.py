@@ -10,6 +10,7 @@ from pathlib import Path
 
 from natsort import natsorted
 
+from edge.address import public
 from edge.errors import SourceError
 from edge.sources.left_out import LeftOut
 
@@ -30,6 +31,8 @@ def picture_files(spec: str, *, deep: bool = False, left_out: LeftOut | None = N
     Raises SourceError where a folder or a pattern has no pictures.
     """
     path = Path(spec)
+    if "://" in spec:
+        return None  # an address may hold what looks like a pattern
     if path.is_dir() and deep:
         return pictures_in(path, left_out)
     if path.is_dir():
@@ -57,7 +60,7 @@ def pictures_or_folder(source: str, left_out: LeftOut | None = None) -> Path | l
     pictures = picture_files(source, left_out=left_out)
     if pictures is None and not Path(source).is_file():
         expected = "a folder, a picture, a pattern like 'd/*.jpg', a video or demo"
-        raise SourceError(f"{source}: not found; expected {expected}")
+        raise SourceError(f"{public(source)}: not found; expected {expected}")
     return pictures
 
 

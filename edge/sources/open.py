@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,9 @@ from edge.sources.reconnect import ReconnectingSource
 from edge.sources.replay import Replay
 from edge.text import quiet
 
+_NO_HOSTS = "only what comes by HTTP refers to others"
+_BARE_SCHEME = re.compile(r"(rtsps?|https?|rtmps?|tcp|udp|srt):(?=.)", re.IGNORECASE)
+
 
 def open_source(
     spec: str,
@@ -29,10 +33,10 @@ def open_source(
     """Opens what `spec` names.
 
     `auto` (the Pi camera, else the first USB camera), `picamera2` or `picamera2:N`, `N` or `/dev/videoN`, an address
-    `rtsp://`, `http://` or `https://`, a video file, a picture, a folder of pictures, a pattern such as `drive/*.jpg`,
-    `demo`, or `-` for raw frames on standard input. `limit` is short for `SourceOptions(limit=limit)`. `health` counts
-    what goes wrong while the source is read, and `say` gets a line when a live one is lost or comes back, a video is
-    cut off, or a folder holds more than pictures.
+    (`rtsp://`, `http://`, `tcp://`, `udp://`, `rtmp://`, ...), a video file, a picture, a folder of pictures, a pattern
+    such as `drive/*.jpg`, `demo`, or `-` for raw frames on standard input. `limit` is short for
+    `SourceOptions(limit=limit)`. `health` counts what goes wrong while the source is read, and `say` gets a line when a
+    live one is lost or comes back, a video is cut off, or a folder holds more than pictures.
 
     Raises SourceError where there is no such thing, or it cannot be read, UsageError where the options make no sense
     for it.
@@ -50,8 +54,10 @@ def open_source(
         from edge.sources.stdin import StdinSource
 
         _refuse(options, "raw frames come as they come", "start_s", "loop", "realtime", "fourcc")
+        _refuse(options, _NO_HOSTS, "allow_hosts")
         return StdinSource(options.size_wh, options.rate, options.limit)
     _refuse(options, f"{spec} has its own", "size_wh", "fourcc")
+    _refuse(options, _NO_HOSTS, "allow_hosts")
     if not (options.loop or options.realtime):
         return _file(spec, options, health, say)
     file = _file(spec, replace(options, limit=None) if options.loop else options, health, say)
@@ -76,12 +82,16 @@ def _live(spec: str, options: SourceOptions, health: SourceHealth) -> Callable[[
         return None
     _refuse(options, "only a file has that", "start_s", "loop", "realtime")
     if not is_stream:
+        _refuse(options, _NO_HOSTS, "allow_hosts")
         return lambda: _camera(first_camera() if spec == "auto" else spec, options, health)
-    from edge.sources.network import NetworkStream, check_address
+    from edge.sources.network import check_address, open_stream
 
-    check_address(spec)
-    _refuse(options, "a stream has its own", "size_wh", "rate", "fourcc")
-    return lambda: NetworkStream(spec, options.timeout_s, health)
+    address = check_address(spec)
+    _refuse(options, "a stream has its own", "size_wh", "fourcc")
+    if address.scheme not in ("http", "https"):  # which may be snapshots, and playlists
+        _refuse(options, "a stream has its own", "rate")
+        _refuse(options, _NO_HOSTS, "allow_hosts")
+    return lambda: open_stream(address, options, health)
 
 
 def _camera(spec: str, options: SourceOptions, health: SourceHealth) -> Source:
@@ -112,8 +122,10 @@ def _file(spec: str, options: SourceOptions, health: SourceHealth, say: Callable
     if spec == "demo":
         _refuse(options, "the demo has its own", "rate")
         return Demo(options.limit, options.start_s)
-    path = Path(spec)
+    path, scheme = Path(spec), _BARE_SCHEME.match(spec)
     try:
+        if scheme and not path.exists():  # what follows may be a password
+            raise SourceError(f"{scheme[0]}...: not found; an address has // after the colon, such as rtsp://HOST/...")
         moves = path.is_file() and _is_animation(path)
         pictures = None if moves else picture_files(spec, left_out=health.left_out)
         if pictures is not None:
@@ -128,8 +140,8 @@ def _file(spec: str, options: SourceOptions, health: SourceHealth, say: Callable
     except OSError as exc:
         raise SourceError(f"{spec}: cannot be opened ({exc.strerror})") from exc
     raise SourceError(
-        f"{spec}: not found; expected auto, picamera2, a camera's number or /dev/videoN, an address rtsp:// or "
-        "http://, a video, a picture, a folder, a pattern like 'd/*.jpg', - or demo"
+        f"{spec}: not found; expected auto, picamera2, a camera's number or /dev/videoN, an address (rtsp://...), "
+        "a video, a picture, a folder, a pattern like 'd/*.jpg', - or demo"
     )
 
 
@@ -175,5 +187,5 @@ def _is_device(spec: str) -> bool:
 def _refuse(options: SourceOptions, why: str, *names: str) -> None:
     """Raises UsageError for what this source cannot do."""
     for name in names:
-        if getattr(options, name) not in (None, 0.0, False):
+        if getattr(options, name) not in (None, 0.0, False, ()):
             raise UsageError(f"makes no sense here: {why}", name)

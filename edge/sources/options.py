@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 from edge.errors import UsageError
 from edge.sources.left_out import LeftOut
+
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/?#@\[\]]+)(:\d{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,7 @@ class SourceOptions:
     strict: bool = False  # a picture that cannot be read ends the source, instead of being left out
     timeout_s: float = 5.0  # a camera or stream without a frame for so long is opened again
     max_reconnects: int | None = None  # in a row, until it is given up; None: never
+    allow_hosts: tuple[str, ...] = ()  # HOST or HOST:PORT that what comes by HTTP may refer to, beside its own
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
@@ -43,6 +47,10 @@ class SourceOptions:
             raise UsageError(f"expected 0.1 to 3600 seconds, got {self.timeout_s:g}", "timeout_s")
         if self.max_reconnects is not None and self.max_reconnects < 0:
             raise UsageError(f"expected 0 or more, got {self.max_reconnects}", "max_reconnects")
+        for host in self.allow_hosts:
+            if not _HOST.fullmatch(host):
+                given = host.rpartition("@")[2]  # no password
+                raise UsageError(f"expected HOST or HOST:PORT, such as 10.0.0.5:8080, got {given!r}", "allow_hosts")
 
 
 @dataclass(slots=True)

@@ -274,3 +274,9 @@ def test_a_camera_is_refused_before_its_frames_are_counted_for_ever(drives: dict
     drives["0"].info = replace(drives["0"].info, name="/dev/video0", live=True)
     with pytest.raises(UsageError, match="/dev/video0: a camera or stream has no end"):
         collect(["0"], HW, calibrate=3, verify=1)
+
+
+def test_an_address_that_looks_like_a_pattern_is_no_pattern_and_tells_no_password() -> None:
+    with pytest.raises(SourceError, match=r"^http://127\.0\.0\.1:9/x\?\.\.\.: expected an answer") as refused:
+        collect(["http://driver:s3cret@127.0.0.1:9/x?*"], HW, calibrate=3, verify=1)
+    assert "s3cret" not in str(refused.value)

@@ -102,6 +102,23 @@ def test_what_is_no_graph_file_is_refused_in_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
+def test_a_graph_is_not_read_from_an_address_which_is_said_without_its_password() -> None:
+    with pytest.raises(UsageError, match=r"^http://host/g\.pb\?\.\.\.: a graph is read from a file") as refused:
+        load("http://driver:s3/cret@host/g.pb?token=s3cret")
+    assert "cret" not in str(refused.value)
+
+
+@needs_download
+@pytest.mark.parametrize("password", ["s3/cr#et?", "s3cret"])
+def test_a_password_of_the_mirror_is_told_by_no_error(password: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in ("127.0.0.1:9", "127.0.0.1:99999", "[broken"):
+        monkeypatch.setenv("ROADLITE_MODELS_URL", f"http://driver:{password}@{place}/m")
+        with pytest.raises(DownloadError) as failed:
+            load("mobilenetv2")
+        assert place != "127.0.0.1:9" or "Connection refused" in str(failed.value)
+        assert not [word for word in ("driver", "s3", "cr", "et?") if word in str(failed.value).partition("; try")[0]]
+
+
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(UsageError, match=r"'mobilnetv2'.*auto, demo, mobilenetv2, xception65, or the path"):
         load("mobilnetv2")

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from edge.address import public
 from edge.compare import verdict
 from edge.compare.comparison import Comparison
 from edge.compare.estimates import Estimate, jitter
@@ -39,7 +40,7 @@ from edge.compare.rows import STAGES, Accuracy, Row
 from edge.device import board
 from edge.device.environment import environment
 from edge.files import sha256
-from edge.text import counted, one_line, public
+from edge.text import counted, one_line
 from edge.timing import percentiles
 
 COMPARED = ("board", "cpu", "cores", "governor", "os")  # what must be equal for times of two reports to be comparable

@@ -484,7 +484,7 @@ def test_null_keeps_nothing(tmp_path, monkeypatch):
     assert names(tmp_path) == []
 
 
-@pytest.mark.parametrize("spec", ["", "out.avi", "nul", "labels:", "windows", "out.mp4.gz", "rtsp://pi/road"])
+@pytest.mark.parametrize("spec", ["", "out.avi", "nul", "labels:", "windows", "out.mp4.gz", "rtmp://pi/road"])
 def test_an_unknown_output_lists_what_there_is(tmp_path, monkeypatch, spec):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match=r"overlay\.mp4.*%05d\.png.*labels:FOLDER.*null") as caught:

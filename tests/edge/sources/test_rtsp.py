@@ -9,6 +9,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import av
 import numpy as np
@@ -33,6 +34,7 @@ class RtspCamera(LocalServer):
     def __init__(self) -> None:
         super().__init__()
         self.cut, self.played = threading.Event(), 0
+        self.moved = ""  # where it is said to be now
         self.address = f"rtsp://driver:s3cret@127.0.0.1:{self.port}/live"
         self.packets = rtp_packets()
         self.start()
@@ -48,6 +50,8 @@ class RtspCamera(LocalServer):
             allowed = any(line == f"Authorization: {PASSWORD}" for line in request)
             if method == "DESCRIBE" and not allowed:
                 head, body = '401 Unauthorized\r\nWWW-Authenticate: Basic realm="camera"', ""
+            elif method == "DESCRIBE" and self.moved:
+                head, body = f"302 Moved\r\nLocation: {self.moved}", ""
             elif method == "DESCRIBE":
                 head, body = "200 OK\r\nContent-Type: application/sdp", SDP
             elif method == "SETUP":
@@ -126,7 +130,31 @@ def test_an_rtsp_camera_is_read_and_comes_back_when_it_was_lost(
 
 def test_a_wrong_password_is_said_and_not_shown(camera: RtspCamera) -> None:
     begin = time.monotonic()
-    with pytest.raises(SourceError, match="wants a user and a password") as caught:
+    with pytest.raises(SourceError, match="wrong user or password") as caught:
         open_source(camera.address.replace("s3cret", "guess5"), SourceOptions(timeout_s=20))
     assert "guess5" not in str(caught.value)
     assert time.monotonic() - begin < PATIENCE_S
+
+
+def test_a_redirect_of_a_camera_is_not_followed_and_gets_no_password() -> None:
+    with socket.create_server(("127.0.0.2", 0)) as elsewhere:
+        elsewhere.settimeout(0.5)
+        moved = RtspCamera()
+        moved.moved = f"rtsp://127.0.0.2:{elsewhere.getsockname()[1]}/live"
+        with pytest.raises(SourceError, match="refers to another address, which is not followed: name that one"):
+            open_source(moved.address, SourceOptions(timeout_s=PATIENCE_S))
+        moved.listening.close()
+        with pytest.raises(TimeoutError):
+            elsewhere.accept()
+
+
+def test_capitals_and_signs_that_are_to_be_quoted_are_understood(
+    camera: RtspCamera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = "s3/cr#e?t"
+    monkeypatch.setattr("test_rtsp.PASSWORD", "Basic " + base64.b64encode(f"driver:{odd}".encode()).decode())
+    for address in (camera.address.replace("s3cret", odd), camera.address.replace("s3cret", quote(odd, safe=""))):
+        source = open_source(address.replace("rtsp://", "RTSP://"), SourceOptions(timeout_s=PATIENCE_S))
+        assert next(iter(source)).pixels.shape == (48, 64, 3)
+        assert source.info.name == f"RTSP://127.0.0.1:{camera.port}/live"
+        source.close()
