@@ -31,8 +31,8 @@ except ImportError as exc:
 
 if not build.IsMklEnabled() and platform.machine() == "x86_64":
     raise ConversionError(
-        "TensorFlow was imported before `convert` and without oneDNN, which runs the network's atrous convolutions; "
-        "import `convert` first, or set TF_ENABLE_ONEDNN_OPTS=1"
+        "TensorFlow was imported before this package and without oneDNN, which runs the network's atrous convolutions; "
+        "import convert first, or set TF_ENABLE_ONEDNN_OPTS=1"
     )
 tf: Any = tensorflow
 tf.get_logger().setLevel("ERROR")

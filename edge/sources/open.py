@@ -69,7 +69,7 @@ def files_of(spec: str) -> list[Path]:
 
     Raises SourceError where a folder or a pattern has no pictures.
     """
-    if spec in ("auto", "demo", "-") or "://" in spec:
+    if spec in ("auto", "demo", "-") or "://" in spec or _is_bare_scheme(spec):
         return []
     pictures = picture_files(spec)
     return ([Path(spec)] if Path(spec).is_file() else []) if pictures is None else pictures
@@ -122,10 +122,11 @@ def _file(spec: str, options: SourceOptions, health: SourceHealth, say: Callable
     if spec == "demo":
         _refuse(options, "the demo has its own", "rate")
         return Demo(options.limit, options.start_s)
-    path, scheme = Path(spec), _BARE_SCHEME.match(spec)
+    path = Path(spec)
     try:
-        if scheme and not path.exists():  # what follows may be a password
-            raise SourceError(f"{scheme[0]}...: not found; an address has // after the colon, such as rtsp://HOST/...")
+        if _is_bare_scheme(spec):  # what follows may be a password
+            scheme = spec.partition(":")[0]
+            raise SourceError(f"{scheme}:...: not found; an address has // after the colon, such as rtsp://HOST/...")
         moves = path.is_file() and _is_animation(path)
         pictures = None if moves else picture_files(spec, left_out=health.left_out)
         if pictures is not None:
@@ -170,6 +171,10 @@ def _pictures(spec: str, paths: list[Path], options: SourceOptions, left_out: Le
     if first >= len(paths):
         raise SourceError(f"{spec}: has no picture after {options.start_s:g} s; {len(paths)} of them are there")
     return Images(spec, paths[first:], options.limit, options.rate, left_out, options.strict)
+
+
+def _is_bare_scheme(spec: str) -> bool:
+    return _BARE_SCHEME.match(spec) is not None and not Path(spec).exists()
 
 
 def _is_pi_camera(spec: str) -> bool:

@@ -68,4 +68,4 @@ def test_a_tensorflow_without_them_that_is_there_already_is_refused() -> None:
     as_there = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0", "PYTHONPATH": str(ROOT)}
     code = "import tensorflow\n" + ATROUS
     ran = subprocess.run([sys.executable, "-c", code], env=as_there, capture_output=True, text=True, check=False)
-    assert "import `convert` first, or set TF_ENABLE_ONEDNN_OPTS=1" in ran.stderr
+    assert "import convert first, or set TF_ENABLE_ONEDNN_OPTS=1" in ran.stderr

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from yarl import URL
 
+from edge.address import public
 from edge.errors import UsageError
-from edge.text import one_line, public, shortened
+from edge.text import one_line, shortened
 
 NETLOC = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?", re.ASCII | re.IGNORECASE)
 """What may stand in `Host`, and between `https://` and the next slash."""

@@ -68,7 +68,7 @@ def test_cityscapes_own_ids_need_classes_that_are_known(saved: Saved, capsys: py
     assert "is a guess; say so with --classes cityscapes" in last_line(capsys)
     assert not Path("out").exists()
     assert ran(model, *wanted, "--classes", "cityscapes") == 0
-    assert cv2.imread("out/000000.png", cv2.IMREAD_UNCHANGED)[10, 5::12].tolist() == [7, 8, 11]
+    assert cv2.imread("out/p.png", cv2.IMREAD_UNCHANGED)[10, 5::12].tolist() == [7, 8, 11]
 
 
 def test_labels_beyond_the_names_end_the_run(saved: Saved, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,7 +88,7 @@ def test_labels_of_hundreds_of_classes_are_16_bit_pictures(saved: Saved, capsys:
         ran(model, *names, "--output", "labels:out", "--output", "o.png", "--view", "mask", "--no-hud", "--no-legend")
         == 0
     )
-    stored = cv2.imread("out/000000.png", cv2.IMREAD_UNCHANGED)
+    stored = cv2.imread("out/p.png", cv2.IMREAD_UNCHANGED)
     assert (stored.dtype, stored[10, 5::12].tolist()) == (np.uint16, [0, 149, 298])
     assert len({tuple(colour) for colour in cv2.imread("o.png")[10, 5::12].tolist()}) == 3
     capsys.readouterr()
@@ -133,7 +133,7 @@ def test_a_model_that_the_delegate_refuses_runs_without_and_says_so_once(
     model = saved(small_models.refused_by_xnnpack())
     assert ran(model, "--output", "labels:out", "--runtime", "litert") == 0
     assert capsys.readouterr().err.count("XNNPACK refuses it; it runs on plain kernels") == 1
-    assert cv2.imread("out/000000.png", cv2.IMREAD_UNCHANGED)[10, 5::12].tolist() == [0, 1, 2]
+    assert cv2.imread("out/p.png", cv2.IMREAD_UNCHANGED)[10, 5::12].tolist() == [0, 1, 2]
 
 
 def test_a_comparison_notes_what_is_assumed(saved: Saved, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,8 +18,9 @@ from waiting import PATIENCE_S
 
 from edge.cli.run_model import main
 from edge.errors import SourceError
-from edge.sources.network import NetworkStream
-from edge.sources.options import SourceHealth
+from edge.sources.base import Source
+from edge.sources.network import check_address, open_stream
+from edge.sources.options import SourceHealth, SourceOptions
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -37,10 +38,14 @@ def address(tmp_path: Path) -> Iterator[str]:
     server.server_close()
 
 
+def served(url: str, health: SourceHealth | None = None) -> Source:
+    return open_stream(check_address(url), SourceOptions(timeout_s=PATIENCE_S), health)
+
+
 def test_a_recording_whose_clock_jumps_keeps_nobody_waiting(tmp_path: Path, address: str) -> None:
     write_film(tmp_path / "v.mkv", range(6), times_s=[0.0, 0.04, 0.08, 40.0, 40.04, 40.08])
     health, begin_s = SourceHealth(), time.monotonic()
-    with closing(NetworkStream(f"{address}/v.mkv", PATIENCE_S, health)) as stream:
+    with closing(served(f"{address}/v.mkv", health)) as stream:
         assert len(list(stream)) == 6
     assert health.jumps == 1
     assert time.monotonic() - begin_s < 35
@@ -48,7 +53,7 @@ def test_a_recording_whose_clock_jumps_keeps_nobody_waiting(tmp_path: Path, addr
 
 def test_pixels_of_a_stream_are_square(tmp_path: Path, address: str) -> None:
     write_film(tmp_path / "v.mkv", range(3), size_hw=(144, 180), pixel=Fraction(64, 45))
-    with closing(NetworkStream(f"{address}/v.mkv", PATIENCE_S)) as stream:
+    with closing(served(f"{address}/v.mkv")) as stream:
         assert stream.info.size_wh == (256, 144)
         assert {frame.pixels.shape for frame in stream} == {(144, 256, 3)}
 
@@ -56,7 +61,7 @@ def test_pixels_of_a_stream_are_square(tmp_path: Path, address: str) -> None:
 def test_a_stream_that_changes_its_size_goes_on(tmp_path: Path, address: str) -> None:
     write_joined(tmp_path, (0.0, 1.0), ((48, 64), (72, 96)))
     shapes: list[tuple[int, ...]] = []
-    with closing(NetworkStream(f"{address}/joined.ts", PATIENCE_S)) as stream, pytest.raises(SourceError, match="off"):
+    with closing(served(f"{address}/joined.ts")) as stream, pytest.raises(SourceError, match="off"):
         shapes.extend(frame.pixels.shape for frame in stream)  # it does not tell its length, and counts as live
     assert shapes == [(48, 64, 3)] * 25 + [(72, 96, 3)] * 25
 
