@@ -46,6 +46,8 @@ def public(text: str) -> str:
 
 def _within_sentence(found: re.Match[str]) -> str:
     address = found[0].rstrip(_CLOSING)
+    if address.endswith("?") and found[0].startswith("...", len(address)):  # a query that is hidden already
+        address += "..."
     parts = _ADDRESS.fullmatch(address)
     return (_opened_by_nothing(parts) if parts else address) + found[0][len(address) :]
 

@@ -12,6 +12,7 @@ from edge.data import Result, SourceInfo
 from edge.errors import UsageError
 from edge.sinks.base import Sink
 from edge.sinks.pictures import SUFFIXES, LabelPictures, Pictures
+from edge.text import public
 
 _EXPECTED = (
     "expected window, web or web://HOST:PORT, a video (overlay.mp4), a stream (udp://HOST:PORT), a picture "
@@ -66,7 +67,7 @@ def _file(spec: str, info: SourceInfo) -> Sink:
         if not pictures.numbered and info.frame_count is not None and info.frame_count > 1:
             raise UsageError(pictures.holds_one(info.frame_count))
         return pictures
-    raise UsageError(f"unknown output {spec!r}: {_EXPECTED}")
+    raise UsageError(f"unknown output {public(spec)!r}: {_EXPECTED}")
 
 
 def _labels(rest: str, live: LivePipeline | None) -> Sink:
@@ -84,7 +85,9 @@ def _labels(rest: str, live: LivePipeline | None) -> Sink:
 
 def _shown(spec: str, live: LivePipeline | None) -> Sink:
     if live is None:
-        raise UsageError(f"output {spec.partition('?')[0]!r}: only a running pipeline can be shown")
+        from edge.sinks.web.address import public_output
+
+        raise UsageError(f"output {public_output(spec)!r}: only a running pipeline can be shown")
     if spec == "window":
         from edge.sinks.window import Window
 

@@ -13,6 +13,7 @@ from edge.data import Result
 from edge.errors import SinkError, UsageError
 from edge.sinks.base import Sink
 from edge.sinks.h264 import H264, USUAL_RATE
+from edge.text import public
 
 _TROUBLE = (OSError, ValueError, av.error.FFmpegError)
 _PACKET = 1316  # seven packets of MPEG-TS, the most that fit into one of Ethernet
@@ -28,7 +29,7 @@ class UdpVideo(Sink):
     """
 
     def __init__(self, url: str) -> None:
-        wrong = UsageError(f"output {url!r}: expected udp://HOST:PORT, such as udp://192.168.1.20:5000")
+        wrong = UsageError(f"output {public(url)!r}: expected udp://HOST:PORT, such as udp://192.168.1.20:5000")
         try:
             parts = urlsplit(url)
             complete = parts.hostname and parts.port and parts.path in ("", "/") and not parts.query

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 from edge.errors import UsageError
+from edge.text import public
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8080
 
@@ -56,7 +57,7 @@ def parse_address(spec: str) -> Address:
 
     Raises UsageError where it is spelt in another way, or the file cannot be read.
     """
-    where = spec.partition("?")[0]  # what follows may be secret
+    where = public_output(spec)
     wrong = UsageError(f"output {where!r}: expected web or web://HOST:PORT?token=SECRET, such as web://0.0.0.0:8080")
     if spec == "web":
         return Address()
@@ -74,6 +75,11 @@ def parse_address(spec: str) -> Address:
     if any(char.isspace() or not char.isprintable() for char in token):
         raise UsageError(f"output {where!r}: expected a token without blanks")
     return Address(parts.hostname or DEFAULT_HOST, DEFAULT_PORT if port is None else port, token)
+
+
+def public_output(spec: str) -> str:
+    """Returns the text of an output without what may be secret in it: a token, and what is taken for a password."""
+    return public(spec) if "://" in spec else spec.partition("?")[0]
 
 
 def _read_token(name: str) -> str:

@@ -1,0 +1,251 @@
+"""Attacks the commands with damaged inputs, and reports each case that breaks the rule of `judge`.
+
+    python tests/fuzz/attack.py --seconds 180                     as many cases of every kind as fit
+    python tests/fuzz/attack.py models=10000 graphs=2000          so many of these
+    python tests/fuzz/attack.py --only models:123                 one case again, its folder kept and its command shown
+
+A case is chosen by its kind and number alone. Each runs in a process forked from this one, which has all imports.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gc
+import importlib
+import itertools
+import os
+import random
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NoReturn
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
+
+import addresses
+import files
+import model_cards
+import models
+from case import MODULES, Case, Make
+from judge import HARNESS, findings
+from material import chance_of, material
+
+
+def _graph(chance: random.Random, sources: Path) -> Case:
+    import graphs  # brings TensorFlow
+
+    return graphs.make(chance, sources)
+
+
+KINDS: dict[str, tuple[Make, int]] = {  # and how many of twenty cases are of it
+    "models": (models.make, 7),
+    "graphs": (_graph, 4),
+    "cards": (model_cards.make, 2),
+    "pictures": (files.picture, 1),
+    "films": (files.film, 1),
+    "labels": (files.label, 1),
+    "mappings": (files.mapping, 1),
+    "names": (files.class_names, 1),
+    "archives": (files.archive, 1),
+    "addresses": (addresses.make, 1),
+}
+PATIENCE_S = 120.0  # for one case: nothing here takes more than seconds on a machine that is not busy
+MEMORY = 12 << 30  # bytes of address space: a case must not take the machine down
+
+
+@dataclass(slots=True)
+class Running:
+    """A case in its process."""
+
+    kind: str
+    number: int
+    folder: Path
+    end: float  # of our patience, by the monotonic clock
+
+
+@dataclass(slots=True)
+class Attack:
+    """Runs cases side by side, and counts what came of them."""
+
+    jobs: int
+    scratch: Path
+    material: Path
+    running: dict[int, Running] = field(default_factory=dict)
+    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    found: list[str] = field(default_factory=list)
+
+    def run(self, cases: Iterator[tuple[str, int]], until: float) -> None:
+        """Runs the cases that begin before `until`, by the monotonic clock."""
+        for kind, number in cases:
+            if time.monotonic() > until:
+                break
+            while len(self.running) >= self.jobs:
+                self._wait()
+            self._start(kind, number)
+        while self.running:
+            self._wait()
+
+    def _start(self, kind: str, number: int) -> None:
+        folder = Path(tempfile.mkdtemp(dir=self.scratch))
+        sys.stdout.flush()
+        child = os.fork()
+        if not child:
+            play(kind, number, folder, self.material)
+        self.running[child] = Running(kind, number, folder, time.monotonic() + PATIENCE_S)
+
+    def _wait(self) -> None:
+        for child, case in list(self.running.items()):
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                self._ended(child, case, os.waitstatus_to_exitcode(status))
+            elif time.monotonic() > case.end:
+                self._ended(child, case, None)
+        time.sleep(0.002)
+
+    def _ended(self, child: int, case: Running, status: int | None) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)  # it, where it hangs, and whatever it left running
+        if status is None:
+            os.waitpid(child, 0)
+        del self.running[child]
+        program = (case.folder / "command").read_text().split()[0] if (case.folder / "command").exists() else ""
+        wrong = list(findings(case.folder, program, status))
+        self.outcomes[case.kind, "FOUND" if wrong else f"exit {status}"] += 1
+        if wrong:
+            said = (case.folder / "stderr").read_text("utf-8", "replace").strip().splitlines()[-1:]
+            self.found.append(f"{case.kind}:{case.number} {program}: {', '.join(wrong)} ({''.join(said)[-160:]})")
+            print(f"FOUND {self.found[-1]}", flush=True)
+        shutil.rmtree(case.folder, ignore_errors=True)
+
+
+def play(kind: str, number: int, folder: Path, sources: Path) -> NoReturn:
+    """Runs a case in this process, and ends it with the command's exit code."""
+    code = HARNESS
+    try:
+        os.setpgid(0, 0)
+        _redirect(folder)
+        case = KINDS[kind][0](chance_of(kind, number), sources)
+        lay_out(case, folder)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        if case.check is not None:
+            case.check()
+            code = 0
+        else:
+            sys.argv = [case.program, *case.arguments]
+            code = importlib.import_module(MODULES[case.program]).main()
+    except SystemExit as exc:  # rich's, when nobody reads its output any more
+        code = exc.code if isinstance(exc.code, int) else 1
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
+
+
+def lay_out(case: Case, folder: Path) -> None:
+    """Writes a case's files, and makes its folder the current one."""
+    for name, data in case.files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    (folder / "command").write_text(case.line, "utf-8", "backslashreplace")
+    (folder / "tmp").mkdir()
+    os.environ.update(TMPDIR=str(folder / "tmp"), ROADLITE_CACHE=str(folder / "cache"), COLUMNS="200")
+    tempfile.tempdir = None
+    os.chdir(folder)
+
+
+def _redirect(folder: Path) -> None:
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    for descriptor, name in ((1, "stdout"), (2, "stderr")):
+        file = os.open(folder / name, os.O_WRONLY | os.O_CREAT)
+        os.dup2(file, descriptor)
+
+
+def preload(kinds: list[str]) -> None:
+    """Imports what the cases need, so that no case waits for it; TensorFlow only where there are graphs."""
+    for module in MODULES.values():
+        importlib.import_module(module)
+    import ai_edge_litert.interpreter
+    import ai_edge_litert.schema_py_generated
+    import av  # noqa: F401
+
+    if "graphs" in kinds or "archives" in kinds:
+        import convert.job
+        import graphs  # noqa: F401
+
+
+def mixed(start: int) -> Iterator[tuple[str, int]]:
+    """Yields cases of every kind for ever, in turn."""
+    turn = [kind for kind, (_, share) in KINDS.items() for _ in range(share)]
+    counts = dict.fromkeys(KINDS, start)
+    for place in itertools.count():
+        kind = turn[place * 7 % len(turn)]  # 7 and 20 have no common divisor: each place comes once a round
+        yield kind, counts[kind]
+        counts[kind] += 1
+
+
+def counted(wanted: list[str], start: int) -> Iterator[tuple[str, int]]:
+    """Yields the cases that `KIND=N` asks for, kinds in turn."""
+    rows = [[(kind, start + i) for i in range(int(number))] for kind, _, number in (w.partition("=") for w in wanted)]
+    return (case for turn in itertools.zip_longest(*rows) for case in turn if case is not None)
+
+
+def again(which: str, sources: Path) -> int:
+    """Plays one case in a folder that is kept, and shows what came of it."""
+    kind, _, number = which.partition(":")
+    folder = Path(tempfile.mkdtemp(prefix=f"fuzz-{kind}-{number}-"))
+    child = os.fork()
+    if not child:
+        play(kind, int(number), folder, sources)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    program = (folder / "command").read_text()
+    wrong = list(findings(folder, program.split()[0], status))
+    print(f"cd {folder}; {program}\nexit {status}\n{(folder / 'stderr').read_text('utf-8', 'replace')}")
+    print(", ".join(wrong) or "as it should be")
+    return 1 if wrong else 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("counts", nargs="*", metavar="KIND=N", help=f"of {', '.join(KINDS)}")
+    parser.add_argument("--seconds", type=float, default=180.0, help="begin no case after so long (default: 180)")
+    parser.add_argument("--start", type=int, default=0, metavar="N", help="the number of the first case (default: 0)")
+    parser.add_argument("--jobs", type=int, default=2, help="cases side by side")
+    parser.add_argument("--only", metavar="KIND:N", help="play one case again, and keep its folder")
+    options = parser.parse_args()
+    sources = material()
+    kinds = [count.partition("=")[0] for count in options.counts] or list(KINDS)
+    preload([options.only.partition(":")[0]] if options.only else kinds)
+    if options.only:
+        return again(options.only, sources)
+    gc.freeze()  # a collection in a forked process would copy all pages of this one
+    begin = time.monotonic()
+    until = float("inf") if options.counts else begin + options.seconds
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as scratch:
+        attack = Attack(options.jobs, Path(scratch), sources)
+        attack.run(counted(options.counts, options.start) if options.counts else mixed(options.start), until)
+    print(f"{attack.outcomes.total()} cases in {time.monotonic() - begin:.0f} s, from number {options.start} on")
+    for (kind, outcome), count in sorted(attack.outcomes.items()):
+        print(f"  {kind:10} {outcome:8} {count}")
+    for line in attack.found:
+        print(f"FOUND {line}; again: python tests/fuzz/attack.py --only {line.partition(' ')[0]}")
+    return 1 if attack.found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
