@@ -5,7 +5,6 @@ one.
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +17,7 @@ from edge.compare.worker import Worker
 from edge.data import Ids
 from edge.errors import SourceError
 from edge.evaluation.metrics import Confusion, agreement
+from edge.leftovers import TemporaryFolder
 from edge.postprocess import nearest
 from edge.progress import Track, silent
 
@@ -36,7 +36,7 @@ def assess(
     with ExitStack() as stack:
         standard = None
         if reference is not None:
-            standard = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="roadlite-")))
+            standard = Path(stack.enter_context(TemporaryFolder()))
             reference[1].label(standard)
             if reference[0].error:
                 standard = None
@@ -73,7 +73,7 @@ def _of(
     classes = row.loaded.classes
     confusion, equal = Confusion(len(classes)), []
     comparable = reference is not None and reference.loaded is not None and reference.loaded.classes == classes
-    with tempfile.TemporaryDirectory(prefix="roadlite-") as folder:
+    with TemporaryFolder() as folder:
         for name in worker.label(Path(folder)):
             ids: Ids = np.load(Path(folder, name))
             truth = _truth(frames, name, classes, notes)

@@ -8,7 +8,6 @@ import select
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import edge
 from edge.compare.answers import Layers, LoadedModel, MemoryUse
 from edge.compare.rows import Row
+from edge.leftovers import TemporaryFolder
 from edge.memory import limit_kb, says_shortage, shortage
 from edge.typed_json import typed
 
@@ -39,7 +39,7 @@ class Worker:
         A question without an answer for `answer_s` seconds is given up.
         """
         self._row, self._tick, self.answer_s, self._left = row, tick, answer_s, b""
-        self._folder = tempfile.TemporaryDirectory(prefix="roadlite-")
+        self._folder = TemporaryFolder()
         self._stderr = open(Path(self._folder.name, "stderr"), "w+b")  # noqa: SIM115 - closed in close()
         start = _START.format(paths=self._paths())
         self._process: subprocess.Popen[bytes] | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +20,7 @@ from edge.engine.openvino_saturation import is_quantized, losing, reduce_weights
 from edge.engine.partitions import Partitions
 from edge.engine.runtimes import RUNTIMES, import_runtime
 from edge.errors import ModelError, RuntimeMissing
+from edge.leftovers import TemporaryFolder
 from edge.text import reason
 
 
@@ -52,7 +52,7 @@ class OpenVinoEngine:
             parsed = flatbuffers.read_model_from_bytearray(bytearray(model))
             self.input, self.output = _ends(parsed, where)
             respell_file(parsed)
-            with tempfile.TemporaryDirectory(prefix="roadlite-") as folder:
+            with TemporaryFolder() as folder:
                 path = Path(folder, "model.tflite")  # OpenVINO tells the format by the name
                 path.write_bytes(flatbuffers.convert_object_to_bytearray(parsed))
                 self._model = core.read_model(path)

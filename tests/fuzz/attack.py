@@ -180,12 +180,9 @@ def preload(kinds: list[str]) -> None:
     """Imports what the cases need, so that no case waits for it; TensorFlow only where there are graphs."""
     for module in MODULES.values():
         importlib.import_module(module)
-    import ai_edge_litert.interpreter
-    import ai_edge_litert.schema_py_generated
     import av  # noqa: F401
 
     if "graphs" in kinds or "archives" in kinds:
-        import convert.job
         import graphs  # noqa: F401
 
 

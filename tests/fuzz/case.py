@@ -52,7 +52,9 @@ def damaged(data: bytes, chance: random.Random) -> bytes:
         elif kind == 1:
             made[place] = chance.randrange(256)
         elif kind == 2:
-            made[place : place + 4] = chance.choice(NUMBERS).to_bytes(8, chance.choice(("little", "big")), signed=True)[:4]
+            made[place : place + 4] = chance.choice(NUMBERS).to_bytes(8, chance.choice(("little", "big")), signed=True)[
+                :4
+            ]
         elif kind == 3:
             made[place : place + chance.choice([1, 4, 64])] = b""
         elif kind == 4:

@@ -25,7 +25,9 @@ def picture(chance: random.Random, material: Path) -> Case:
     data = (material / f"picture{suffix}").read_bytes()
     data = _resized(data, chance) if suffix == ".png" and chance.random() < 0.3 else damaged(data, chance)
     name = f"p/1{suffix if chance.random() < 0.9 else chance.choice(PICTURES)}"
-    return Case("run-model", ["m.tflite", "--source", chance.choice(["p", name]), *OUTPUTS], _with(material, {name: data}))
+    return Case(
+        "run-model", ["m.tflite", "--source", chance.choice(["p", name]), *OUTPUTS], _with(material, {name: data})
+    )
 
 
 def film(chance: random.Random, material: Path) -> Case:
@@ -42,7 +44,9 @@ def label(chance: random.Random, material: Path) -> Case:
     data = (material / f"labels{suffix}").read_bytes()
     data = _resized(data, chance) if suffix == ".png" and chance.random() < 0.3 else damaged(data, chance)
     files = {"p/1.png": (material / "picture.png").read_bytes(), f"t/1{suffix}": data}
-    return Case("evaluate-model", ["m.tflite", "--source", "p", "--labels", "t", "--output", "out"], _with(material, files))
+    return Case(
+        "evaluate-model", ["m.tflite", "--source", "p", "--labels", "t", "--output", "out"], _with(material, files)
+    )
 
 
 def mapping(chance: random.Random, material: Path) -> Case:
@@ -94,7 +98,9 @@ def archive(chance: random.Random, material: Path) -> Case:
 
 def _member(chance: random.Random, size: int) -> tarfile.TarInfo:
     names = ["a/frozen_inference_graph.pb"] * 6 + ["/frozen_inference_graph.pb", "../frozen_inference_graph.pb", "x.pb"]
-    member = tarfile.TarInfo(chance.choice([*names, "a" * 90 + "/frozen_inference_graph.pb", "\n/frozen_inference_graph.pb"]))
+    member = tarfile.TarInfo(
+        chance.choice([*names, "a" * 90 + "/frozen_inference_graph.pb", "\n/frozen_inference_graph.pb"])
+    )
     member.size = size
     if chance.random() < 0.2:
         member.type = chance.choice([tarfile.SYMTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE, tarfile.GNUTYPE_SPARSE, b"V"])

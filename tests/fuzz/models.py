@@ -66,7 +66,7 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
         for _ in range(chance.choice([1, 1, 1, 2, 3, 6])):
             try:
                 chance.choice(MUTATIONS)(model, chance)
-            except (IndexError, TypeError, AttributeError):
+            except (IndexError, TypeError, AttributeError, ValueError):
                 continue  # an earlier change has removed what this one changes
         builder = flatbuffers.Builder(len(data))
         try:
@@ -271,7 +271,10 @@ def _signatures(model: Any, chance: random.Random) -> None:
     from ai_edge_litert import schema_py_generated as schema
 
     made = schema.SignatureDefT()
-    made.signatureKey, made.subgraphIndex = chance.choice([None, "serving_default", b"\xff"]), chance.choice([0, 1, 2**31])
+    made.signatureKey, made.subgraphIndex = (
+        chance.choice([None, "serving_default", b"\xff"]),
+        chance.choice([0, 1, 2**31]),
+    )
     made.inputs, made.outputs = [], []
     for ends in (made.inputs, made.outputs):
         end = schema.TensorMapT()
@@ -298,4 +301,3 @@ MUTATIONS: tuple[Mutation, ...] = (
     *(_buffer, _buffer, _buffer_place, _buffers, _tensors, _operators, _subgraphs, _codes, _ends),
     *(_indices, _indices, _opcode, _option, _option, _options, _code, _signatures, _metadata, _version),
 )
-
