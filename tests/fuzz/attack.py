@@ -12,31 +12,29 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
-import importlib
 import itertools
 import os
 import random
-import resource
 import shutil
 import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
-
 import addresses
 import files
 import model_cards
 import models
-from case import MODULES, Case, Make
+from case import Case, Make
 from judge import HARNESS, findings
-from material import chance_of, material
+from material import KEPT, chance_of, material
+from play import lay_out, play, preload
 
 
 def _graph(chance: random.Random, sources: Path) -> Case:
@@ -57,8 +55,8 @@ KINDS: dict[str, tuple[Make, int]] = {  # and how many of twenty cases are of it
     "archives": (files.archive, 1),
     "addresses": (addresses.make, 1),
 }
+FOUND = KEPT / "found"  # what the cases that broke the rule have said
 PATIENCE_S = 120.0  # for one case: nothing here takes more than seconds on a machine that is not busy
-MEMORY = 12 << 30  # bytes of address space: a case must not take the machine down
 
 
 @dataclass(slots=True)
@@ -98,7 +96,7 @@ class Attack:
         sys.stdout.flush()
         child = os.fork()
         if not child:
-            play(kind, number, folder, self.material)
+            make_and_play(kind, number, folder, self.material)
         self.running[child] = Running(kind, number, folder, time.monotonic() + PATIENCE_S)
 
     def _wait(self) -> None:
@@ -120,70 +118,27 @@ class Attack:
         wrong = list(findings(case.folder, program, status))
         self.outcomes[case.kind, "FOUND" if wrong else f"exit {status}"] += 1
         if wrong:
-            said = (case.folder / "stderr").read_text("utf-8", "replace").strip().splitlines()[-1:]
-            self.found.append(f"{case.kind}:{case.number} {program}: {', '.join(wrong)} ({''.join(said)[-160:]})")
+            said = (case.folder / "stderr").read_text("utf-8", "replace")
+            last = "".join(said.strip().splitlines()[-1:])[-160:]
+            self.found.append(f"{case.kind}:{case.number} {program}: {', '.join(wrong)} ({last})")
             print(f"FOUND {self.found[-1]}", flush=True)
+            FOUND.mkdir(exist_ok=True)
+            (FOUND / f"{case.kind}-{case.number}.txt").write_text(said, "utf-8")
+        if self.outcomes.total() % 500 == 0:
+            print(f"{self.outcomes.total()} cases", flush=True)
         shutil.rmtree(case.folder, ignore_errors=True)
 
 
-def play(kind: str, number: int, folder: Path, sources: Path) -> NoReturn:
-    """Runs a case in this process, and ends it with the command's exit code."""
-    code = HARNESS
+def make_and_play(kind: str, number: int, folder: Path, sources: Path) -> NoReturn:
+    """Makes a case and plays it in this process, a leader of its group."""
     try:
         os.setpgid(0, 0)
-        _redirect(folder)
         case = KINDS[kind][0](chance_of(kind, number), sources)
         lay_out(case, folder)
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-        if case.check is not None:
-            case.check()
-            code = 0
-        else:
-            sys.argv = [case.program, *case.arguments]
-            code = importlib.import_module(MODULES[case.program]).main()
-    except SystemExit as exc:  # rich's, when nobody reads its output any more
-        code = exc.code if isinstance(exc.code, int) else 1
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-    finally:
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError):
-                stream.flush()
-        os._exit(code)
-
-
-def lay_out(case: Case, folder: Path) -> None:
-    """Writes a case's files, and makes its folder the current one."""
-    for name, data in case.files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    (folder / "command").write_text(case.line, "utf-8", "backslashreplace")
-    (folder / "tmp").mkdir()
-    os.environ.update(TMPDIR=str(folder / "tmp"), ROADLITE_CACHE=str(folder / "cache"), COLUMNS="200")
-    tempfile.tempdir = None
-    os.chdir(folder)
-
-
-def _redirect(folder: Path) -> None:
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    for descriptor, name in ((1, "stdout"), (2, "stderr")):
-        file = os.open(folder / name, os.O_WRONLY | os.O_CREAT)
-        os.dup2(file, descriptor)
-
-
-def preload(kinds: list[str]) -> None:
-    """Imports what the cases need, so that no case waits for it; TensorFlow only where there are graphs."""
-    for module in MODULES.values():
-        importlib.import_module(module)
-    import av  # noqa: F401
-
-    if "graphs" in kinds or "archives" in kinds:
-        import graphs  # noqa: F401
+    except BaseException:  # noqa: BLE001 - a case that cannot be made is a fault of the attack
+        (folder / "stderr").write_text(traceback.format_exc())
+        os._exit(HARNESS)
+    play(case, folder)
 
 
 def mixed(start: int) -> Iterator[tuple[str, int]]:
@@ -208,7 +163,7 @@ def again(which: str, sources: Path) -> int:
     folder = Path(tempfile.mkdtemp(prefix=f"fuzz-{kind}-{number}-"))
     child = os.fork()
     if not child:
-        play(kind, int(number), folder, sources)
+        make_and_play(kind, int(number), folder, sources)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     program = (folder / "command").read_text()
     wrong = list(findings(folder, program.split()[0], status))

@@ -41,7 +41,7 @@ def findings(folder: Path, program: str, status: int | None) -> Iterator[str]:
 def unfinished(folder: Path) -> Iterator[str]:
     """Yields the files and folders in a case's folder that are not what their final names promise."""
     for path in sorted(folder.rglob("*")):
-        if path.name.endswith(UNFINISHED) or path.name.startswith(".roadlite-"):
+        if path.name.endswith(UNFINISHED) or "roadlite-" in path.name:
             yield f"left {path.name}"
         elif path.is_file() and "out" in path.relative_to(folder).parts and not whole(path):
             yield f"half-written {path.name}"

@@ -6,6 +6,7 @@ import hashlib
 import os
 import random
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,10 +38,9 @@ def _apart(make: Callable[[Path], None], folder: Path) -> None:
     child = os.fork()
     if not child:
         try:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             make(folder)
-        except BaseException:
-            import traceback
-
+        except BaseException:  # noqa: BLE001 - the process that was forked must not go on as this one
             traceback.print_exc()
             os._exit(1)
         os._exit(0)
