@@ -31,9 +31,9 @@ import addresses
 import files
 import model_cards
 import models
-from case import Case, Make
+from case import Case, Make, chance_of
 from judge import HARNESS, findings
-from material import KEPT, chance_of, material
+from material import KEPT, material
 from play import lay_out, play, preload
 
 
@@ -180,9 +180,12 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2, help="cases side by side")
     parser.add_argument("--only", metavar="KIND:N", help="play one case again, and keep its folder")
     options = parser.parse_args()
-    sources = material()
-    kinds = [count.partition("=")[0] for count in options.counts] or list(KINDS)
-    preload([options.only.partition(":")[0]] if options.only else kinds)
+    kinds = {text.partition(mark)[0] for text, mark in [*((c, "=") for c in options.counts), (options.only or "", ":")]}
+    kinds = kinds - {""} or set(KINDS)
+    if unknown := kinds - set(KINDS):
+        parser.error(f"expected some of {', '.join(KINDS)}, got {', '.join(unknown)}")
+    sources = material(graphs_only=kinds == {"graphs"})
+    preload(kinds)
     if options.only:
         return again(options.only, sources)
     gc.freeze()  # a collection in a forked process would copy all pages of this one

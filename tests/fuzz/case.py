@@ -39,6 +39,11 @@ FLOATS = (0.0, -0.0, 1.0, -1.0, 1e-45, 1e-30, 1e30, 3e38, float("nan"), float("i
 TEXTS = ("", "x", "\n", "a\nb", "\x1b[2J", "ä" * 300, "\x00", "../../x", "%s", "[bold]x", "\ud800", "\u202e", " ")
 
 
+def chance_of(kind: str, number: int) -> random.Random:
+    """Returns the chances of a case: the same on every machine and in every process."""
+    return random.Random(f"{kind}:{number}")
+
+
 def damaged(data: bytes, chance: random.Random) -> bytes:
     """Returns bytes with some of them changed, left out or put in, most of them near the beginning or the end."""
     made = bytearray(data)

@@ -20,9 +20,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from case import Case
+from case import Case, chance_of
 from judge import findings, frames_in, unfinished
-from material import chance_of, material
+from material import material
 from play import lay_out, play, preload
 
 OUTPUTS = ("--output", "out/f.mp4", "--output", "labels:out/l", "--stats", "out/s.json")
@@ -34,7 +34,17 @@ def case(program: str, sources: Path) -> Case:
         files = {"m.tflite": (sources / "tiny-scores.tflite").read_bytes()}
         files["f.mp4"] = (sources / "film.mp4").read_bytes()
         return Case(program, ["m.tflite", "--source", "f.mp4", "--loop", "--limit", "150", *OUTPUTS], files)
-    arguments = ["g.pb", "--quantize", "float32,int8", "--input-size", "33x49", "--min-agreement", "0", "--output", "out"]
+    arguments = [
+        "g.pb",
+        "--quantize",
+        "float32,int8",
+        "--input-size",
+        "33x49",
+        "--min-agreement",
+        "0",
+        "--output",
+        "out",
+    ]
     frames = ["--calibration-frames", "2", "--verification-frames", "1", "--no-rescue"]
     return Case(program, [*arguments, *frames], {"g.pb": (sources / "net.pb").read_bytes()})
 
@@ -75,7 +85,7 @@ def _fragments(part: Path) -> bool:
 
 
 def kill(program: str, number: int, seconds: float, sources: Path) -> tuple[str, list[str]]:
-    """Kills a run at a moment that the number chooses of its usual seconds. Returns what was left, and what is wrong."""
+    """Kills a run at a moment of its usual seconds. Returns what was left, and what is wrong."""
     with tempfile.TemporaryDirectory(prefix="kills-") as scratch:
         folder, which = Path(scratch), case(program, sources)
         lay_out(which, folder)

@@ -65,8 +65,6 @@ def _redirect(folder: Path) -> None:
 
 def preload(kinds: Collection[str]) -> None:
     """Imports what the cases need, so that no case waits for it; TensorFlow only where there are graphs."""
-    import ai_edge_litert.interpreter
-    import ai_edge_litert.schema_py_generated
     import rich.progress
     import rich.table  # noqa: F401
 
@@ -77,5 +75,4 @@ def preload(kinds: Collection[str]) -> None:
     for name in MODULES.values():
         importlib.import_module(name)
     if "graphs" in kinds or "archives" in kinds:
-        import convert.job
         import graphs  # noqa: F401
