@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class _Outliving(io.FileIO):
     """A terminal's descriptor. Once the terminal is closed, which Linux says by EIO, what is written goes nowhere."""
 
-    def write(self, data: ReadableBuffer) -> int | None:
+    def write(self, data: ReadableBuffer, /) -> int:
         try:
             return super().write(data)
         except OSError as exc:
