@@ -420,6 +420,15 @@ def test_null_keeps_nothing(tmp_path, monkeypatch):
     assert names(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    "spec", ["udp://me:S3cr3t@pi:5000", "web://me:S3cr3t@pi", "web://me:S3cr3t?@pi", "rtsp://me:S3cr3t@pi/road?x"]
+)
+def test_an_output_that_is_refused_shows_no_password(spec):
+    with pytest.raises(UsageError, match="expected") as caught:
+        open_sink(spec, info(), LivePipeline(VOC, Controls(), NotImplemented))
+    assert "S3cr3t" not in str(caught.value)
+
+
 @pytest.mark.parametrize("spec", ["", "out.avi", "nul", "labels:", "windows", "out.mp4.gz", "rtsp://pi/road"])
 def test_an_unknown_output_lists_what_there_is(tmp_path, monkeypatch, spec):
     monkeypatch.chdir(tmp_path)
