@@ -29,20 +29,25 @@ class _Outliving(io.FileIO):
 @contextmanager
 def outliving_terminal() -> Iterator[None]:
     """Lets prints go nowhere from when the terminal is closed, so that no line of progress ends a recording."""
-    before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = map(_outliving, before)
+    replaced = {name: (stream, _outliving(stream)) for name in ("stdout", "stderr") if (stream := _terminal(name))}
+    for name, (_, outliving) in replaced.items():
+        setattr(sys, name, outliving)
     try:
         yield
     finally:
-        for stream in {sys.stdout, sys.stderr} - {*before, None}:
+        for name, (before, outliving) in replaced.items():
+            setattr(sys, name, before)
             with suppress(OSError, ValueError):
-                stream.close()
-        sys.stdout, sys.stderr = before
+                outliving.close()
+
+
+def _terminal(name: str) -> TextIO | None:
+    """Returns a stream of `sys` where it is a terminal."""
+    stream: TextIO | None = getattr(sys, name)
+    return stream if stream is not None and stream.isatty() else None
 
 
 def _outliving(stream: TextIO) -> TextIO:
-    """Returns a stream on the same terminal that does not fail; other streams, and None, as they are."""
-    if stream is None or not stream.isatty():
-        return stream
+    """Returns a stream on the same terminal that does not fail."""
     binary = io.BufferedWriter(_Outliving(os.dup(stream.fileno()), "w"))
     return io.TextIOWrapper(binary, encoding=stream.encoding, errors=stream.errors, line_buffering=True)
