@@ -7,7 +7,10 @@ DEMO := $(OUT)/demo-513x1025-os16
 # What is known to work together: `make constraints` looks for newer versions, `make test-matrix` takes the newest.
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-pi test-matrix lint types bench train-demo release constraints clean
+SECONDS ?= 180
+KILLS ?= 4
+
+.PHONY: demo test fuzz test-pi test-matrix lint types bench train-demo release constraints clean
 
 demo: .venv/.convert
 	$(BIN)/convert-model demo --quantize float32,int8 --output $(OUT)
@@ -20,6 +23,12 @@ demo: .venv/.convert
 
 test: .venv/.dev
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+
+# Damaged models, graphs, pictures and addresses for so many seconds, then kills at so many moments of each command. For a
+# night: make fuzz SECONDS=30000 KILLS=200. What breaks the rule is said with the command that plays it again.
+fuzz: .venv/.dev
+	$(BIN)/python tests/fuzz/attack.py --seconds $(SECONDS)
+	$(BIN)/python tests/fuzz/kills.py $(KILLS)
 
 # Every promised Python that is on this machine, with the newest dependencies and with the oldest.
 test-matrix: .venv/.dev

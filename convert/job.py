@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -28,6 +27,7 @@ from edge.classes import ClassSet, guess
 from edge.engine.open import open_engine
 from edge.errors import ConversionError, ModelError, SourceError, UsageError
 from edge.files import write_whole
+from edge.leftovers import TemporaryFolder
 from edge.preprocess import Normalisation
 from edge.progress import Track, silent
 from edge.trial import try_out
@@ -102,7 +102,7 @@ def run(frozen: FrozenGraph, job: Job, track: Track = silent, notice: Notice = l
     anatomy, classes, network, samples, references = prepare(frozen, job, track, notice)
     runner = runner_for(len(frozen.graph_bytes))
     outcomes = []
-    with tempfile.TemporaryDirectory(prefix="roadlite-") as folder:
+    with TemporaryFolder() as folder:
         builder = ModelBuilder(network, Path(folder), samples.calibration, anatomy.norm, track, runner)
         check = Check(anatomy.norm, classes, samples, references, track)
         for recipe in job.recipes:

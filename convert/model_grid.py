@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from convert.tflite.recipes import Recipe, parse_recipes
 from edge.cache import cache_folder
 from edge.errors import ConversionError, GraphError, SinkError, UsageError
 from edge.files import writable_folder
+from edge.leftovers import TemporaryFolder
 from edge.progress import Track, silent
 from edge.versions import installed
 
@@ -82,7 +82,7 @@ def _make(
     from convert.job import Job, run
 
     folder = next(iter(kept.values())).parent
-    with tempfile.TemporaryDirectory(prefix=".making-", dir=folder) as scratch:
+    with TemporaryFolder(within=folder) as scratch:
         job = Job(
             recipes=recipes,
             input_hw=input_hw,

@@ -83,7 +83,8 @@ def _ticks(pipe: Connection) -> Iterator[None]:
 
 
 def _serve(pipe: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever waits for the answer hears it, and ends this process
+    for number in (signal.SIGINT, signal.SIGHUP):  # which a terminal sends to all
+        signal.signal(number, signal.SIG_IGN)  # whoever waits for the answer hears it, and ends this process
     work, arguments = pipe.recv()
 
     def track(items: Iterable[Any], what: str, total: int | None = None) -> Iterator[Any]:

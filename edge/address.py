@@ -104,8 +104,9 @@ def public(text: str) -> str:
     """Returns a text without what opens the addresses in it: user, password, query and fragment.
 
     A password may hold `/`, `?`, `#` and `@`, though each is to be written as `%2F`, `%3F`, `%23`, `%40` there. Where a
-    later `@` leaves it open whether a path or a password goes up to it, the host by RFC 3986 is shown and what lies
-    between is not. A text that is an address as a whole, alone or as the value of a flag, may hold blanks, too.
+    later `@` leaves it open whether a path or a password goes up to it, all up to the last `@` is left out, but for a
+    host by RFC 3986 that could be no more than the user. A text that is an address as a whole, alone or as the value of
+    a flag, may hold blanks, too.
     """
     whole = _WHOLE.fullmatch(text)
     return _opened_by_nothing(whole) if whole else _WITHIN.sub(_within_sentence, text)
@@ -165,6 +166,8 @@ def _split(body: str) -> _Split | None:
 
 def _within_sentence(found: re.Match[str]) -> str:
     address = found[0].rstrip(_CLOSING)
+    if address.endswith("?") and found[0].startswith("...", len(address)):  # a query that is hidden already
+        address += "..."
     whole = _WHOLE.fullmatch(address)
     return (_opened_by_nothing(whole) if whole else address) + found[0][len(address) :]
 
@@ -177,9 +180,10 @@ def _opened_by_nothing(whole: re.Match[str]) -> str:
     if not split.doubtful:
         port = "" if split.port is None else f":{split.port}"
         return f"{begin}{split.host}{port}{_without_query(split.later)}"
-    known = f"{split.host}/..." if split.by_the_book else "..."
     before, _, after = split.later.rpartition("@")
-    return begin + known + ("" if "?" in before or "#" in before else f"@{_without_query(after)}")
+    if split.user or not split.by_the_book:
+        return begin + _without_query(after)
+    return f"{begin}{split.host}/..." + ("" if "?" in before or "#" in before else f"@{_without_query(after)}")
 
 
 def _without_query(rest: str) -> str:

@@ -4,49 +4,60 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edge.errors import SinkError
+from edge.leftovers import UnfinishedFile, left_behind
+
+FILM = ".mp4"  # the only files that are of use unfinished
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Yields a name beside `path` to write to; it is renamed to `path` when the block ends, removed when it raises.
+def whole_file(path: Path) -> Iterator[UnfinishedFile]:
+    """Yields a file beside `path` to write to; it is renamed to `path` when the block ends, removed when it raises.
 
     Raises SinkError, naming `path`, for whatever the file system refuses.
     """
-    part = path.parent / f"{path.name}.{os.getpid()}.part"  # two processes may write the same file
     try:
         if path.exists() and not path.is_file():  # a folder, or a device, which renaming would replace
             raise SinkError(f"{path}: cannot be written (it is there and no regular file)")
-        yield part
-        os.replace(part, path)
+        part = UnfinishedFile(path)
+        try:
+            yield part
+            part.finish()
+        except BaseException:
+            with suppress(OSError):
+                part.discard()
+            raise
     except OSError as exc:
         raise SinkError(f"{path}: cannot be written ({exc.strerror or exc})") from exc
-    finally:
-        with suppress(OSError):
-            part.unlink()
 
 
 def write_whole(path: Path, data: bytes) -> None:
     """Writes a file in one go, atomically. Raises SinkError."""
-    with whole_file(path) as part, open(part, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    with whole_file(path) as part:
+        part.write(data)
+        os.fsync(part.file.fileno())
 
 
 def writable_folder(folder: Path) -> Path:
-    """Makes sure, before long work, that files can be made in `folder`; makes it where it is not there."""
-    probe = folder / f".roadlite-{os.getpid()}"
+    """Makes sure, before long work, that files can be made in `folder`; makes it where it is not there.
+
+    Unfinished files that killed processes have left there are removed, but for films.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=folder):  # without a name where the system can do that: nothing to leave behind
+            pass
     except OSError as exc:
         raise SinkError(f"{folder}: cannot be written to ({exc.strerror or exc}); choose another folder") from exc
+    for part in left_behind(folder):
+        if part.final.suffix.lower() != FILM:
+            with suppress(OSError):
+                part.discard()
     return folder
 
 

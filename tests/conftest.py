@@ -17,8 +17,10 @@ import pytest
 from edge.engine.runtimes import RUNTIMES
 
 os.environ.update(RUNTIMES["tensorflow"].variables)  # before a test imports TensorFlow or Keras
-# Where the shell started this in the background, Ctrl-C is ignored here, and so it would be in the commands under test.
+# Where a shell started this in the background, or nohup did, Ctrl-C or hang-ups are ignored here, and would be ignored
+# by the commands under test.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 MODELS = os.environ.get("ROADLITE_TEST_MODELS")  # a folder with float32.tflite and int8.tflite, made elsewhere
 SHARED = Path(os.environ.get("ROADLITE_SHARED", Path(__file__).parents[1].with_name("shared")))

@@ -16,7 +16,7 @@ EDGE, CONVERT = PROJECT / "edge", PROJECT / "convert"
 
 # From the bottom up: a module imports only from the lines above its own, and within its own package.
 LAYERS = (
-    "edge.errors edge.native_output edge.processors edge.text edge.versions edge.cache",
+    "edge.errors edge.leftovers edge.native_output edge.processors edge.text edge.versions edge.cache",
     "edge.address edge.memory edge.requirements",
     "edge.child edge.data edge.threads edge.timing edge.typed_json",
     "edge.classes edge.destinations edge.files edge.mp4 edge.preprocess edge.progress edge.scene edge.smooth",

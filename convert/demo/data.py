@@ -12,13 +12,13 @@ from functools import lru_cache
 from itertools import count, islice
 from multiprocessing import get_context
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.data import Ids, Pixels
+from edge.leftovers import TemporaryFolder
 from edge.processors import available_processors
 from edge.scene import Scene
 
@@ -169,7 +169,7 @@ def batches(recipe: Recipe, first: int, last: int) -> Iterator[Batch]:
     workers = max(1, available_processors() - 1)
     numbers = iter(range(first // CHUNK, math.ceil(last / CHUNK)))
     with (
-        TemporaryDirectory(prefix="roadlite-") as folder,
+        TemporaryFolder() as folder,
         ProcessPoolExecutor(workers, get_context("spawn"), _begin) as pool,
     ):
         waiting = deque(pool.submit(_store, recipe, number, folder) for number in islice(numbers, workers + 1))

@@ -11,9 +11,12 @@ from pathlib import Path
 from convert.models.tarball import read_graph
 from edge.address import HOW_TO_WRITE, parse_address, public
 from edge.cache import cache_folder
-from edge.errors import DownloadError, GraphError, UsageError
+from edge.errors import DownloadError, GraphError, SinkError, UsageError
+from edge.files import writable_folder, write_whole
+from edge.leftovers import TemporaryFolder
 from edge.progress import Track
 from edge.requirements import install_extra
+from edge.text import reason
 
 BASE_URL = "https://download.tensorflow.org/models/"
 
@@ -64,9 +67,9 @@ def official_graph(name: str, track: Track) -> tuple[bytes, str]:
         else:
             graph, sha256, origin = _download(name, path, record, record_path, track)
         if record is None:
-            _write_record(record_path, f"{sha256}  {file_name}\n# {origin}\n")
-    except OSError as exc:
-        why = f"cannot use the cache {folder}: {exc.strerror or exc}"
+            write_whole(record_path, f"{sha256}  {file_name}\n# {origin}\n".encode())
+    except (OSError, SinkError) as exc:
+        why = f"cannot use the cache {folder}: {reason(exc)}"
         raise DownloadError(f"{name}: {why}; fix it or set ROADLITE_CACHE to another folder") from exc
     return graph, origin
 
@@ -108,7 +111,9 @@ def _download(name: str, path: Path, record: _Record | None, record_path: Path, 
 
     pooch.get_logger().setLevel("WARNING")  # it prints to stderr otherwise
     try:
-        pooch.retrieve(address, known_hash=None, fname=path.name, path=path.parent, downloader=fetch)
+        with TemporaryFolder(within=writable_folder(path.parent)) as scratch:
+            pooch.retrieve(address, known_hash=None, fname=path.name, path=scratch, downloader=fetch)
+            Path(scratch, path.name).replace(path)
     except (DownloadError, GraphError) as exc:
         hint = f"try again, or get it in another way and pass its path, or put it into {path.parent}"
         raise DownloadError(f"{name}: cannot download {public(address)}: {exc}; {hint}") from exc
@@ -136,12 +141,3 @@ def _read_record(path: Path) -> _Record | None:
     if not match:
         raise DownloadError(f"{path}: expected a sha256 and an origin, got something else; delete it to start afresh")
     return _Record(match[1], match[2])
-
-
-def _write_record(path: Path, text: str) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

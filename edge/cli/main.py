@@ -6,17 +6,18 @@ import argparse
 import contextlib
 import os
 import re
-import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import NoReturn
 
 from edge import memory
 from edge.address import public, without_users
+from edge.cli.signals import ending_like_interrupt
+from edge.cli.terminal import outliving_terminal
 from edge.errors import RoadliteError, UsageError
 from edge.native_output import quiet_native
 from edge.text import one_line
@@ -82,7 +83,7 @@ def run(
     """
     arguments = sys.argv[1:] if argv is None else argv
     debug = "--debug" in arguments
-    with contextlib.nullcontext() if debug else quiet_native(), ending_like_interrupt():
+    with contextlib.nullcontext() if debug else quiet_native(), outliving_terminal(), ending_like_interrupt():
         try:
             code = _parse_and_work(arguments, build, work)
             if sys.stdout is not None:  # as it is when the shell has closed it
@@ -176,21 +177,3 @@ def explain(exc: BaseException) -> tuple[str, int]:
             return f"{name}: {why}" if name else why, 1
         case _:
             return f"unexpected {type(exc).__name__}: {exc} (run with --debug to see where)", 1
-
-
-@contextlib.contextmanager
-def ending_like_interrupt() -> Iterator[None]:
-    """Makes SIGTERM end the block as Ctrl-C does, so that outputs are finished."""
-
-    def interrupt(signum: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not in the main thread
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -236,11 +236,14 @@ def describe(segmenter: Segmenter, info: SourceInfo) -> str:
 
 
 def report(stats: RunStatistics, left_out: LeftOut, written: str, file: str | None) -> None:
-    """Prints the times, and writes them to a file; where that is standard output, it has nothing else."""
+    """Writes the times to a file and prints them; where that is standard output, it has nothing else."""
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
+    text = json.dumps(stats.as_json(), indent=1) + "\n"
+    if file is not None and file != "-":  # first: whoever read what is printed may be gone
+        write_whole(Path(file), text.encode())
     console, timing = Console(stderr=file == "-"), stats.timing
     console.print(f"{counted(timing.frames, 'frame')} in {timing.seconds:.1f} s: {timing.fps:.1f} frames per second")
     table = Table(box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
@@ -263,8 +266,5 @@ def report(stats: RunStatistics, left_out: LeftOut, written: str, file: str | No
         say(line)
     if written:
         say(f"wrote {written}")
-    text = json.dumps(stats.as_json(), indent=1) + "\n"
     if file == "-":
         print(text, end="")  # noqa: T201
-    elif file is not None:
-        write_whole(Path(file), text.encode())

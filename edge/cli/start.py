@@ -16,10 +16,9 @@ from edge import memory
 from edge.child import end_with_parent
 from edge.cli import main as cli
 from edge.cli.main import fail, say
+from edge.cli.signals import ENDING
 from edge.errors import RuntimeMissing
 from edge.native_output import quiet_native
-
-_FORWARDED = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
 
 def run_model() -> int:
@@ -43,7 +42,7 @@ def start(prog: str, module: str) -> int:
     watched = memory.limit_kb() is not None and hasattr(signal, "sigwaitinfo")
     if not watched or "NOTIFY_SOCKET" in os.environ:  # systemd listens to the process that it started
         return _work(prog, module)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {*_FORWARDED, signal.SIGCHLD})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {*ENDING, signal.SIGCHLD})
     heard, spoken = os.pipe()
     child = os.fork()
     if child:
@@ -83,18 +82,18 @@ def _watch(prog: str, child: int, heard: int) -> int:
     """Waits for the child and passes signals on; what the keyboard sends, it has got itself."""
     status = None
     while status is None:
-        came = signal.sigwaitinfo({*_FORWARDED, signal.SIGCHLD})
+        came = signal.sigwaitinfo({*ENDING, signal.SIGCHLD})
         if came.si_signo == signal.SIGCHLD:
             ended, wait_status = os.waitpid(child, os.WNOHANG)
             status = wait_status if ended else None
-        elif came.si_code <= 0:  # from a process
+        elif came.si_code <= 0 or came.si_signo == signal.SIGHUP:  # from a process, or to who leads the terminal alone
             os.kill(child, came.si_signo)
     os.set_blocking(heard, False)
     with contextlib.suppress(BlockingIOError):  # somebody that it left behind still holds the other end
         if told := os.read(heard, 16):
             return told[-1]
     code = os.waitstatus_to_exitcode(status)
-    if -code in _FORWARDED:
+    if -code in ENDING:
         return 128 - code
     how = f"with {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
     say(f"{prog}: {memory.shortage(f'native code ended it {how}')}")

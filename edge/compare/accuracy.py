@@ -5,7 +5,6 @@ one.
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,6 +18,7 @@ from edge.data import MOST_NARROW, Ids
 from edge.errors import SourceError
 from edge.evaluation.metrics import Confusion, agreement
 from edge.evaluation.misfit import misfit
+from edge.leftovers import TemporaryFolder
 from edge.postprocess import nearest
 from edge.progress import Track, silent
 
@@ -37,7 +37,7 @@ def assess(
     with ExitStack() as stack:
         standard = None
         if reference is not None:
-            standard = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="roadlite-")))
+            standard = Path(stack.enter_context(TemporaryFolder()))
             reference[1].label(standard)
             if reference[0].error:
                 standard = None
@@ -74,7 +74,7 @@ def _of(
     classes = row.loaded.classes
     confusion, equal = Confusion(min(len(classes), MOST_NARROW)), []
     comparable = reference is not None and reference.loaded is not None and reference.loaded.classes == classes
-    with tempfile.TemporaryDirectory(prefix="roadlite-") as folder:
+    with TemporaryFolder() as folder:
         for name in worker.label(Path(folder)):
             ids: Ids = np.load(Path(folder, name))
             truth = _truth(frames, name, classes, notes) if len(classes) <= MOST_NARROW else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -16,6 +15,7 @@ from edge.compare.monitor import Monitor, doubts, slowed
 from edge.compare.rows import ModelOptions, Row, Turn
 from edge.compare.worker import Worker
 from edge.engine.runtimes import INTERPRETERS
+from edge.leftovers import TemporaryFolder
 from edge.progress import Track, silent
 
 ROUND_S = 0.25  # many short rounds tell more than few long ones: a neighbour's burst spoils one of them
@@ -54,7 +54,7 @@ class Comparison:
     def run(self, track: Track = silent) -> None:
         """Loads, measures, labels. Raises SourceError and UsageError for the source; a model's failure is a row's."""
         with ExitStack() as stack:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="roadlite-"))
+            folder = stack.enter_context(TemporaryFolder())
             settings = self.settings
             notes = self.monitor.notes
             frames = prepare(

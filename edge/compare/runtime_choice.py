@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -25,7 +24,8 @@ from edge.engine.open import default_threads
 from edge.engine.runtimes import RUNTIMES
 from edge.errors import SinkError
 from edge.evaluation.metrics import agreement
-from edge.files import sha256, write_whole
+from edge.files import sha256, writable_folder, write_whole
+from edge.leftovers import TemporaryFolder
 from edge.progress import Track, silent
 from edge.versions import installed
 
@@ -97,7 +97,7 @@ def measure(
     """Measures invokes in rounds, the runtimes taking turns, and labels the demo's frames."""
     trials = [Trial(Row(Candidate(model, runtime, threads))) for runtime in runtimes]
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="roadlite-")))
+        folder = Path(stack.enter_context(TemporaryFolder()))
         prepare("demo", folder, PICTURES)
         pairs = [(trial, stack.enter_context(Worker(trial.row, answer_s=ANSWER_S))) for trial in trials]
         for _, worker in pairs:
@@ -123,7 +123,7 @@ def _decided(trials: Sequence[Trial]) -> bool:
 
 
 def _labels(worker: Worker) -> list[Ids]:
-    with tempfile.TemporaryDirectory(prefix="roadlite-") as folder:
+    with TemporaryFolder() as folder:
         return [np.load(Path(folder, name)) for name in worker.label(Path(folder))]
 
 
@@ -173,5 +173,5 @@ def remember(memory: Path, model: Path, trials: Sequence[Trial], chosen: Trial) 
     times = {t.runtime: round(float(np.median(t.rounds_s)) * 1e3, 2) for t in trials if not t.row.error}
     text = json.dumps({"runtime": chosen.runtime, "model": model.name, "invoke_ms": times}, indent=1)
     with suppress(OSError, SinkError):
-        memory.parent.mkdir(parents=True, exist_ok=True)
+        writable_folder(memory.parent)
         write_whole(memory, f"{text}\n".encode())

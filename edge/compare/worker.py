@@ -6,7 +6,6 @@ import json
 import os
 import select
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -18,6 +17,7 @@ import edge
 from edge.child import command, death
 from edge.compare.answers import Layers, LoadedModel, MemoryUse
 from edge.compare.rows import ModelOptions, Row
+from edge.leftovers import TemporaryFolder
 from edge.typed_json import typed
 
 ANSWER_S = 600.0  # longer than any load or turn takes; a process silent for so long hangs
@@ -36,7 +36,7 @@ class Worker:
         A question without an answer for `answer_s` seconds is given up.
         """
         self._row, self._tick, self.answer_s, self._left = row, tick, answer_s, b""
-        self._folder = tempfile.TemporaryDirectory(prefix="roadlite-")
+        self._folder = TemporaryFolder()
         self._stderr = open(Path(self._folder.name, "stderr"), "w+b")  # noqa: SIM115 - closed in close()
         start = command("edge.compare.worker_process", python=row.candidate.python, paths=self._paths())
         self._process: subprocess.Popen[bytes] | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +21,7 @@ from edge.engine.operators import with_makers
 from edge.engine.partitions import Partitions
 from edge.engine.runtimes import RUNTIMES, import_runtime
 from edge.errors import ModelError, RuntimeMissing
+from edge.leftovers import TemporaryFolder
 from edge.text import one_line, reason
 
 
@@ -59,7 +59,7 @@ class OpenVinoEngine:
             self.place = choose(self.input, self.outputs)
             self.output = self.outputs[self.place]
             respell_file(parsed)
-            with tempfile.TemporaryDirectory(prefix="roadlite-") as folder:
+            with TemporaryFolder() as folder:
                 path = Path(folder, "model.tflite")  # OpenVINO tells the format by the name
                 path.write_bytes(flatbuffers.convert_object_to_bytearray(parsed))
                 self._model = core.read_model(path)

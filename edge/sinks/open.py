@@ -125,7 +125,9 @@ def _labels(rest: str, live: LivePipeline | None) -> Sink:
 
 def _shown(spec: str, live: LivePipeline | None) -> Sink:
     if live is None:
-        raise UsageError(f"output {spec.partition('?')[0]!r}: only a running pipeline can be shown")
+        from edge.sinks.web.address import public_output
+
+        raise UsageError(f"output {public_output(spec)!r}: only a running pipeline can be shown")
     if spec == "window":
         from edge.sinks.window import Window
 

@@ -106,4 +106,4 @@ def save(path: Path, picture: NDArray[Any]) -> None:
     if not stored:
         raise too_large
     with whole_file(path) as part:
-        part.write_bytes(data.data)
+        part.write(data.data)

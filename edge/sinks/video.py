@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from fractions import Fraction
 from io import FileIO
-from itertools import count
 from pathlib import Path
-from typing import Any
 
 import av
 from av.container import OutputContainer
 
 from edge.data import Result
 from edge.errors import SinkError
-from edge.files import writable_folder
+from edge.files import FILM, writable_folder
+from edge.leftovers import UnfinishedFile, left_behind
 from edge.mp4 import last_whole_fragment
 from edge.sinks.base import Sink
 from edge.sinks.h264 import H264, USUAL_RATE
@@ -27,25 +25,12 @@ _FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
 _TROUBLE = (OSError, ValueError, av.error.FFmpegError)
 
 
-class _Output:
-    """The file that FFmpeg writes to. On files of its own it forgets an error that comes with the last bytes."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self._file = _new_file(path)
-        self.close = self._file.close
-
-    def write(self, data: bytes) -> int:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[self._file.write(rest) :]
-        return len(data)
-
-
 class VideoFile(Sink):
-    """A sink that encodes what is shown to `path`. Until `close` it is beside it as `NAME.PID.part`, which plays too.
+    """A sink that encodes what is shown to `path`. Until `close` it is an unfinished file beside it, which plays too.
 
     When it cannot go on (the disk is full), what was recorded until then gets the final name, cut to what plays, and
-    `write` raises; nothing is left where that is nothing. `say` is told when pictures of another size come.
+    `write` raises; nothing is left where that is nothing. What killed processes have recorded into this folder becomes
+    `NAME-recovered.mp4`, which `notice` says. `say` is told when pictures of another size come.
 
     Raises SinkError where the folder cannot be written to.
     """
@@ -55,8 +40,10 @@ class VideoFile(Sink):
         if path.is_dir():
             raise SinkError(f"{path}: cannot be written, there is a folder of that name")
         self._path, self._rate, self._say = path, rate or USUAL_RATE, say
-        self._open: tuple[_Output, OutputContainer, H264] | None = None
+        self._open: tuple[UnfinishedFile, OutputContainer, H264] | None = None
         self._closed = False
+        recovered = [str(film) for film in recover(path.parent)]
+        self.notice = f"kept what a killed run had recorded: {', '.join(recovered)}" if recovered else ""
 
     def write(self, result: Result) -> None:
         if self._closed:
@@ -75,15 +62,14 @@ class VideoFile(Sink):
             try:
                 encoder.finish()
                 container.close()
-                file.close()
-                file.path.replace(self._path)
+                file.finish()
                 self.written = str(self._path)
             except _TROUBLE as exc:
                 raise self._ended(exc) from exc
         self._closed = True
 
     def _start(self, result: Result) -> None:
-        file = _Output(self._path)
+        file = UnfinishedFile(self._path)
         container = av.open(file, "w", format="mp4", options=_FRAGMENTED)
         self._open = file, container, H264(container, result, self._rate, say=self._tell)
 
@@ -97,33 +83,36 @@ class VideoFile(Sink):
         if self._open is None:
             return SinkError(f"{self._path}: cannot be written ({reason})")
         file, container, _ = self._open
-        steps: tuple[Any, ...] = (container.close, file.close)
-        for step in steps:
-            with suppress(*_TROUBLE):
-                step()
+        with suppress(*_TROUBLE):
+            container.close()
         try:
-            if _cut_to_whole_fragments(file.path):
-                file.path.replace(self._path)
+            if cut_to_whole_fragments(file.file):
+                file.finish()
                 self.written = str(self._path)
                 return SinkError(f"{self._path}: cannot be written ({reason}); what was recorded until then is kept")
-            file.path.unlink()
-        except OSError as again:
-            reason = f"{reason}; {again.strerror}"
+            file.discard()
+        except (OSError, ValueError) as again:  # ValueError: finishing it has failed, and closed it
+            reason = f"{reason}; {getattr(again, 'strerror', None) or again}"
         return SinkError(f"{self._path}: cannot be written ({reason})")
 
 
-def _new_file(path: Path) -> tuple[Path, FileIO]:
-    """A file beside `path` that nobody else writes to, and that no killed run has left: that one still plays."""
-    for number in count(1):
-        part = path.with_name(f"{path.name}.{os.getpid()}{f'-{number}' if number > 1 else ''}.part")
-        with suppress(FileExistsError):
-            return part, FileIO(part, "x")
-    raise AssertionError
+def recover(folder: Path) -> Iterator[Path]:
+    """Gives the films that killed processes have left in a folder a name, cut to what plays, and yields them.
+
+    Where nothing plays, nothing is left.
+    """
+    for part in left_behind(folder):
+        if part.final.suffix.lower() == FILM:
+            with suppress(OSError):
+                if cut_to_whole_fragments(part.file):
+                    yield part.keep_as(f"{part.final.stem}-recovered{part.final.suffix}")
+                else:
+                    part.discard()
 
 
-def _cut_to_whole_fragments(path: Path) -> bool:
-    """Cuts a file after its last whole fragment; False where it has none."""
-    whole = last_whole_fragment(path)
+def cut_to_whole_fragments(file: FileIO) -> bool:
+    """Cuts a film after its last whole fragment; False where it has none."""
+    whole = last_whole_fragment(file)
     if whole:
-        os.truncate(path, whole)
+        file.truncate(whole)
     return whole > 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from io import FileIO
 from itertools import islice
 from pathlib import Path
 
@@ -107,7 +108,8 @@ def _container(path: Path) -> InputContainer:
 def _whole_fragments(path: Path) -> InputContainer | None:
     """What is whole of an MP4 that is cut off within the head of a fragment: FFmpeg opens no such file."""
     with suppress(OSError, av.error.FFmpegError):
-        end = last_whole_fragment(path)
+        with FileIO(path) as file:
+            end = last_whole_fragment(file)
         return av.open(f"subfile,,start,0,end,{end},,:file:{path}", metadata_errors="replace") if end else None
     return None
 

@@ -33,6 +33,12 @@ def sleep(track: Track = silent) -> None:
     time.sleep(60)
 
 
+def closed_terminal(track: Track = silent) -> str:
+    for number in (signal.SIGINT, signal.SIGHUP):
+        os.kill(os.getpid(), number)
+    return "works on"
+
+
 def test_work_is_done_in_another_process_and_its_progress_is_seen() -> None:
     seen: list[Any] = []
 
@@ -65,6 +71,10 @@ def test_an_interrupt_ends_the_process_too() -> None:
     with pytest.raises(KeyboardInterrupt):
         in_a_subprocess(sleep)
     assert time.monotonic() - start < 50
+
+
+def test_what_a_terminal_sends_to_all_is_for_who_waits() -> None:
+    assert in_a_subprocess(closed_terminal) == "works on"
 
 
 @pytest.mark.tensorflow

@@ -45,10 +45,11 @@ def test_addresses_are_shown_without_what_opens_them(address: str, shown: str) -
         ("http://user@host/a@b", "http://host/a@b"),
         ("http://host/users?mail=a@b", "http://host/users?..."),
         ("http://host:8080/a@b", "http://host/...@b"),
-        ("http://u:p@host/a@b", "http://host/...@b"),
-        ("http://u:p@host/a?mail=a@b", "http://host/..."),
+        ("http://u:p@host/a@b", "http://b"),
+        ("http://u:p@host/a?mail=a@b", "http://b"),
         ("rtsp://admin:12/34@cam/1", "rtsp://admin/...@cam/1"),
-        ("rtsp://u:a/b@c/d@cam/1", "rtsp://...@cam/1"),
+        ("rtsp://u:a/b@c/d@cam/1", "rtsp://cam/1"),
+        ("rtsp://u:p@x/y@cam/1", "rtsp://cam/1"),
     ],
 )
 def test_an_at_sign_in_a_path_does_not_hide_the_host_nor_show_what_may_be_a_password(address: str, shown: str) -> None:

@@ -19,8 +19,8 @@ def test_a_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(b"old")
     with whole_file(path) as part:
-        assert part.parent == tmp_path
-        part.write_bytes(b"new")
+        assert part.path.parent == tmp_path
+        assert part.write(b"new") == 3
         assert path.read_bytes() == b"old"
     assert path.read_bytes() == b"new"
     assert names(tmp_path) == ["a.png"]
@@ -33,7 +33,7 @@ def test_what_fails_half_way_leaves_the_old_file_and_nothing_else(tmp_path: Path
 
     def write() -> None:
         with whole_file(path) as part:
-            part.write_bytes(b"half")
+            part.write(b"half")
             raise failure
 
     with pytest.raises(failure):
@@ -84,7 +84,7 @@ def test_folders_and_devices_are_not_replaced(tmp_path: Path) -> None:
 
 def test_what_a_dead_run_left_is_not_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "a.bin.part").write_bytes(b"left" * 100)
-    (tmp_path / f"a.bin.{os.getpid()}.part").write_bytes(b"left" * 100)
+    (tmp_path / f"a.bin.roadlite-{os.getpid()}.part").write_bytes(b"left" * 100)
     write_whole(tmp_path / "a.bin", b"new")
     assert (tmp_path / "a.bin").read_bytes() == b"new"
 
@@ -125,3 +125,11 @@ def test_a_folder_that_cannot_be_is_refused_before_the_work(tmp_path: Path, name
     (tmp_path / "file").touch()
     with pytest.raises(SinkError, match=r"cannot be written to .*choose another folder"):
         writable_folder(tmp_path / name)
+
+
+def test_what_killed_runs_left_goes_with_the_next_that_writes_there_but_for_films(tmp_path: Path) -> None:
+    kept = ["a.png", "b.mp4.roadlite-1.part", "c.part", "d.1.part", "roadlite-1.part", ".roadlite-1"]
+    for name in (*kept, "a.json.roadlite-77.part", "n\nl.png.roadlite-8-2.part", "e.MP3.roadlite-1.part"):
+        (tmp_path / name).write_bytes(b"left")
+    writable_folder(tmp_path)
+    assert names(tmp_path) == sorted(kept)

@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
+from edge.address import public
 from edge.errors import UsageError
 from edge.sinks.web.public_url import PublicUrl, parse_public_url
 from edge.sinks.web.token import checked, read_token
@@ -75,7 +76,7 @@ def parse_address(spec: str) -> Address:
 
     Raises UsageError where it is spelt in another way, the file cannot be read, or the token is too short.
     """
-    where = spec.partition("?")[0]  # what follows may be secret
+    where = public_output(spec)
     wrong = UsageError(
         f"output {where!r}: expected web or web://HOST:PORT, such as web://0.0.0.0:8080, with ?token-file=FILE or "
         "?token=TOKEN, and public-url=URL where a proxy shows it (joined by &)"
@@ -101,6 +102,11 @@ def parse_address(spec: str) -> Address:
         _token(options, f"output {where!r}"),
         parse_public_url(options["public-url"]) if "public-url" in options else None,
     )
+
+
+def public_output(spec: str) -> str:
+    """Returns the text of an output without what may be secret in it: a token, and what is taken for a password."""
+    return public(spec) if "://" in spec else spec.partition("?")[0]
 
 
 def _token(options: dict[str, str], where: str) -> str:

@@ -94,10 +94,27 @@ def test_wrong_arguments_are_one_line_and_a_hint(arguments: list[str], capsys: p
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT", "SIGHUP"])
 def test_a_signal_interrupts(number: str) -> None:
     done = toy(f"os.kill(os.getpid(), signal.{number}); time.sleep(30)")
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "toy: interrupted\n")
+
+
+@pytest.mark.parametrize("first", ["SIGTERM", "SIGHUP"])
+def test_a_hangup_behind_a_signal_does_not_interrupt_the_finishing(first: str) -> None:
+    finish = "os.kill(os.getpid(), signal.SIGHUP); time.sleep(0.1); print('finished')"
+    done = toy(f"""
+    try:
+        os.kill(os.getpid(), signal.{first}); time.sleep(30)
+    finally:
+        {finish}""")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "finished\n", "toy: interrupted\n")
+
+
+def test_under_nohup_a_hangup_says_nothing() -> None:
+    command = ["nohup", sys.executable, "-c", COMMAND.format(body="os.kill(os.getpid(), signal.SIGHUP); return 3")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", "")
 
 
 @pytest.mark.parametrize(("argument", "shown"), [("--help", "usage: toy"), ("--version", "roadlite ")])

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ def ended(process: subprocess.Popen[bytes], sign: int) -> tuple[int, float, str]
     return process.returncode, time.monotonic() - begin, error.decode()
 
 
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_end_a_run_in_time_with_its_outputs_finished(
     sign: int, model: list[str], noise: Path, tmp_path: Path
 ) -> None:
@@ -86,6 +86,61 @@ def test_signals_end_a_run_in_time_with_its_outputs_finished(
     with av.open(str(out)) as container:
         shown = sum(1 for _ in container.decode(video=0))
     assert shown == json.loads(stats.read_text())["frames"] == len(list((tmp_path / "l").iterdir())) > 5
+
+
+class Terminal:
+    """A terminal on which `run-model` runs, stdin, stdout and stderr all of it, as the first of its session."""
+
+    def __init__(self, *arguments: str, prefix: Sequence[str] = ()) -> None:
+        self.screen, inside = os.openpty()
+        name = os.ttyname(inside)  # the first of a session to open a terminal gets its signals
+        shell = f'exec <{name} >{name} 2>{name}; exec "$@"'
+        command = ["sh", "-c", shell, "sh", *prefix, sys.executable, "-c", COMMAND, *arguments]
+        self.process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
+        os.close(inside)
+
+    def close(self) -> None:
+        """Closes it, as a window or a connection is closed."""
+        os.close(self.screen)
+
+
+def frames_in(film: Path) -> int:
+    with av.open(str(film)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+def test_a_closed_terminal_ends_a_run_with_its_outputs_finished(model: list[str], noise: Path, tmp_path: Path) -> None:
+    outputs = ["--output", str(tmp_path / "o.mp4"), "--stats", str(tmp_path / "s.json")]
+    terminal = Terminal(*model, "--source", str(noise), "--loop", "--realtime", *outputs)
+    wait_for(lambda: parts(tmp_path))
+    terminal.close()
+    assert terminal.process.wait(PATIENCE_S) == 130
+    assert frames_in(tmp_path / "o.mp4") == json.loads((tmp_path / "s.json").read_text())["frames"] > 5
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_under_nohup_a_run_outlives_its_terminal(model: list[str], noise: Path, tmp_path: Path) -> None:
+    """Once its terminal is closed, every line that it prints there fails."""
+    ignoring = [sys.executable, "-c", "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); "]
+    ignoring[-1] += "os.execv(sys.argv[1], sys.argv[1:])"  # nohup itself would take the terminal away
+    outputs = ["--output", str(tmp_path / "o.mp4"), "--stats", str(tmp_path / "s.json")]
+    source = ["--source", str(noise), "--loop", "--realtime", "--limit", "60"]
+    terminal = Terminal(*model, *source, *outputs, prefix=ignoring)
+    wait_for(lambda: parts(tmp_path))
+    terminal.close()
+    assert terminal.process.wait(PATIENCE_S) == 0
+    assert frames_in(tmp_path / "o.mp4") == json.loads((tmp_path / "s.json").read_text())["frames"] == 60
+
+
+def test_times_are_kept_though_nobody_reads_what_is_printed(model: list[str], tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    arguments = [*model, "--source", "demo", "--limit", "3", "--output", "null", "--stats", str(tmp_path / "s.json")]
+    command = [sys.executable, "-c", COMMAND, *arguments]
+    done = subprocess.run(command, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, check=False, timeout=PATIENCE_S)
+    os.close(writing)
+    assert done.returncode == 1
+    assert json.loads((tmp_path / "s.json").read_text())["frames"] == 3
 
 
 def test_a_source_that_waits_for_ever_does_not_keep_a_signal_waiting(model: list[str]) -> None:

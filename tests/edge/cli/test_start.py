@@ -164,7 +164,7 @@ def test_without_a_limit_or_under_systemd_there_is_one_process(limit: int | None
     assert int(out) == process.pid
 
 
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_reaches_the_work(sign: int) -> None:
     process = toy("print('at work', flush=True); time.sleep(3600)")
     assert process.stdout is not None
@@ -197,6 +197,19 @@ def test_ctrl_c_at_the_keyboard_comes_once() -> None:
     out, err = process.communicate(timeout=60)
     os.close(keyboard)
     assert (process.returncode, out, err) == (0, "1\n", "")
+
+
+def test_a_closed_terminal_reaches_the_work() -> None:
+    """It is told to the watching process alone, where that leads the terminal's session."""
+    keyboard, terminal = os.openpty()
+    takes_it = f"exec < {os.ttyname(terminal)}; "
+    process = toy("print('at work', flush=True); time.sleep(3600)", shell=takes_it, start_new_session=True)
+    os.close(terminal)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "at work\n"
+    os.close(keyboard)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, "", "toy: interrupted\n")
 
 
 def test_the_work_ends_with_the_process_that_was_started() -> None:

@@ -108,7 +108,7 @@ def test_video_gets_its_name_only_when_it_is_whole(tmp_path):
     sink = open_sink(str(tmp_path / "out.mp4"), info())
     for index in range(30):
         sink.write(result(smooth(index), index))
-    assert names(tmp_path) == ["out.mp4", f"out.mp4.{os.getpid()}.part"]
+    assert names(tmp_path) == ["out.mp4", f"out.mp4.roadlite-{os.getpid()}.part"]
     assert (tmp_path / "out.mp4").read_text() == "what was there before"
     sink.close()
     sink.close()
@@ -180,11 +180,29 @@ def test_two_runs_may_write_one_video_and_the_last_to_end_has_the_name(tmp_path)
     assert names(tmp_path) == ["out.mp4"]
 
 
-def test_what_a_killed_run_left_is_not_written_over(tmp_path):
-    left = tmp_path / f"out.mp4.{os.getpid()}.part"  # the system gives the number of a process to another one later
+def test_what_another_run_has_written_is_not_written_over(tmp_path):
+    sink = open_sink(str(tmp_path / "out.mp4"), info())
+    left = tmp_path / f"out.mp4.roadlite-{os.getpid()}.part"  # another container may have the same numbers
     left.write_text("an hour of driving")
-    write_video(tmp_path / "out.mp4", [smooth(0)] * 3)
+    sink.write(result(smooth(0)))
+    sink.close()
     assert left.read_text() == "an hour of driving"
+
+
+def test_a_killed_run_that_had_recorded_nothing_leaves_nothing(tmp_path):
+    (tmp_path / "out.mp4.roadlite-1.part").write_bytes(b"\0\0\0\x08ftyp")
+    assert open_sink(str(tmp_path / "out.mp4"), info()).notice == ""
+    assert names(tmp_path) == []
+
+
+def test_what_is_being_recorded_is_not_recovered(tmp_path):
+    sink = open_sink(str(tmp_path / "out.mp4"), info())
+    for index in range(30):
+        sink.write(result(smooth(index), index))
+    for _ in range(2):
+        assert open_sink(str(tmp_path / "other.mp4"), info()).notice == ""
+    sink.close()
+    assert names(tmp_path) == ["out.mp4"]
 
 
 def first_frame(path: Path) -> np.ndarray:
@@ -223,15 +241,20 @@ sys.stdin.read()
 """
 
 
-def test_a_video_plays_after_its_writer_was_killed(tmp_path):
+def test_a_video_is_recovered_after_its_writer_was_killed(tmp_path):
     command = [sys.executable, "-c", KILLED, str(tmp_path / "out.mp4")]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == b"ready\n"
         child.send_signal(signal.SIGKILL)
     assert child.returncode == -signal.SIGKILL
-    assert names(tmp_path) == [f"out.mp4.{child.pid}.part"]
-    frames = list(open_source(str(tmp_path / names(tmp_path)[0])))
+    assert names(tmp_path) == [f"out.mp4.roadlite-{child.pid}.part"]
+    with (tmp_path / names(tmp_path)[0]).open("ab") as part:
+        part.write(b"\0\0\1\0moof and no more of it")
+    (tmp_path / "out-recovered.mp4").write_text("of an earlier run")
+    assert open_sink(str(tmp_path / "next.mp4"), info()).notice.endswith("out-recovered-2.mp4")
+    assert names(tmp_path) == ["out-recovered-2.mp4", "out-recovered.mp4"]
+    frames = list(open_source(str(tmp_path / "out-recovered-2.mp4")))
     assert len(frames) >= 100, "at most the last second and what the encoder still held are lost"
     assert [frame.index for frame in frames] == list(range(len(frames)))
     assert all(abs(float(frame.pixels.mean()) - frame.index) < 4 for frame in frames)
@@ -482,6 +505,15 @@ def test_null_keeps_nothing(tmp_path, monkeypatch):
     sink.write(result(smooth(0)))
     sink.close()
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "spec", ["udp://me:S3cr3t@pi:5000", "web://me:S3cr3t@pi", "web://me:S3cr3t?@pi", "rtmp://me:S3cr3t@pi/road?x"]
+)
+def test_an_output_that_is_refused_shows_no_password(spec):
+    with pytest.raises(UsageError, match="expected") as caught:
+        open_sink(spec, info(), LivePipeline(VOC, Controls(), NotImplemented))
+    assert "S3cr3t" not in str(caught.value)
 
 
 @pytest.mark.parametrize("spec", ["", "out.avi", "nul", "labels:", "windows", "out.mp4.gz", "rtmp://pi/road"])
