@@ -197,7 +197,7 @@ def _write(file: Any, pixels: Pixels) -> None:
 
 def normalised(pixels: Pixels, norm: Normalisation) -> NDArray[np.float32]:
     """Returns (H, W, 3) uint8 as (1, H, W, 3) float32, which is what the network was trained on."""
-    return ((pixels.astype(np.float32) - np.float32(norm.mean)) / np.float32(norm.std))[None]
+    return norm.real(pixels.astype(np.float32))[None]
 
 
 class CalibrationTensors:

@@ -17,10 +17,11 @@ from typing import Any, Literal
 
 from edge.classes import ClassSet
 from edge.errors import CardError
-from edge.preprocess import Normalisation
+from edge.preprocess import Channels, Normalisation, by_channel
 
 CARD, LABELS = "roadlite-card.json", "labels.txt"
 MAX_BYTES = 1 << 22  # of the card, unpacked: far more than ten thousand calibration frames need, no zip bomb
+FORMATS = (1, 2)  # 2: the normalisation differs between channels, which readers of 1 do not know
 MAX_NAME = 255  # characters; file names are no longer
 
 # What zipfile and json raise for damaged input, next to zipfile's own error.
@@ -60,7 +61,7 @@ def attach(model: bytes, card: Card) -> bytes:
     Raises ValueError for provenance that is no JSON, nan included.
     """
     document = {
-        "format": 1,
+        "format": 1 if card.norm.alike else 2,
         "name": "".join(c if c.isprintable() else "?" for c in card.name)[:MAX_NAME],
         "recipe": card.recipe,
         "input_hw": card.input_hw,
@@ -123,13 +124,13 @@ def _refuse(constant: str) -> float:
 
 
 def _parse(document: dict[str, Any]) -> Card:
-    if document["format"] != 1:
-        raise ValueError(f"card format {document['format']!r:.80}, expected 1; it may need a newer roadlite")
+    if document["format"] not in FORMATS:
+        raise ValueError(f"card format {document['format']!r:.80}, expected 1 or 2; it may need a newer roadlite")
     if document["output"] not in ("logits", "labels"):
         raise ValueError(f"output {document['output']!r:.80}, expected logits or labels")
-    mean, std = (_number(document["normalisation"][key]) for key in ("mean", "std"))
-    if not (abs(mean) < 1e6 and 1e-6 < std < 1e6):
-        raise ValueError(f"normalisation mean {mean}, std {std}")
+    norm = by_channel(*(_channels(document["normalisation"][key]) for key in ("mean", "std")))
+    if not norm.plausible:
+        raise ValueError(f"normalisation {norm}")
     height, width = (_count(n) for n in document["input_hw"])
     entries = document["classes"]
     names = tuple(_text(entry["name"]) for entry in entries)
@@ -142,11 +143,20 @@ def _parse(document: dict[str, Any]) -> Card:
         _text(document["recipe"]),
         (height, width),
         _count(document["output_stride"]),
-        Normalisation(mean, std),
+        norm,
         document["output"],
         ClassSet(names, colours),
         provenance,
     )
+
+
+def _channels(value: object) -> Channels:
+    """A number for all channels, or a list of one each."""
+    if not isinstance(value, list):
+        return (_number(value),) * 3
+    if len(value) != 3:
+        raise ValueError(f"expected a number for all channels or three, got {value!r:.80}")
+    return _number(value[0]), _number(value[1]), _number(value[2])
 
 
 def _number(value: object) -> float:

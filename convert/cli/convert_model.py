@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 EXAMPLES = (
+    "convert-model --list                                              the official models, and what they cost",
     "convert-model --quantize int8                                     the official MobileNetV2, or else the demo",
     "convert-model graph.pb --input-size 257x513 --calibrate drive/    calibrated on your frames",
     "convert-model a.pb b.tar.gz --quantize float32,int8 --output out  several graphs, two files each",
@@ -37,9 +38,10 @@ def build_parser() -> Parser:
         "graphs",
         nargs="*",
         metavar="GRAPH",
-        help="mobilenetv2 or xception65 (official, downloaded once), demo (embedded), a .pb or .tar.gz, "
+        help="an official model by its name (--list; downloaded once), demo (embedded), a .pb or .tar.gz, "
         "or auto: mobilenetv2 if it can be had, else demo (default: auto)",
     )
+    made.add_argument("--list", action="store_true", help="show the official models and end; with --json as JSON")
     made.add_argument("--quantize", default="int8", metavar="RECIPE,...", help=f"any of {','.join(RECIPES)}")
     made.add_argument("--input-size", default="513x1025", metavar="HxW", help="height and width of the model's input")
     made.add_argument(
@@ -95,6 +97,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def convert(options: argparse.Namespace) -> int:
     """Converts every graph; one that fails does not stop the others."""
+    if options.list:
+        from convert.cli import model_list
+
+        model_list.show(options.json)
+        return 0
     check(options)
     recipes, input_hw, names = parse_recipes(options.quantize), parse_hw(options.input_size), classes(options)
     keep_apart([destination(options.output)], map(Path, options.graphs))

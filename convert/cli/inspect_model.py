@@ -77,7 +77,7 @@ def inspect_tflite(path: Path) -> Facts:
         | {
             "output": card.output,
             "output_stride": card.output_stride,
-            "normalisation": f"(pixel - {card.norm.mean:g}) / {card.norm.std:g}" if read else "not in the file",
+            "normalisation": str(card.norm) if read else "not in the file",
             "classes": ", ".join(card.classes.names) if read else "not in the file",
         },
         "tensors": {"input": tensor(engine.input), "output": tensor(engine.output)},
@@ -122,7 +122,7 @@ def inspect_graph(model: str, input_size: str | None, output_stride: str) -> Fac
         "parts": {
             "image": anatomy.image,
             "first convolution sees": anatomy.normalised,
-            "normalisation": f"(pixel - {anatomy.norm.mean:g}) / {anatomy.norm.std:g}",
+            "normalisation": str(anatomy.norm),
             "logits": anatomy.logits,
             "answer": anatomy.labels,
             "classes": anatomy.classes,

@@ -29,7 +29,7 @@ from convert.graph.graphdef import (
 from convert.tensorflow import releasing_memory, tf
 from edge.data import Ids, Pixels
 from edge.errors import GraphError
-from edge.preprocess import Normalisation
+from edge.preprocess import Normalisation, by_channel
 
 # What the exporters write. Anything else is refused before TensorFlow runs a line of it: a graph is a program,
 # and some operators read and write files.
@@ -243,22 +243,26 @@ def _crop_and_norm(graph: GraphDef, image: str, normalised: str) -> tuple[tuple[
     norm = _line(picture, run(picture))
     if norm is None:
         raise GraphError(
-            f"expected (pixel - mean) / std of {image} at {normalised}, the same for all channels, got something else"
+            f"expected (pixel - mean) / std of {image} at {normalised}, for all channels or each, got something else"
         )
     return crop_hw, norm
 
 
 def _line(picture: NDArray[np.uint8], out: NDArray[Any]) -> Normalisation | None:
-    """The straight line that leads from noise to `out`; noise shows all else on the way, such as swapped channels."""
+    """The straight lines that lead from the channels of noise to those of `out`; noise shows all else on the way, such
+    as swapped channels.
+    """
     if out.shape != picture.shape:
         return None
-    x = picture.astype(np.float64)
-    slope = float(((x - x.mean()) * out).mean() / x.var())
-    if not 1e-6 < slope < 1e3:
+    x, axes = picture.astype(np.float64), (0, 1, 2)
+    mean = x.mean(axes)
+    slope = ((x - mean) * out).mean(axes) / x.var(axes)
+    if not ((1e-6 < slope) & (slope < 1e3)).all():
         return None
-    zero = float(x.mean() - out.mean(dtype=np.float64) / slope)
-    norm = Normalisation(float(f"{zero:.3f}") + 0.0, float(f"{1 / slope:.5g}"))
-    return norm if np.allclose(out, (x - norm.mean) / norm.std, rtol=0, atol=1e-3) else None
+    zero = mean - out.mean(axes, dtype=np.float64) / slope
+    means, stds = ([float(f"{m:.3f}") + 0.0 for m in zero], [float(f"{1 / s:.5g}") for s in slope])
+    norm = by_channel((means[0], means[1], means[2]), (stds[0], stds[1], stds[2]))
+    return norm if np.allclose(out, norm.real(x), rtol=0, atol=1e-3) else None
 
 
 def generation(nodes: Nodes, anatomy: Anatomy) -> str:

@@ -9,8 +9,9 @@ from importlib import resources
 from pathlib import Path
 from stat import S_ISREG
 
-from convert.models.official import TARBALLS, official_graph
+from convert.models.official import official_graph
 from convert.models.tarball import read_graph
+from convert.models.zoo import MODELS
 from edge.errors import DownloadError, GraphError, UsageError
 from edge.progress import Track, silent
 
@@ -18,7 +19,7 @@ __all__ = ["FrozenGraph", "load_frozen_graph"]
 
 PROTOBUF_BYTES = 2 << 30  # no protobuf message can be longer
 ARCHIVES = (".tar.gz", ".tgz", ".tar")
-EXPECTED = "auto, demo, " + ", ".join(TARBALLS) + ", or the path of a .pb, " + ", ".join(ARCHIVES) + " file"
+EXPECTED = "auto, demo, " + ", ".join(MODELS) + ", or the path of a .pb, " + ", ".join(ARCHIVES) + " file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ def load_frozen_graph(model: str, *, track: Track = silent, notice: Callable[[st
     """
     if model == "demo":
         return _demo()
-    if model in TARBALLS:
+    if model in MODELS:
         return _frozen(model, *official_graph(model, track))
     if model == "auto":
         try:

@@ -120,7 +120,8 @@ def random_layer(random: np.random.Generator, name: str, shape: tuple[int, ...],
 
 def _he(random: np.random.Generator, shape: tuple[int, ...], *, depthwise: bool) -> NDArray[np.float32]:
     deviation = np.sqrt(2 / (shape[0] * shape[1] * (1 if depthwise else shape[2])))
-    return random.normal(0, deviation, shape).astype(np.float32)
+    kernel: NDArray[np.float32] = np.asarray(random.normal(0, deviation, shape), np.float32)
+    return kernel
 
 
 def drawn(write: Callable[[Named, np.random.Generator], object], seed: int) -> Named:

@@ -39,7 +39,7 @@ def add_model_options(parser: argparse.ArgumentParser, *, fastest: bool = False)
     parser.add_argument(
         "--normalise",
         metavar="N",
-        help="for float models without a card: deeplab (x/127.5-1), unit (x/255) or MEAN,STD",
+        help="for float models without a card: deeplab (x/127.5-1), unit (x/255) or MEAN,STD, of each channel: R,G,B,R,G,B",
     )
     parser.add_argument(
         "--fit",
