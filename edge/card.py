@@ -13,9 +13,10 @@ import struct
 import zipfile
 import zlib
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from edge.classes import ClassSet
+from edge.data import Upsampling
 from edge.errors import CardError
 from edge.preprocess import Normalisation
 
@@ -52,6 +53,7 @@ class Card:
     output: OutputKind
     classes: ClassSet
     provenance: dict[str, Any] = field(default_factory=dict)  # source graph, calibration, verification, versions
+    upsampling: Upsampling = "align_corners"  # how its scores are enlarged, as in the graph it was made of
 
 
 def attach(model: bytes, card: Card) -> bytes:
@@ -68,6 +70,7 @@ def attach(model: bytes, card: Card) -> bytes:
         "normalisation": {"mean": card.norm.mean, "std": card.norm.std},
         "resize": "bilinear, align_corners",
         "output": card.output,
+        "upsampling": card.upsampling,
         "classes": [
             {"name": name, "colour": colour}
             for name, colour in zip(card.classes.names, card.classes.colours, strict=True)
@@ -127,6 +130,9 @@ def _parse(document: dict[str, Any]) -> Card:
         raise ValueError(f"card format {document['format']!r:.80}, expected 1; it may need a newer roadlite")
     if document["output"] not in ("logits", "labels"):
         raise ValueError(f"output {document['output']!r:.80}, expected logits or labels")
+    upsampling = document.get("upsampling", "align_corners")  # before there was another, cards did not say
+    if upsampling not in get_args(Upsampling):
+        raise ValueError(f"upsampling {upsampling!r:.80}, expected {', '.join(get_args(Upsampling))}")
     mean, std = (_number(document["normalisation"][key]) for key in ("mean", "std"))
     if not (abs(mean) < 1e6 and 1e-6 < std < 1e6):
         raise ValueError(f"normalisation mean {mean}, std {std}")
@@ -146,6 +152,7 @@ def _parse(document: dict[str, Any]) -> Card:
         document["output"],
         ClassSet(names, colours),
         provenance,
+        upsampling,
     )
 
 
