@@ -25,7 +25,7 @@ from convert.graph.graphdef import (
     upstream,
     validate,
 )
-from convert.graph.picture import MAX_SIDE, Feeding, fed, find_placeholder, probe
+from convert.graph.picture import MAX_SIDE, PICTURES, Feeding, fed, find_placeholder, probe
 from convert.graph.scores import Answer, enlarges_labels, find_answer, upsampling
 from convert.tensorflow import releasing_memory
 from edge.data import Ids, Pixels, Upsampling
@@ -122,7 +122,7 @@ class Anatomy:
     crop_hw: tuple[int, int]  # the input size baked into the graph
     output_stride: int  # the product of the strides on the deepest path
     classes: int
-    feeding: Feeding = Feeding()  # how `image` takes a picture
+    feeding: Feeding = PICTURES  # how `image` takes a picture
     kind: Literal["labels", "scores"] = "labels"  # of the answer
     upsampling: Upsampling = "align_corners"  # how the graph enlarges its scores
     enlarges_labels: bool = False  # picks the classes on the small map, then takes the nearest
@@ -219,8 +219,8 @@ def remarks(anatomy: Anatomy) -> list[str]:
     if anatomy.feeding.normalised:
         norm = anatomy.norm
         found.append(
-            f"{anatomy.image} takes normalised pictures and does not say how: (pixel - {norm.mean:g}) / {norm.std:g} is "
-            "taken, `normalise` sets another"
+            f"{anatomy.image} takes normalised pictures and does not say how: (pixel - {norm.mean:g}) / {norm.std:g} "
+            "is taken, `normalise` sets another"
         )
     elif anatomy.feeding.scale != 1:
         found.append(f"{anatomy.image} takes grey levels of 0..1")

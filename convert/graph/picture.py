@@ -30,6 +30,10 @@ class Feeding:
     normalised: bool = False  # the first convolution sees the placeholder itself
 
 
+PICTURES = Feeding()
+"""As DeepLab's exporter has it: uint8 pictures of any size."""
+
+
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
     """What lies between the placeholder and the first convolution."""
@@ -112,8 +116,10 @@ def probe(graph: GraphDef, placeholder: NodeDef, normalised: str, told: Normalis
             f"expected (pixel - mean) / std of {placeholder.name} at {normalised}, the same for all channels, "
             "got something else"
         )
+    if dtype == "float32" and norm == Normalisation(0.0, 1.0):  # all that it does is to pad
+        return Preprocessing(crop_hw, told or DEEPLAB, Feeding("float32", size_hw, normalised=True))
     scale = 1.0
-    if dtype == "float32" and 0 <= norm.mean <= 1 and norm.std <= 1 and norm != Normalisation(0.0, 1.0):
+    if dtype == "float32" and 0 <= norm.mean <= 1 and norm.std <= 1:
         scale, norm = 1 / 255, Normalisation(norm.mean * 255, norm.std * 255)  # the graph expects grey levels of 0..1
     if told is not None:
         raise UsageError(
