@@ -23,6 +23,7 @@ from edge.preprocess import Normalisation, resize
 from edge.progress import Track, silent
 from edge.sources.images import picture_files, read_picture
 from edge.sources.open import open_source
+from edge.text import counted
 
 SEED = 2018
 
@@ -108,9 +109,11 @@ def collect(
     unreadable = [reason for source in sources for reason in source.unreadable]
     if not held_out or (calibrate and not calibration):
         found = len(held | {digest for digest, *_ in kept})
+        again = len(held_out) + len(kept) - found
         why = f"; {len(unreadable)} could not be read, the first: {unreadable[0]}" if unreadable else ""
+        copies = f" and {counted(again, 'duplicate')}, which cannot serve for both" if again else ""
         raise SourceError(
-            f"{', '.join(specs)}: expected a frame to calibrate and another one to verify, found {found}{why}"
+            f"{', '.join(specs)}: expected a frame to calibrate and another one to verify, found {found}{copies}{why}"
         )
     return Samples(calibration, held_out, unreadable)
 

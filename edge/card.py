@@ -13,9 +13,10 @@ import struct
 import zipfile
 import zlib
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from edge.classes import ClassSet
+from edge.data import Upsampling
 from edge.errors import CardError
 from edge.preprocess import Channels, Normalisation, by_channel
 
@@ -53,6 +54,7 @@ class Card:
     output: OutputKind
     classes: ClassSet
     provenance: dict[str, Any] = field(default_factory=dict)  # source graph, calibration, verification, versions
+    upsampling: Upsampling = "align_corners"  # how its scores are enlarged, as in the graph it was made of
 
 
 def attach(model: bytes, card: Card) -> bytes:
@@ -69,6 +71,7 @@ def attach(model: bytes, card: Card) -> bytes:
         "normalisation": {"mean": card.norm.mean, "std": card.norm.std},
         "resize": "bilinear, align_corners",
         "output": card.output,
+        "upsampling": card.upsampling,
         "classes": [
             {"name": name, "colour": colour}
             for name, colour in zip(card.classes.names, card.classes.colours, strict=True)
@@ -128,6 +131,9 @@ def _parse(document: dict[str, Any]) -> Card:
         raise ValueError(f"card format {document['format']!r:.80}, expected 1 or 2; it may need a newer roadlite")
     if document["output"] not in ("logits", "labels"):
         raise ValueError(f"output {document['output']!r:.80}, expected logits or labels")
+    upsampling = document.get("upsampling", "align_corners")  # before there was another, cards did not say
+    if upsampling not in get_args(Upsampling):
+        raise ValueError(f"upsampling {upsampling!r:.80}, expected {', '.join(get_args(Upsampling))}")
     norm = by_channel(*(_channels(document["normalisation"][key]) for key in ("mean", "std")))
     if not norm.plausible:
         raise ValueError(f"normalisation {norm}")
@@ -147,6 +153,7 @@ def _parse(document: dict[str, Any]) -> Card:
         document["output"],
         ClassSet(names, colours),
         provenance,
+        upsampling,
     )
 
 

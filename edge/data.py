@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,10 @@ Ids = NDArray[np.uint8]
 
 Logits = NDArray[Any]
 """float32, int8 or uint8 (h, w, C), class scores; bigger is likelier."""
+
+Upsampling = Literal["align_corners", "half_pixel_centers", "asymmetric"]
+"""Where the pixels of an enlarged map fall between its nodes: corners on corners, which is DeepLab's; areas on areas;
+or first pixel on first node, in steps of whole sizes, which is how TensorFlow 1 resizes when nothing is asked for."""
 
 IGNORE = 255
 

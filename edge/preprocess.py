@@ -52,6 +52,11 @@ class Normalisation:
         pairs = list(zip(*self.channels, strict=True))
         return min((0 - mean) / std for mean, std in pairs), max((255 - mean) / std for mean, std in pairs)
 
+    def scaled(self, factor: float) -> Normalisation:
+        """Returns the normalisation of pixels that are `factor` times as large."""
+        mean, std = self.channels
+        return by_channel(*((r * factor, g * factor, b * factor) for r, g, b in (mean, std)))
+
     def real(self, pixels: NDArray[np.floating[Any]]) -> NDArray[Any]:
         """Returns the real values of grey levels (..., 3), or (...) where all channels are alike, in their dtype."""
         mean, std = (np.asarray(value, pixels.dtype) for value in (self.mean, self.std))

@@ -47,7 +47,7 @@ class Segmenter:
         self.engine: Engine = open_engine(data, self.path.name, runtime=runtime, threads=threads)
         self.card = describe(self.engine.input, self.engine.output, card, self.path.name, norm, classes)
         self.preprocess = Preprocess(self.engine.input, self.card.norm, fit)
-        self.postprocess = Postprocess(self.preprocess.size_hw if fit == "pad" else None)
+        self.postprocess = Postprocess(self.preprocess.size_hw, pads=fit == "pad", rule=self.card.upsampling)
 
     def __call__(self, pixels: Pixels) -> LabelMap:
         """Labels RGB uint8 (H, W, 3) at the same height and width. Raises UsageError for any other array."""

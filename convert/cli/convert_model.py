@@ -12,7 +12,7 @@ from convert.file_names import destination
 from convert.graph.strides import STRIDES
 from convert.tflite.recipes import RECIPES, parse_recipes
 from edge.cli.main import Parser, parser, run, say
-from edge.cli.options import classes, parse_hw
+from edge.cli.options import classes, normalisation, parse_hw
 from edge.destinations import keep_apart
 from edge.errors import GateFailed, RoadliteError, UsageError
 from edge.files import writable_folder
@@ -67,6 +67,11 @@ def build_parser() -> Parser:
     made.add_argument("--verification-frames", type=int, default=8, metavar="N", help="other frames to verify with")
     made.add_argument("--classes", metavar="NAME|FILE", help="cityscapes, voc or a file with one class name a line")
     made.add_argument(
+        "--normalise",
+        metavar="N",
+        help="for graphs that take normalised pictures: deeplab (x/127.5-1, the default), unit (x/255) or MEAN,STD",
+    )
+    made.add_argument(
         "--min-agreement",
         type=float,
         metavar="F",
@@ -104,6 +109,7 @@ def convert(options: argparse.Namespace) -> int:
         return 0
     check(options)
     recipes, input_hw, names = parse_recipes(options.quantize), parse_hw(options.input_size), classes(options)
+    norm = normalisation(options)
     keep_apart([destination(options.output)], map(Path, options.graphs))
     writable_folder(options.output)
 
@@ -132,6 +138,7 @@ def convert(options: argparse.Namespace) -> int:
             labels_dir=options.labels,
             max_miou_drop=options.max_miou_drop,
             rescue=not options.no_rescue,
+            norm=norm,
         )
         return jobs.run(frozen, job, bars, say)
 

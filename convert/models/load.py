@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 from stat import S_ISREG
 
+from convert.models.kinds import kind_of_content, kind_of_file
 from convert.models.official import official_graph
 from convert.models.tarball import read_graph
 from convert.models.zoo import MODELS
@@ -77,8 +78,12 @@ def _from_file(path: Path) -> FrozenGraph:
     if not regular:
         raise GraphError(f"{path}: a folder or a device; expected {EXPECTED}")
     if suffix is None:
+        if known := kind_of_file(path):
+            raise GraphError(f"{path}: {known}")
         raise GraphError(f"{path}: not a kind of file a graph is kept in; expected {EXPECTED}")
     graph_bytes = _read_pb(path) if suffix == ".pb" else read_graph(path, str(path))
+    if known := kind_of_content(graph_bytes):
+        raise GraphError(f"{path}: {known}")
     return _frozen(path.name[: -len(suffix)], graph_bytes, path.name)
 
 

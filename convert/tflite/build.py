@@ -12,6 +12,7 @@ from convert.graph.int8_forms import for_integers
 from convert.graph.retarget import RetargetedNetwork
 from convert.subprocesses import Runner, in_this_process
 from convert.tflite.export import convert, export, quantized
+from convert.tflite.first_run import meet_runtime
 from convert.tflite.mixed_precision import FRAMES, Cost, QuantizationTrials, costly, keep_in_float
 from convert.tflite.quantize import Range, measure_ranges, operators
 from convert.tflite.recipes import FLOAT, Recipe
@@ -51,10 +52,10 @@ class ModelBuilder:
         self._track, self._runner = track, runner
 
     def make(self, recipe: Recipe) -> bytes:
-        """Returns the .tflite of a recipe."""
+        """Returns the .tflite of a recipe, which the runtime survives."""
         if recipe.calibrated:
-            return quantized(self._integer_form, self._ranges, recipe)
-        return self._build(self._network, recipe)
+            return meet_runtime(quantized(self._integer_form, self._ranges, recipe), recipe.name)
+        return meet_runtime(self._build(self._network, recipe), recipe.name)
 
     def rescue(self, recipe: Recipe, limit: float) -> MixedModel:
         """Makes a calibrated recipe with as few operators in float as an agreement of `limit` with float needs.
@@ -75,7 +76,7 @@ class ModelBuilder:
             names[first_name(name)]: known for name, known in self._ranges.items() if first_name(name) in names
         }
         kept = [names[first_name(name)] for name in kept if first_name(name) in names]
-        return MixedModel(quantized(model, ranges, recipe, kept), kept, costs)
+        return MixedModel(meet_runtime(quantized(model, ranges, recipe, kept), recipe.name), kept, costs)
 
     @cached_property
     def _integer_form(self) -> bytes:
