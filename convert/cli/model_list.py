@@ -8,6 +8,8 @@ from dataclasses import asdict
 from convert.models.official import address
 from convert.models.zoo import LICENCE, MODELS, SOURCE, OfficialModel
 
+USUAL = "val, one scale"
+
 
 def show(as_json: bool) -> None:
     """Prints the official models as a table, or as JSON."""
@@ -32,29 +34,29 @@ def _table() -> object:
 
     made = Table(box=SIMPLE_HEAD, padding=0, show_edge=False, pad_edge=False)
     made.add_column("model", no_wrap=True)
-    for name in ("mIoU", "stride", "GMAC", "at 513x1025", "MB"):
+    for name in ("mIoU", "stride", "GMAC", "counted", "at 513x1025", "MB"):
         made.add_column(name, justify="right", no_wrap=True)
-    made.add_column("measured on")
     for name, model in MODELS.items():
         made.add_row(
             name,
             f"{model.mean_iou:.2f} %",
-            str(model.output_stride),
-            "not known" if model.published_gmac is None else f"{model.published_gmac:g}",
+            str(model.measured_stride),
+            "-" if model.published_gmac is None else f"{model.published_gmac:g}",
+            f"{model.gmac:g}",
             f"{model.gmac_513x1025:g}",
             f"{model.megabytes:g}",
-            model.measured,
         )
     return made
 
 
 def _notes() -> list[str]:
-    int8 = (f"  {name}: {model.int8 or 'not known'}" for name, model in MODELS.items())
+    different = "; ".join(f"{name} on {model.measured}" for name, model in MODELS.items() if model.measured != USUAL)
     return [
         "",
-        f"mIoU, GMAC (at 1025x2049) and MB (of the download) are those of {SOURCE};",
-        "GMAC at 513x1025 is counted, at the same stride. mIoU is that of 1025x2049.",
-        f"licence: {LICENCE}, that of the repository that publishes them; Cityscapes' pictures have terms of their own.",
+        f"mIoU of 1025x2049 at that output stride on {USUAL} ({different}), GMAC and MB of the download are published:",
+        f"  {SOURCE}",
+        "counted: GMAC of 1025x2049, and of 513x1025, at the stride that convert-model takes by itself",
+        f"licence: {LICENCE}, that of the repository that publishes them; Cityscapes' pictures have terms of their own",
         "int8, as far as it was measured:",
-        *int8,
+        *(f"  {name}: {model.int8 or 'not known'}" for name, model in MODELS.items()),
     ]

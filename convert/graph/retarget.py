@@ -169,7 +169,9 @@ def _retarget_pools(nodes: Nodes, anatomy: Anatomy, input_hw: HW, stride: int) -
     """An average pool over the whole feature map becomes a mean, which has no size.
 
     One over large windows, as MobileNetV3's head has, was built for a region of the picture: its windows keep
-    that region and its steps stay as they are, which is what the exporter does at another size and stride.
+    that region and its steps stay as they are, which is what the exporter does at another size and stride. Where the
+    input is smaller than the region, which the exporter refuses, they average over all of it: the real
+    MobileNetV3-large labels as many pixels alike so as with windows that shrink with the picture.
     """
     for node in [n for n in nodes.values() if n.op == "AvgPool"]:
         kernel, size = tuple(node.attr["ksize"].list.i[1:3]), anatomy.shapes[inputs(node)[0]][1:3]
@@ -198,12 +200,7 @@ def _move_windows(pool: NodeDef, size: tuple[int | None, ...], anatomy: Anatomy,
             f"over regions of the picture, got {pool.attr['padding'].s.decode()} windows of "
             f"{'x'.join(map(str, pool.attr['ksize'].list.i[1:3]))}"
         )
-    if any(n < r for n, r in zip(input_hw, region, strict=True)):
-        raise GraphError(
-            f"{pool.name}: cannot be re-targeted: it averages over regions of {region[0]}x{region[1]}; "
-            f"the input must be at least that large, {input_hw[0]}x{input_hw[1]} is not"
-        )
-    pool.attr["ksize"].list.i[1:3] = [map_size(n, stride) for n in region]
+    pool.attr["ksize"].list.i[1:3] = [map_size(min(n, r), stride) for n, r in zip(input_hw, region, strict=True)]
 
 
 def _retarget_resizes(nodes: Nodes, anatomy: Anatomy, input_hw: HW, stride: int) -> None:
