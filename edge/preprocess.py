@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from edge.data import Pixels, TensorSpec
 from edge.errors import UsageError
 
-
 Channels = tuple[float, float, float]
 """A number each for red, green and blue."""
 
@@ -167,7 +166,8 @@ def lookup(spec: TensorSpec, norm: Normalisation) -> NDArray[Any]:
     DeepLab's mean 127.5 puts every grey level half-way between two stored values. All of them are rounded
     upwards then: to the nearest even value would merge levels in pairs, and so would the float error of scale.
     """
-    levels = np.arange(256).astype(np.float32 if spec.dtype == np.float32 else np.float64)
+    levels: NDArray[np.floating[Any]] = np.arange(256, dtype=np.float64)
+    levels = levels.astype(np.float32) if spec.dtype == np.float32 else levels
     return stored(norm.real(levels if norm.alike else np.repeat(levels[:, None], 3, axis=1)), spec)
 
 

@@ -219,8 +219,7 @@ def remarks(anatomy: Anatomy) -> list[str]:
     if anatomy.feeding.normalised:
         norm = anatomy.norm
         found.append(
-            f"{anatomy.image} takes normalised pictures and does not say how: {norm} "
-            "is taken, `normalise` sets another"
+            f"{anatomy.image} takes normalised pictures and does not say how: {norm} is taken, `normalise` sets another"
         )
     elif anatomy.feeding.scale != 1:
         found.append(f"{anatomy.image} takes grey levels of 0..1")

@@ -31,7 +31,7 @@ class _Record:
 
 
 def official_graph(name: str, track: Track) -> tuple[bytes, str]:
-    """Returns (serialized GraphDef, where it came from) of a key of `convert.models.zoo.MODELS`: from the cache, or downloaded into it.
+    """Returns (serialized GraphDef, where it came from) of a key of `MODELS`: from the cache, or downloaded into it.
 
     The cache is `$ROADLITE_CACHE` or else `roadlite` in the user's cache folder; the address is below
     `$ROADLITE_MODELS_URL` or else the official one.

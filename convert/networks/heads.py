@@ -44,9 +44,7 @@ def dense_prediction_cell(writer: Writer, x: Tensor, channels: int, stride: int)
     return writer.conv(joined, f"{scope}/concat_projection", channels, 1)
 
 
-def decoder(
-    writer: Writer, x: Tensor, low: Tensor, crop_hw: tuple[int, int], channels: int, projection: int
-) -> Tensor:
+def decoder(writer: Writer, x: Tensor, low: Tensor, crop_hw: tuple[int, int], channels: int, projection: int) -> Tensor:
     """Writes stride-4 features: the deep ones, resized, beside a projection of the low-level ones."""
     low = writer.conv(low, "decoder/feature_projection0", projection, 1)
     size = [(n - 1) // 4 + 1 for n in crop_hw]

@@ -17,7 +17,6 @@ Tensor = Any
 """A `tf.Tensor` of the graph being built; TensorFlow ships no types for it."""
 
 
-
 def const(name: str, value: ArrayLike, dtype: Any = np.int32) -> Tensor:
     return tf.constant(np.asarray(value, dtype), name=name)
 
@@ -54,8 +53,8 @@ class Layers:
         rate: int | tuple[int, int] = 1,
         padding: str = "SAME",
     ) -> Tensor:
-        """Writes convolution, BatchNorm and activation; depthwise where `scope` ends so. `rate` > 1 is atrous; a pair is
-        that of height and width.
+        """Writes convolution, BatchNorm and activation; depthwise where `scope` ends so. `rate` > 1 is atrous;
+        a pair is that of height and width.
         """
         depthwise = scope.endswith("depthwise")
         folded = self.batch_norm == "folded"
@@ -107,7 +106,8 @@ def activate(x: Tensor, activation: str | None, scope: str) -> Tensor:
     if activation is None:
         return x
     if activation != "hard_swish":
-        return {"Relu": tf.raw_ops.Relu, "Relu6": tf.raw_ops.Relu6}[activation](features=x, name=f"{scope}/{activation}")
+        plain = {"Relu": tf.raw_ops.Relu, "Relu6": tf.raw_ops.Relu6}[activation]
+        return plain(features=x, name=f"{scope}/{activation}")
     name = f"{scope}/hard_swish"
     shifted = tf.raw_ops.AddV2(x=x, y=const(f"{name}/add/y", 3, np.float32), name=f"{name}/add")
     product = tf.raw_ops.Mul(x=x, y=tf.raw_ops.Relu6(features=shifted, name=f"{name}/Relu6"), name=f"{name}/mul")

@@ -1,4 +1,4 @@
-"""Builds MobileNetV3 with the LR-ASPP head as a frozen graph in the layout of the official Cityscapes exports of 2019-11.
+"""Builds MobileNetV3 with the LR-ASPP head as a frozen graph in the layout of the official Cityscapes export of 2019.
 
 The bodies are slim's V3_LARGE and V3_SMALL with half the channels from the last stride on (deeplab's
 core/feature_extractor.py); the head is that of section 6.4 of Howard et al. 2019, "Searching for MobileNetV3".
@@ -93,10 +93,10 @@ class Block:
 def blocks(arch: MobileNetV3) -> Iterator[Block]:
     """Yields the body behind the first convolution. Past the output stride, strides turn into rates."""
     inputs, reached, rate = arch.channels(16), 2, 1
-    for index, (kernel, expansion, outputs, wanted, excites, swish) in enumerate(BLOCKS[arch.size]):
+    for index, (kernel, expansion, count, wanted, excites, swish) in enumerate(BLOCKS[arch.size]):
         stride = wanted if reached < arch.output_stride else 1
         scope = f"MobilenetV3/expanded_conv_{index}" if index else "MobilenetV3/expanded_conv"
-        inner, outputs = divisible(inputs * expansion), arch.channels(outputs)
+        inner, outputs = divisible(inputs * expansion), arch.channels(count)
         yield Block(scope, kernel, inner, outputs, stride, rate, excites, "hard_swish" if swish else "Relu")
         reached, rate, inputs = reached * stride, rate * (wanted // stride), outputs
 

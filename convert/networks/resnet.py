@@ -27,7 +27,7 @@ BASES = (64, 128, 256, 512)  # channels inside the units of each block; they giv
 class ResNet:
     """What fixes the graph apart from its weights. The official ones have the units of `UNITS` and width 1."""
 
-    units: tuple[int, int, int, int] = UNITS[50]  # of each block; two or more in the first, whose second the decoder reads
+    units: tuple[int, int, int, int] = UNITS[50]  # of each block; the decoder reads the second of the first
     beta: bool = True
     width: float = 1.0
     classes: int = 19

@@ -93,7 +93,7 @@ class Writer:
         kernel, biases = f"{scope}/weights", f"{scope}/biases"
         if self.random and kernel not in self.weights:
             self.weights[kernel] = _he(self.random, (1, 1, int(x.shape[3]), outputs), depthwise=False)
-            self.weights[biases] = self.random.normal(0, 0.1, outputs).astype(np.float32)
+            self.weights[biases] = np.asarray(self.random.normal(0, 0.1, outputs), np.float32)
         x = convolve(x, self.layers.read(kernel), f"{scope}/Conv2D", depthwise=False)
         return tf.raw_ops.BiasAdd(value=x, bias=self.layers.read(biases), name=f"{scope}/BiasAdd")
 
@@ -115,7 +115,7 @@ def random_layer(random: np.random.Generator, name: str, shape: tuple[int, ...],
         f"{scope}/BatchNorm/moving_mean": random.normal(0, 0.1, channels),
         f"{scope}/BatchNorm/moving_variance": random.uniform(0.8, 1.5, channels),
     }
-    return {key: value.astype(np.float32) for key, value in drawn.items()}
+    return {key: np.asarray(value, np.float32) for key, value in drawn.items()}
 
 
 def _he(random: np.random.Generator, shape: tuple[int, ...], *, depthwise: bool) -> NDArray[np.float32]:

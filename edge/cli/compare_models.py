@@ -62,7 +62,7 @@ def build_parser() -> Parser:
         "one, or one on PATH that has the runtime)",
     )
     made.add_argument("--classes", metavar="NAME|FILE", help="of models without a card: cityscapes, voc or a file")
-    made.add_argument("--normalise", metavar="N", help="of float models without a card: deeplab, unit, MEAN,STD or R,G,B,R,G,B")
+    made.add_argument("--normalise", metavar="N", help="of float models without a card: deeplab, unit or numbers")
     _add_measuring(made)
     _add_judging(made)
     _add_grid(made)

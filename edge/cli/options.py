@@ -39,7 +39,8 @@ def add_model_options(parser: argparse.ArgumentParser, *, fastest: bool = False)
     parser.add_argument(
         "--normalise",
         metavar="N",
-        help="for float models without a card: deeplab (x/127.5-1), unit (x/255) or MEAN,STD, of each channel: R,G,B,R,G,B",
+        help="for float models without a card: deeplab (x/127.5-1), unit (x/255), MEAN,STD, or of each channel "
+        "three means and three deviations",
     )
     parser.add_argument(
         "--fit",

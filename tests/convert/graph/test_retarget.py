@@ -125,7 +125,7 @@ def test_windows_keep_the_region_they_average_over(size: tuple[int, int], stride
 
 
 def test_windows_larger_than_the_map_average_over_all_of_it() -> None:
-    """The exporter refuses such a size; MobileNetV3's windows, made for crops of 769x769, are larger than small maps."""
+    """The exporter refuses such a size; MobileNetV3's windows, made for crops of 769x769, are larger than many maps."""
     same_as_native(windows(nets.net(), (5, 5)), windows(nets.net((17, 97), 8), (3, 5)), (17, 97), 8)
 
 

@@ -61,15 +61,14 @@ CASES = {
     "xception71": Case(Xception(71, middle_units=1, crop_hw=(65, 97), **SMALL), (97, 65), (16, 32)),
     "dpc": Case(Xception(71, "dpc", middle_units=1, crop_hw=(65, 97), **SMALL), (97, 65), (16,)),
     "resnet": Case(
-        ResNet((2, 2, 2, 1), beta=False, crop_hw=(65, 97), **SMALL), (97, 65), (16, 32), Normalisation(IMAGENET_MEAN, 1.0)
+        ResNet((2, 2, 2, 1), beta=False, crop_hw=(65, 97), **SMALL),
+        (97, 65),
+        (16, 32),
+        Normalisation(IMAGENET_MEAN, 1.0),
     ),
     "resnet-beta": Case(ResNet((2, 2, 2, 1), crop_hw=(65, 97), **SMALL), (97, 65), (16, 32)),
-    "mobilenetv3-large": Case(
-        MobileNetV3("large", crop_hw=(161, 257), pooled_hw=(97, 129), **SMALL), (193, 161), ()
-    ),
-    "mobilenetv3-small": Case(
-        MobileNetV3("small", crop_hw=(161, 257), pooled_hw=(97, 129), **SMALL), (193, 161), ()
-    ),
+    "mobilenetv3-large": Case(MobileNetV3("large", crop_hw=(161, 257), pooled_hw=(97, 129), **SMALL), (193, 161), ()),
+    "mobilenetv3-small": Case(MobileNetV3("small", crop_hw=(161, 257), pooled_hw=(97, 129), **SMALL), (193, 161), ()),
 }
 
 
