@@ -81,7 +81,8 @@ class Layers:
         gamma, beta, mean, variance = (
             self.read(f"{scope}/BatchNorm/{part}") for part in ("gamma", "beta", "moving_mean", "moving_variance")
         )
-        operation = {"fused": tf.raw_ops.FusedBatchNorm, "fused_v3": tf.raw_ops.FusedBatchNormV3}[self.batch_norm]
+        name = {"fused": "FusedBatchNorm", "fused_v3": "FusedBatchNormV3"}[self.batch_norm]
+        operation = getattr(tf.raw_ops, name)
         return operation(
             x=x,
             scale=gamma,
@@ -90,7 +91,7 @@ class Layers:
             variance=variance,
             epsilon=epsilon,
             is_training=False,
-            name=f"{scope}/BatchNorm/{operation.__name__}",
+            name=f"{scope}/BatchNorm/{name}",
         ).y
 
     def _affine(self, scope: str, epsilon: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
