@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import nets
 import numpy as np
 import pytest
 
+from convert.cli.convert_model import main
 from convert.graph.anatomy import Anatomy, discover
 from convert.graph.graphdef import GraphDef, evaluate
 from convert.graph.macs import macs
@@ -114,6 +116,37 @@ def test_float32_file_labels_as_tensorflow_does(case: Case, tmp_path: Path) -> N
         picture = np.random.default_rng(5).integers(0, 256, (*hw, 3), np.uint8)
         expected = evaluate(graph, [anatomy.labels], {anatomy.image: picture[None]})[0][0]
         assert agreement(segment(picture).ids, expected.astype(np.uint8)) >= 0.999
+
+
+def test_means_of_each_channel_reach_the_files_and_the_runtime(tmp_path: Path) -> None:
+    case = CASES["resnet"]
+    path, frames = tmp_path / "resnet.pb", tmp_path / "frames"
+    path.write_bytes(case.graph().SerializeToString())
+    frames.mkdir()
+    for seed in range(3):
+        blurred = cv2.GaussianBlur(nets.noise(65, 97, seed), (0, 0), 5)
+        cv2.imwrite(str(frames / f"{seed}.png"), blurred)
+    sizes = ["--input-size", "65x97", "--calibration-frames", "2", "--verification-frames", "1", "--no-rescue"]
+    places = ["--calibrate", str(frames), "--output", str(tmp_path), "--min-agreement", "0"]
+    assert main([str(path), "--quantize", "float32,int8", "--classes", str(_names(tmp_path)), *sizes, *places]) == 0
+    for recipe in ("float32", "int8"):
+        file = tmp_path / f"resnet-65x97-os16-{recipe}.tflite"
+        segment = Segmenter(file)
+        assert segment.card.norm == case.norm
+        if recipe == "float32":
+            assert segment.card.provenance["verification"]["fidelity"] >= 0.999
+        else:  # the input holds the darkest and the brightest value of every channel
+            low, high = case.norm.limits
+            spec = segment.engine.input
+            assert (-128 - spec.zero_point) * spec.scale == pytest.approx(low, abs=spec.scale)
+            assert (127 - spec.zero_point) * spec.scale == pytest.approx(high, abs=spec.scale)
+        assert segment(nets.noise(65, 97)).ids.shape == (65, 97)
+
+
+def _names(folder: Path) -> Path:
+    path = folder / "names.txt"
+    path.write_text("\n".join(f"class {i}" for i in range(5)))
+    return path
 
 
 OFFICIAL = {
