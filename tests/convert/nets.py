@@ -120,7 +120,7 @@ def ending(graph: GraphDef, make: Callable[[Any], Any], name: str = "answer") ->
 
 
 def atrous(x: Any, rates: tuple[int, int], map_hw: tuple[int, int]) -> Any:
-    """A depthwise convolution of float32 (1, h, w, 256) with other rates for height than for width, baked for a size."""
+    """A depthwise convolution of float32 (1, h, w, 256) with a rate for height and one for width, baked for a size."""
     kernel = np.random.default_rng(5).normal(0, 0.3, (3, 3, 256, 1)).astype(np.float32)
     paddings = [same_paddings(n, 3, rate) for n, rate in zip(map_hw, rates, strict=True)]
     split = tf.raw_ops.SpaceToBatchND(input=x, block_shape=rates, paddings=[p for p, _ in paddings])

