@@ -258,8 +258,10 @@ def _ids(found: NDArray[Any], anatomy: Anatomy) -> Ids | None:
         if scores.ndim != 3 or scores.shape[2] != anatomy.classes:
             return None
         if scores.shape[:2] != anatomy.shapes[anatomy.logits][1:3]:
-            return scores.argmax(axis=2).astype(np.uint8)
-        return Upsample((scores.shape[0], scores.shape[1]), anatomy.crop_hw, rule=anatomy.upsampling)(scores)
+            winners: Ids = scores.argmax(axis=2).astype(np.uint8)
+            return winners
+        enlarged: Ids = Upsample((scores.shape[0], scores.shape[1]), anatomy.crop_hw, rule=anatomy.upsampling)(scores)
+        return enlarged
     ids = found[..., 0] if found.ndim == 4 and found.shape[3] == 1 else found
     ids = ids[0] if ids.ndim == 3 and ids.shape[0] == 1 else ids
     if ids.ndim != 2 or not np.issubdtype(ids.dtype, np.integer):

@@ -123,7 +123,7 @@ def _scores(nodes: Nodes, deep: set[str]) -> Answer:
         raise GraphError(f"expected one ArgMax or one output of scores, found {', '.join(leaves)}; {ONE_OUTPUT}")
     leaf = max(leaves, key=lambda name: len(found[name][1]))
     logits, resizes = found[leaf]
-    return Answer(leaf, "scores", logits, resizes, None)
+    return Answer(leaf if resizes else logits, "scores", logits, resizes, None)  # small ones are asked as they are
 
 
 def _behind(nodes: Nodes, name: str, cuts: frozenset[str]) -> tuple[str, tuple[str, ...]]:
