@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "convert-model --list                                              the official models, and what they cost",
-    "convert-model --quantize int8                                     the official MobileNetV2, or else the demo",
-    "convert-model graph.pb --input-size 257x513 --calibrate drive/    calibrated on your frames",
+    "convert-model mobilenetv2 --input-size 257x513 --calibrate drive/ calibrated on your frames",
     "convert-model a.pb b.tar.gz --quantize float32,int8 --output out  several graphs, two files each",
 )
 FIELDS = {"labels_dir": "--labels"}
