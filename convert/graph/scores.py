@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from convert.graph.graphdef import CONVOLUTIONS, NodeDef, Nodes, ancestors, constant, consumers, inputs
+from convert.graph.graphdef import CONVOLUTIONS, NodeDef, Nodes, ancestors, constant, consumers, inputs, upstream
 from edge.data import Upsampling
 from edge.errors import GraphError
 
@@ -141,6 +141,8 @@ def _behind(nodes: Nodes, name: str, cuts: frozenset[str]) -> tuple[str, tuple[s
             resizes.append(name)
         elif node.op == "Reshape" and not resizes:
             before = _around_softmax(nodes, node) or name
+        elif node.op == "Mean" and not resizes:
+            before = _around_mean(nodes, node) or name
         elif node.op not in cuts | {"Identity"} and (node.op != "Softmax" or resizes):
             before = name
         if before == name:
@@ -154,6 +156,15 @@ def _around_softmax(nodes: Nodes, last: NodeDef) -> str | None:
     softmax = nodes[inputs(last)[0]]
     first = nodes[inputs(softmax)[0]] if softmax.op == "Softmax" and inputs(softmax) else None
     return inputs(first)[0] if first is not None and first.op == "Reshape" and inputs(first) else None
+
+
+def _around_mean(nodes: Nodes, last: NodeDef) -> str | None:
+    """What ExpandDims -> Mean over that dimension reads: the average over scales of an exporter that was given one."""
+    wide = nodes[upstream(nodes, inputs(last)[0], frozenset({"Identity"}))]
+    if wide.op != "ExpandDims" or last.attr["keep_dims"].b:
+        return None
+    added, averaged = (constant(nodes, inputs(node)[1], node.name).ravel().tolist() for node in (wide, last))
+    return inputs(wide)[0] if added == averaged else None
 
 
 def rule_of(node: NodeDef) -> Upsampling:

@@ -156,3 +156,24 @@ def test_labels_of_the_small_map_are_enlarged() -> None:
     small = nets.stock_logits(graph, anatomy, nets.noise(*CROP))[0].argmax(axis=2)
     assert found.shape == CROP
     assert np.array_equal(found[::8, ::8], small)
+
+
+def averaged(x: Any) -> Any:
+    """As deeplab's multi-scale exporter averages over its scales, of which one was asked for."""
+    return tf.reduce_mean(tf.identity(tf.expand_dims(tf.nn.softmax(x), 4)), axis=4)
+
+
+def test_an_average_over_one_scale_is_no_part_of_the_scores() -> None:
+    graph = nets.net(CROP)
+    nets.insert(graph, "ArgMax", 0, averaged)
+    assert discover(graph, "net.pb").logits == LOGITS
+
+
+def test_an_average_over_two_scales_is_what_the_winners_are_picked_from() -> None:
+    def twice(x: Any) -> Any:
+        each = [tf.expand_dims(tf.nn.softmax(scores), 4) for scores in (x, 2 * x)]
+        return tf.reduce_mean(tf.concat(each, 4), axis=4)
+
+    graph = nets.net(CROP)
+    nets.insert(graph, "ArgMax", 0, twice)
+    assert discover(graph, "net.pb").logits == "inserted/Mean"
