@@ -64,7 +64,8 @@ def with_steps(ranges: dict[str, Range]) -> dict[str, Range]:
     nothing fits that another picture puts there.
     """
     widths = {name: max(known.high, 0.0) - min(known.low, 0.0) for name, known in ranges.items()}  # 0 is always in it
-    usual = float(np.median([width for width in widths.values() if width > 0] or [1.0]))
+    some = 1e-6 * max(widths.values(), default=0.0)
+    usual = float(np.median([width for width in widths.values() if width > some] or [1.0]))
     least = LEAST_WIDTH * usual
     return {
         name: known if widths[name] >= least else Range(min(known.low, 0.0), min(known.low, 0.0) + least)

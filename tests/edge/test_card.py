@@ -69,6 +69,7 @@ def refusal(data: bytes) -> str:
         dataclasses.replace(WRITTEN, norm=IMAGENET),
         dataclasses.replace(WRITTEN, norm=Normalisation(0.0, (58.4, 57.1, 57.4))),
         Card("m", "float32", (1, 8192), 1, Normalisation(0.0, 1.0), "labels", ClassSet(("ä b",), ((1, 2, 255),))),
+        dataclasses.replace(WRITTEN, upsampling="half_pixel_centers"),
     ],
 )
 def test_what_was_attached_is_read_and_the_model_is_untouched(card: Card) -> None:
@@ -144,6 +145,10 @@ def test_a_truncated_card_is_damaged_not_absent() -> None:
         refusal(data[:end])
 
 
+def test_a_card_that_does_not_say_how_scores_are_enlarged_is_of_the_first_kind() -> None:
+    assert read(carded(lambda d: d.pop("upsampling")), "x") == WRITTEN
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -183,6 +188,8 @@ def test_a_truncated_card_is_damaged_not_absent() -> None:
         lambda d: d["classes"][3].update(colour=[0, 0, 256]),
         lambda d: d["classes"][3].update(colour=[0, 0, -1]),
         lambda d: d["classes"][3].update(colour="red"),
+        lambda d: d.update(upsampling="nearest"),
+        lambda d: d.update(upsampling=["align_corners"]),
         lambda d: d.update(name=""),
         lambda d: d.update(provenance=[]),
         lambda d: d["provenance"].update(mean_iou=float("nan")),
