@@ -25,7 +25,7 @@ from edge.sources.folders import name_in, picture_files
 from edge.sources.images import read_picture
 from edge.sources.left_out import LeftOut
 from edge.sources.open import open_source
-from edge.text import quiet
+from edge.text import counted, quiet
 
 SEED = 2018
 
@@ -113,10 +113,11 @@ def collect(
     ]
     if not held_out or (calibrate and not calibration):
         found = len(held | {digest for digest, *_ in kept})
-        unread = left_out.unreadable
+        again, unread = len(held_out) + len(kept) - found, left_out.unreadable
         why = f"; {len(unread)} could not be read, the first: {': '.join(unread[0])}" if unread else ""
+        copies = f" and {counted(again, 'duplicate')}, which cannot serve for both" if again else ""
         raise SourceError(
-            f"{', '.join(specs)}: expected a frame to calibrate and another one to verify, found {found}{why}"
+            f"{', '.join(specs)}: expected a frame to calibrate and another one to verify, found {found}{copies}{why}"
         )
     return Samples(calibration, held_out, left_out)
 
@@ -205,7 +206,7 @@ def _write(file: Any, pixels: Pixels) -> None:
 
 def normalised(pixels: Pixels, norm: Normalisation) -> NDArray[np.float32]:
     """Returns (H, W, 3) uint8 as (1, H, W, 3) float32, which is what the network was trained on."""
-    return ((pixels.astype(np.float32) - np.float32(norm.mean)) / np.float32(norm.std))[None]
+    return norm.real(pixels.astype(np.float32))[None]
 
 
 class CalibrationTensors:

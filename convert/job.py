@@ -9,7 +9,7 @@ from pathlib import Path
 
 from convert.file_names import file_name
 from convert.frames import SEED, Samples, Truths, collect, places_in_sources
-from convert.graph.anatomy import Anatomy, discover
+from convert.graph.anatomy import Anatomy, discover, remarks
 from convert.graph.graphdef import parse
 from convert.graph.retarget import RetargetedNetwork, retarget
 from convert.graph.stride import stride_for
@@ -24,6 +24,7 @@ from convert.verify import Reference, refer, verify
 from edge import card as cards
 from edge.card import Card
 from edge.classes import ClassSet, guess
+from edge.data import Upsampling
 from edge.engine.open import open_engine
 from edge.errors import ConversionError, ModelError, SourceError, UsageError
 from edge.files import write_whole
@@ -53,6 +54,7 @@ class Job:
     strict: bool = False  # a picture that cannot be read is an error, instead of being left out
     max_miou_drop: float | None = None  # against the re-targeted graph; None does not ask
     rescue: bool = True  # int8 that falls short may keep layers in float
+    norm: Normalisation | None = None  # of a graph that takes normalised pictures; None takes DeepLab's
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ def run(frozen: FrozenGraph, job: Job, track: Track = silent, notice: Notice = l
     outcomes = []
     with TemporaryFolder() as folder:
         builder = ModelBuilder(network, Path(folder), samples.calibration, anatomy.norm, track, runner)
-        check = Check(anatomy.norm, classes, samples, references, track)
+        check = Check(anatomy.norm, classes, samples, references, track, anatomy.upsampling)
         for recipe in job.recipes:
             model, outcome = make(builder, check, recipe, frozen, network, job)
             if recipe.calibrated and job.rescue and not outcome.passed:
@@ -122,10 +124,12 @@ def prepare(
 ) -> tuple[Anatomy, ClassSet, RetargetedNetwork, Samples, list[Reference]]:
     """Loads the graph, finds its parts, re-targets it, collects frames, and asks the graph what it sees on them."""
     graph = parse(frozen.graph_bytes, frozen.name)
-    anatomy = discover(graph, frozen.name)
+    anatomy = discover(graph, frozen.name, job.norm)
     classes = classes_of(frozen, anatomy, job)
     network = retarget(graph, anatomy, job.input_hw, stride_for(job.output_stride, anatomy))
     notice(describe(frozen, anatomy, network))
+    for remark in remarks(anatomy):
+        notice(f"{frozen.name}: {remark}")
     samples = collect_frames(job, classes, track, notice)
     references = refer(graph, anatomy, network, samples.held_out, track, runner_for(len(frozen.graph_bytes)))
     return anatomy, classes, network, samples, references
@@ -171,6 +175,7 @@ class Check:
     samples: Samples
     references: list[Reference]
     track: Track
+    upsampling: Upsampling
 
     def __call__(self, model: bytes, recipe: Recipe) -> Verdict:
         """Returns the verdict on a model. Raises ConversionError for one that crashes the runtime."""
@@ -178,8 +183,16 @@ class Check:
             try_out(model, recipe.name)
         except ModelError as exc:
             raise ConversionError(f"what was made of the graph cannot be used: {exc}") from exc
-        engine, what = open_engine(model, recipe.name), f"verifying {recipe.name}"
-        return verify(engine, self.norm, self.classes, self.samples.held_out, self.references, self.track, what)
+        return verify(
+            open_engine(model, recipe.name),
+            self.norm,
+            self.classes,
+            self.samples.held_out,
+            self.references,
+            self.track,
+            f"verifying {recipe.name}",
+            self.upsampling,
+        )
 
 
 def make(
@@ -258,4 +271,5 @@ def make_card(
         "logits",
         classes,
         provenance.as_json(),
+        anatomy.upsampling,
     )

@@ -12,11 +12,13 @@ from contextlib import closing
 from multiprocessing.connection import Connection
 from typing import Any, Protocol, TypeVar
 
-from convert.tensorflow import release_memory
 from edge.errors import ConversionError, RoadliteError
 from edge.progress import Track, silent
 
 T = TypeVar("T")
+CRASHES = {
+    -number: number.name for number in (signal.SIGABRT, signal.SIGSEGV, signal.SIGILL, signal.SIGFPE, signal.SIGBUS)
+}
 LARGE = 50_000_000  # bytes of a graph; below it, starting TensorFlow once more costs more than it saves
 
 
@@ -33,6 +35,8 @@ def runner_for(size_bytes: int) -> Runner:
 
 def in_this_process(work: Callable[..., T], *arguments: Any, track: Track = silent) -> T:
     """Works here, and gives memory back."""
+    from convert.tensorflow import release_memory  # not where a process starts that needs no TensorFlow
+
     try:
         return work(*arguments, track=track)
     finally:
@@ -55,10 +59,7 @@ def in_a_subprocess(work: Callable[..., T], *arguments: Any, track: Track = sile
             answer = _listen(pipe, track)
     except (EOFError, OSError) as exc:
         process.join(5)
-        raise ConversionError(
-            f"{work.__name__}: its process ended early (exit code {process.exitcode}); a large graph may need more "
-            "memory than there is"
-        ) from exc
+        raise ConversionError(f"{work.__name__}: its process ended early ({_ending(process.exitcode)}") from exc
     finally:
         process.kill()
         process.join()
@@ -66,6 +67,12 @@ def in_a_subprocess(work: Callable[..., T], *arguments: Any, track: Track = sile
         raise answer
     result: T = answer
     return result
+
+
+def _ending(exit_code: int | None) -> str:
+    if exit_code in CRASHES:
+        return f"exit code {exit_code}, {CRASHES[exit_code]}): native code gave up"
+    return f"exit code {exit_code}); a large graph may need more memory than there is"
 
 
 def _listen(pipe: Connection, track: Track) -> Any:

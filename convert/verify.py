@@ -26,11 +26,11 @@ from convert.tensorflow import tf
 from convert.tflite.export import NetworkFunction, as_function
 from convert.verdict import Verdict
 from edge.classes import ClassSet
-from edge.data import Ids, Logits, Pixels
+from edge.data import Ids, Logits, Pixels, Upsampling
 from edge.engine.base import Engine
 from edge.errors import GraphError
 from edge.evaluation.metrics import Confusion, agreement
-from edge.postprocess import Upsample, nearest
+from edge.postprocess import nearest, stretched
 from edge.preprocess import Normalisation, Preprocess, resize
 from edge.progress import Track, silent
 
@@ -92,8 +92,10 @@ def retargeted_answers(
     for sample in track(samples, "asking the re-targeted graph", len(samples)):
         logits = _logits(network, resize(sample.pixels, body.input_hw), anatomy)
         grid = logits.shape[:2]
-        ids = Upsample(grid, body.input_hw)(logits)
-        at_truth = None if sample.truth is None else Upsample(grid, sample.truth.shape)(logits)
+        ids = stretched(grid, body.input_hw, body.input_hw, anatomy.upsampling)(logits)
+        at_truth = None
+        if sample.truth is not None:
+            at_truth = stretched(grid, body.input_hw, sample.truth.shape, anatomy.upsampling)(logits)
         answers.append((ids, at_truth))
     return answers
 
@@ -116,9 +118,14 @@ def verify(
     references: Sequence[Reference],
     track: Track = silent,
     what: str = "verifying",
+    upsampling: Upsampling = "align_corners",
 ) -> Verdict:
     """Runs the converted model over the held-out frames and compares."""
     preprocess, size = Preprocess(engine.input, norm), (engine.output.shape[1], engine.output.shape[2])
+
+    def labels(logits: Logits, out_hw: tuple[int, int]) -> Ids:
+        return stretched(size, preprocess.size_hw, out_hw, upsampling)(logits)
+
     times, fidelities, shrunk = list[float](), list[float](), list[float]()
     kept, truth, retargeted, stock = (Confusion(len(classes)) for _ in range(4))
     for sample, reference in track(list(zip(samples, references, strict=True)), what, len(samples)):
@@ -126,12 +133,12 @@ def verify(
         start = time.perf_counter()
         logits = engine.invoke(x)[0]
         times.append(time.perf_counter() - start)
-        ids = Upsample(size, reference.retargeted.shape)(logits)
+        ids = labels(logits, reference.retargeted.shape)
         kept.add(reference.retargeted, ids)
         fidelities.append(agreement(ids, reference.retargeted))
-        shrunk.append(agreement(Upsample(size, reference.stock.shape)(logits), reference.stock))
+        shrunk.append(agreement(labels(logits, reference.stock.shape), reference.stock))
         if sample.truth is not None and reference.at_truth is not None:
-            truth.add(sample.truth, Upsample(size, sample.truth.shape)(logits))
+            truth.add(sample.truth, labels(logits, sample.truth.shape))
             retargeted.add(sample.truth, reference.at_truth)
             stock.add(sample.truth, nearest(reference.stock, sample.truth.shape))
     worst = int(np.argmin(fidelities))

@@ -13,15 +13,16 @@ import struct
 import zipfile
 import zlib
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 from edge.classes import ClassSet
-from edge.data import OutputKind
+from edge.data import OutputKind, Upsampling
 from edge.errors import CardError
-from edge.preprocess import Normalisation
+from edge.preprocess import Channels, Normalisation, by_channel
 
 CARD, LABELS = "roadlite-card.json", "labels.txt"
 MAX_BYTES = 1 << 22  # of the card, unpacked: far more than ten thousand calibration frames need, no zip bomb
+FORMATS = (1, 2)  # 2: the normalisation differs between channels, which readers of 1 do not know
 MAX_NAME = 255  # characters; file names are no longer
 
 # What zipfile and json raise for damaged input, next to zipfile's own error.
@@ -51,6 +52,7 @@ class Card:
     output: OutputKind
     classes: ClassSet
     provenance: dict[str, Any] = field(default_factory=dict)  # source graph, calibration, verification, versions
+    upsampling: Upsampling = "align_corners"  # how its scores are enlarged, as in the graph it was made of
 
 
 def attach(model: bytes, card: Card) -> bytes:
@@ -59,7 +61,7 @@ def attach(model: bytes, card: Card) -> bytes:
     Raises ValueError for provenance that is no JSON, nan included.
     """
     document = {
-        "format": 1,
+        "format": 1 if card.norm.alike else 2,
         "name": "".join(c if c.isprintable() else "?" for c in card.name)[:MAX_NAME],
         "recipe": card.recipe,
         "input_hw": card.input_hw,
@@ -67,6 +69,7 @@ def attach(model: bytes, card: Card) -> bytes:
         "normalisation": {"mean": card.norm.mean, "std": card.norm.std},
         "resize": "bilinear, align_corners",
         "output": card.output,
+        "upsampling": card.upsampling,
         "classes": [
             {"name": name, "colour": colour}
             for name, colour in zip(card.classes.names, card.classes.colours, strict=True)
@@ -122,13 +125,16 @@ def _refuse(constant: str) -> float:
 
 
 def _parse(document: dict[str, Any]) -> Card:
-    if document["format"] != 1:
-        raise ValueError(f"card format {document['format']!r:.80}, expected 1; it may need a newer roadlite")
+    if document["format"] not in FORMATS:
+        raise ValueError(f"card format {document['format']!r:.80}, expected 1 or 2; it may need a newer roadlite")
     if document["output"] not in ("logits", "labels"):
         raise ValueError(f"output {document['output']!r:.80}, expected logits or labels")
-    mean, std = (_number(document["normalisation"][key]) for key in ("mean", "std"))
-    if not (abs(mean) < 1e6 and 1e-6 < std < 1e6):
-        raise ValueError(f"normalisation mean {mean}, std {std}")
+    upsampling = document.get("upsampling", "align_corners")  # before there was another, cards did not say
+    if upsampling not in get_args(Upsampling):
+        raise ValueError(f"upsampling {upsampling!r:.80}, expected {', '.join(get_args(Upsampling))}")
+    norm = by_channel(*(_channels(document["normalisation"][key]) for key in ("mean", "std")))
+    if not norm.plausible:
+        raise ValueError(f"normalisation {norm}")
     height, width = (_count(n) for n in document["input_hw"])
     entries = document["classes"]
     names = tuple(_text(entry["name"]) for entry in entries)
@@ -141,11 +147,21 @@ def _parse(document: dict[str, Any]) -> Card:
         _text(document["recipe"]),
         (height, width),
         _count(document["output_stride"]),
-        Normalisation(mean, std),
+        norm,
         document["output"],
         ClassSet(names, colours),
         provenance,
+        upsampling,
     )
+
+
+def _channels(value: object) -> Channels:
+    """A number for all channels, or a list of one each."""
+    if not isinstance(value, list):
+        return (_number(value),) * 3
+    if len(value) != 3:
+        raise ValueError(f"expected a number for all channels or three, got {value!r:.80}")
+    return _number(value[0]), _number(value[1]), _number(value[2])
 
 
 def _number(value: object) -> float:

@@ -18,6 +18,10 @@ Ids = NDArray[Any]
 Logits = NDArray[Any]
 """float32, int8 or uint8 (h, w, C), class scores; bigger is likelier."""
 
+Upsampling = Literal["align_corners", "half_pixel_centers", "asymmetric"]
+"""Where the pixels of an enlarged map fall between its nodes: corners on corners, which is DeepLab's; areas on areas;
+or first pixel on first node, in steps of whole sizes, which is how TensorFlow 1 resizes when nothing is asked for."""
+
 IGNORE = 255
 MOST_NARROW, MOST_CLASSES = 255, 65535  # classes whose ids fit into uint8, and into uint16
 

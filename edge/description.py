@@ -131,7 +131,7 @@ def _norm(spec: TensorSpec, where: str) -> Normalisation:
     limits = np.iinfo(spec.dtype)
     low, high = ((n - spec.zero_point) * spec.scale for n in (limits.min, limits.max))
     for norm in (DEEPLAB, Normalisation(0.0, 255.0), RAW):
-        wanted = (0 - norm.mean) / norm.std, (255 - norm.mean) / norm.std
+        wanted = norm.limits
         if np.allclose((low, high), wanted, atol=0.02 * (wanted[1] - wanted[0])):
             return norm
     raise ModelError(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.data import Ids, LabelMap, Logits
+from edge.data import Ids, LabelMap, Logits, Upsampling
 from edge.preprocess import fitted
 
 HW = tuple[int, int]
@@ -16,7 +16,7 @@ CANDIDATES = (2, 4)  # boundary cells are worked out in groups by how many class
 
 @dataclass(frozen=True, slots=True)
 class _Axis:
-    """Where the output pixels of one axis fall between the input nodes (align_corners)."""
+    """Where the output pixels of one axis fall between the input nodes."""
 
     lower: NDArray[np.intp]  # (out,) node at or before each pixel
     cell: NDArray[np.intp]  # (cells,) cells that hold at least one pixel, named by their lower node
@@ -24,13 +24,9 @@ class _Axis:
     weight: NDArray[np.float32]  # (cells, most) distance of these pixels from the lower node, 0..1
 
 
-def _axis(nodes: int, pixels: int, whole: int, part: int) -> _Axis:
+def _axis(nodes: int, pixels: int, whole: int, part: int, rule: Upsampling) -> _Axis:
     """`nodes` reach over `whole` pixels of the input, of which the first `part` are the picture."""
-    # TensorFlow's arithmetic: scale and position in float32, lower = floor, weight = position - lower.
-    scale = np.float32(nodes - 1) / np.float32(whole - 1) if whole > 1 else np.float32(0)
-    if part != pixels:
-        scale *= np.float32(part - 1) / np.float32(max(pixels - 1, 1))
-    position = np.arange(pixels, dtype=np.float32) * scale
+    position = np.maximum(_positions(nodes, pixels, whole, part, rule), 0)
     lower = np.minimum(position.astype(np.intp), nodes - 1)  # the last node is a cell of its own, as in TensorFlow
     weight = position - lower.astype(np.float32)
     cell, first, count = np.unique(lower, return_index=True, return_counts=True)
@@ -38,8 +34,25 @@ def _axis(nodes: int, pixels: int, whole: int, part: int) -> _Axis:
     return _Axis(lower, cell, pixel, weight[pixel])
 
 
+def _positions(nodes: int, pixels: int, whole: int, part: int, rule: Upsampling) -> NDArray[np.float32]:
+    """The place of each pixel among the nodes, float32 (pixels,)."""
+    # TensorFlow's arithmetic: scale and position in float32, lower = floor, weight = position - lower.
+    pixel = np.arange(pixels, dtype=np.float32)
+    if rule == "align_corners":
+        scale = np.float32(nodes - 1) / np.float32(whole - 1) if whole > 1 else np.float32(0)
+        if part != pixels:
+            scale *= np.float32(part - 1) / np.float32(max(pixels - 1, 1))
+        return pixel * scale
+    if part != pixels:  # pictures come to the input by align_corners, whatever the graph does behind it
+        pixel *= np.float32(part - 1) / np.float32(max(pixels - 1, 1))
+    scale = np.float32(nodes) / np.float32(whole)
+    if rule == "asymmetric":
+        return pixel * scale
+    return (pixel + np.float32(0.5)) * scale - np.float32(0.5)
+
+
 class Upsample:
-    """argmax of the bilinearly upsampled logits (align_corners), without upsampling where it cannot matter.
+    """argmax of the bilinearly upsampled logits, without upsampling where it cannot matter.
 
     Bilinear interpolation inside a cell is a convex combination of its four corners. Where all four have
     the same argmax, that class wins in the whole cell; only the other cells are worked out. There, the mean
@@ -51,11 +64,17 @@ class Upsample:
     infinite spoil the cells they touch, nothing more.
     """
 
-    def __init__(self, size_hw: HW, out_hw: HW, padded: tuple[HW, HW] | None = None) -> None:
+    def __init__(
+        self,
+        size_hw: HW,
+        out_hw: HW,
+        padded: tuple[HW, HW] | None = None,
+        rule: Upsampling = "align_corners",
+    ) -> None:
         """`padded` are the size of the input and that of the picture in its corner, where it does not fill it."""
         whole, part = padded or (out_hw, out_hw)
-        self._rows = _axis(size_hw[0], out_hw[0], whole[0], part[0])
-        self._cols = _axis(size_hw[1], out_hw[1], whole[1], part[1])
+        self._rows = _axis(size_hw[0], out_hw[0], whole[0], part[0], rule)
+        self._cols = _axis(size_hw[1], out_hw[1], whole[1], part[1], rule)
         self._last_row, self._last_col = max(size_hw[0] - 1, 0), max(size_hw[1] - 1, 0)
 
     def __call__(self, logits: Logits) -> Ids:
@@ -118,6 +137,14 @@ class Upsample:
         ids[self._rows.pixel[row][:, :, None], self._cols.pixel[col][:, None, :]] = winner
 
 
+def stretched(size_hw: HW, input_hw: HW, out_hw: HW, rule: Upsampling) -> Upsample:
+    """Returns what enlarges the scores of a picture that fills the input of `input_hw`.
+
+    Where corners lie on corners, twice is as good as once, and the input's size does not matter.
+    """
+    return Upsample(size_hw, out_hw, None if rule == "align_corners" else (input_hw, input_hw), rule)
+
+
 def nearest(ids: Ids, out_hw: tuple[int, int]) -> Ids:
     """Returns a label map at another size, nearest neighbour with align_corners as TensorFlow's
     ResizeNearestNeighbor.
@@ -136,24 +163,30 @@ def _nearest_nodes(nodes: int, pixels: int) -> NDArray[np.intp]:
 class Postprocess:
     """Output tensor -> LabelMap. Remembers the geometry of the last picture size.
 
-    `input_hw` is the model's input size where pictures are padded to it (`Fit` in edge.preprocess).
+    `input_hw` is the model's input size, and `pads` says whether pictures are padded to it (`Fit` in edge.preprocess).
     """
 
-    def __init__(self, input_hw: HW | None = None) -> None:
-        self._input_hw = input_hw
+    def __init__(self, input_hw: HW | None = None, *, pads: bool = True, rule: Upsampling = "align_corners") -> None:
+        self._input_hw, self._rule = input_hw, rule
+        self._padded_to = input_hw if pads else None
         self._shapes: tuple[HW, HW] | None = None
         self._upsample: Upsample | None = None
 
     def __call__(self, output: Logits, size_hw: HW) -> LabelMap:
         """Returns the label map of size_hw of logits (1, h, w, C), or of labels (1, h, w) as `Ids` has them."""
         first = output[0]
-        padded = None if self._input_hw is None else (self._input_hw, fitted(size_hw, self._input_hw))
+        padded = None if self._padded_to is None else (self._padded_to, fitted(size_hw, self._padded_to))
         if first.ndim == 2:
             return LabelMap(nearest(first if padded is None else _corner(first, *padded), size_hw))
         shapes = (first.shape[0], first.shape[1]), size_hw
         if self._upsample is None or shapes != self._shapes:
-            self._shapes, self._upsample = shapes, Upsample(*shapes, padded)
+            self._shapes, self._upsample = shapes, self._geometry(*shapes, padded)
         return LabelMap(self._upsample(first))
+
+    def _geometry(self, map_hw: HW, size_hw: HW, padded: tuple[HW, HW] | None) -> Upsample:
+        if padded is not None:
+            return Upsample(map_hw, size_hw, padded, self._rule)
+        return stretched(map_hw, self._input_hw or size_hw, size_hw, self._rule)
 
 
 def _corner(ids: Ids, whole: HW, part: HW) -> Ids:

@@ -12,13 +12,68 @@ from numpy.typing import NDArray
 from edge.data import Pixels, TensorSpec, channels_first, picture_hw
 from edge.errors import UsageError
 
+Channels = tuple[float, float, float]
+"""A number each for red, green and blue."""
+
 
 @dataclass(frozen=True, slots=True)
 class Normalisation:
-    """What the network was trained on: real value = (pixel - mean) / std."""
+    """What the network was trained on: real value = (pixel - mean) / std.
 
-    mean: float
-    std: float
+    In grey levels: one number for all channels, or one each. `by_channel` makes the first of the second where it can.
+    """
+
+    mean: float | Channels
+    std: float | Channels
+
+    def __str__(self) -> str:
+        return f"(pixel - {_shown(self.mean)}) / {_shown(self.std)}"
+
+    @property
+    def alike(self) -> bool:
+        """Whether one number serves all channels."""
+        return not isinstance(self.mean, tuple) and not isinstance(self.std, tuple)
+
+    @property
+    def channels(self) -> tuple[Channels, Channels]:
+        """Mean and deviation, a number for each channel."""
+        return _each(self.mean), _each(self.std)
+
+    @property
+    def plausible(self) -> bool:
+        """Whether all numbers are finite and of a size that float32 can compute with."""
+        mean, std = self.channels
+        return all(abs(m) <= 1e6 and 1e-6 < s <= 1e6 for m, s in zip(mean, std, strict=True))
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The lowest and the highest real value that a pixel can have in any channel."""
+        pairs = list(zip(*self.channels, strict=True))
+        return min((0 - mean) / std for mean, std in pairs), max((255 - mean) / std for mean, std in pairs)
+
+    def scaled(self, factor: float) -> Normalisation:
+        """Returns the normalisation of pixels that are `factor` times as large."""
+        mean, std = self.channels
+        return by_channel(*((r * factor, g * factor, b * factor) for r, g, b in (mean, std)))
+
+    def real(self, pixels: NDArray[np.floating[Any]]) -> NDArray[Any]:
+        """Returns the real values of grey levels (..., 3), or (...) where all channels are alike, in their dtype."""
+        mean, std = (np.asarray(value, pixels.dtype) for value in (self.mean, self.std))
+        values: NDArray[Any] = (pixels - mean) / std
+        return values
+
+
+def by_channel(mean: Channels, std: Channels) -> Normalisation:
+    """Returns the normalisation of these channels: with one number where they are alike."""
+    return Normalisation(*(value[0] if value[0] == value[1] == value[2] else value for value in (mean, std)))
+
+
+def _each(value: float | Channels) -> Channels:
+    return value if isinstance(value, tuple) else (value, value, value)
+
+
+def _shown(value: float | Channels) -> str:
+    return f"({', '.join(f'{v:g}' for v in value)})" if isinstance(value, tuple) else f"{value:g}"
 
 
 Fit = Literal["stretch", "pad"]
@@ -31,17 +86,25 @@ DEEPLAB = Normalisation(127.5, 127.5)  # x / 127.5 - 1, in every DeepLab export
 
 
 def parse_normalisation(text: str) -> Normalisation:
-    """Returns the normalisation `deeplab`, `unit` or `MEAN,STD`, the last in grey levels. Raises UsageError."""
+    """Returns the normalisation `deeplab`, `unit` or `MEAN,STD`, in grey levels; of six numbers, three are the means of
+    red, green and blue and three their deviations. Raises UsageError.
+    """
     named = {"deeplab": DEEPLAB, "unit": Normalisation(0.0, 255.0)}
     if text in named:
         return named[text]
     try:
-        mean, std = (float(part) for part in text.split(","))
-    except ValueError as exc:
-        raise UsageError(f"expected deeplab, unit or MEAN,STD, got {text!r}", "normalise") from exc
-    if not (abs(mean) <= 1e6 and 1e-6 < std <= 1e6):
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (2, 6):
+        raise UsageError(
+            f"expected deeplab, unit, MEAN,STD or three means and three deviations, got {text!r}", "normalise"
+        )
+    red, green, blue, *std = numbers if len(numbers) == 6 else np.repeat(numbers, 3).tolist()
+    norm = by_channel((red, green, blue), (std[0], std[1], std[2]))
+    if not norm.plausible:
         raise UsageError(f"expected a finite mean and a positive deviation, got {text!r}", "normalise")
-    return Normalisation(mean, std)
+    return norm
 
 
 class Resize:
@@ -94,7 +157,8 @@ def resize(pixels: Pixels, size_hw: tuple[int, int]) -> Pixels:
 
 
 def lookup(spec: TensorSpec, norm: Normalisation) -> NDArray[Any]:
-    """Returns the stored input value of each grey level, (256,) in the tensor's dtype.
+    """Returns the stored input value of each grey level, (256,) in the tensor's dtype, or (256, 3) where the channels
+    differ.
 
     A pixel takes one of 256 values, so normalising and quantizing is a table: for float tensors
     (x - mean) / std, for quantized ones that divided by scale, rounded, plus zero_point, clipped.
@@ -102,9 +166,9 @@ def lookup(spec: TensorSpec, norm: Normalisation) -> NDArray[Any]:
     DeepLab's mean 127.5 puts every grey level half-way between two stored values. All of them are rounded
     upwards then: to the nearest even value would merge levels in pairs, and so would the float error of scale.
     """
-    if spec.dtype == np.float32:
-        return (np.arange(256, dtype=np.float32) - np.float32(norm.mean)) / np.float32(norm.std)
-    return stored((np.arange(256) - norm.mean) / norm.std, spec)
+    levels: NDArray[np.floating[Any]] = np.arange(256, dtype=np.float64)
+    levels = levels.astype(np.float32) if spec.dtype == np.float32 else levels
+    return stored(norm.real(levels if norm.alike else np.repeat(levels[:, None], 3, axis=1)), spec)
 
 
 def stored(real: NDArray[np.floating[Any]], spec: TensorSpec) -> NDArray[Any]:
@@ -136,8 +200,10 @@ class Preprocess:
         self._resize = Resize(self.size_hw)
         table = lookup(spec, norm)
         self._dtype, self._stored = table.dtype, table.view(np.uint8) if table.itemsize == 1 else table
-        shifted = table.itemsize == 1 and bool(np.all(np.diff(self._stored) == 1))  # modulo 256
+        shifted = table.itemsize == 1 and table.ndim == 1 and bool(np.all(np.diff(self._stored) == 1))  # modulo 256
         self._shift = self._stored[0] if shifted else None
+        if table.ndim == 2:
+            self._stored = self._stored[None]  # a picture of one row, which OpenCV takes as a table for each channel
 
     def __call__(self, pixels: Pixels) -> NDArray[Any]:
         """Returns RGB uint8 (H, W, 3) as (1, h, w, 3) in the model's input dtype, an array of its own.

@@ -67,7 +67,7 @@ class Segmenter:
         self.assumed = tuple(filter(None, (*described.assumed, described.guess, self.engine.notice)))
         self.preprocess = Preprocess(described.input, self.card.norm, fit)
         self._read = reader(described.reading, output, self.path.name, len(self.card.classes), not self.names_known)
-        self.postprocess = Postprocess(self.preprocess.size_hw if fit == "pad" else None)
+        self.postprocess = Postprocess(self.preprocess.size_hw, pads=fit == "pad", rule=self.card.upsampling)
 
     def __call__(self, pixels: Pixels) -> LabelMap:
         """Labels RGB uint8 (H, W, 3) at the same height and width. Raises UsageError for any other array."""

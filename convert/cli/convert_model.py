@@ -12,7 +12,7 @@ from convert.file_names import destination
 from convert.graph.strides import STRIDES
 from convert.tflite.recipes import RECIPES, parse_recipes
 from edge.cli.main import Parser, parser, run, say
-from edge.cli.options import add_strict, classes, parse_hw
+from edge.cli.options import add_strict, classes, normalisation, parse_hw
 from edge.destinations import keep_apart
 from edge.errors import GateFailed, RoadliteError, UsageError
 from edge.files import writable_folder
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 
 EXAMPLES = (
-    "convert-model --quantize int8                                     the official MobileNetV2, or else the demo",
-    "convert-model graph.pb --input-size 257x513 --calibrate drive/    calibrated on your frames",
+    "convert-model --list                                              the official models, and what they cost",
+    "convert-model mobilenetv2 --input-size 257x513 --calibrate drive/ calibrated on your frames",
     "convert-model a.pb b.tar.gz --quantize float32,int8 --output out  several graphs, two files each",
 )
 FIELDS = {"labels_dir": "--labels"}
@@ -37,9 +37,10 @@ def build_parser() -> Parser:
         "graphs",
         nargs="*",
         metavar="GRAPH",
-        help="mobilenetv2 or xception65 (official, downloaded once), demo (embedded), a .pb or .tar.gz, "
+        help="an official model by its name (--list; downloaded once), demo (embedded), a .pb or .tar.gz, "
         "or auto: mobilenetv2 if it can be had, else demo (default: auto)",
     )
+    made.add_argument("--list", action="store_true", help="show the official models and end; with --json as JSON")
     made.add_argument("--quantize", default="int8", metavar="RECIPE,...", help=f"any of {','.join(RECIPES)}")
     made.add_argument("--input-size", default="513x1025", metavar="HxW", help="height and width of the model's input")
     made.add_argument(
@@ -65,6 +66,11 @@ def build_parser() -> Parser:
     made.add_argument("--calibration-frames", type=int, default=32, metavar="N", help="frames to calibrate int8 with")
     made.add_argument("--verification-frames", type=int, default=8, metavar="N", help="other frames to verify with")
     made.add_argument("--classes", metavar="NAME|FILE", help="cityscapes, voc or a file with one class name a line")
+    made.add_argument(
+        "--normalise",
+        metavar="N",
+        help="for graphs that take normalised pictures: deeplab (x/127.5-1, the default), unit (x/255) or MEAN,STD",
+    )
     made.add_argument(
         "--min-agreement",
         type=float,
@@ -96,8 +102,14 @@ def main(argv: list[str] | None = None) -> int:
 
 def convert(options: argparse.Namespace) -> int:
     """Converts every graph; one that fails does not stop the others."""
+    if options.list:
+        from convert.cli import model_list
+
+        model_list.show(options.json)
+        return 0
     check(options)
     recipes, input_hw, names = parse_recipes(options.quantize), parse_hw(options.input_size), classes(options)
+    norm = normalisation(options)
     keep_apart([destination(options.output)], map(Path, options.graphs))
     writable_folder(options.output)
 
@@ -127,6 +139,7 @@ def convert(options: argparse.Namespace) -> int:
             strict=options.strict,
             max_miou_drop=options.max_miou_drop,
             rescue=not options.no_rescue,
+            norm=norm,
         )
         return jobs.run(frozen, job, bars, say)
 

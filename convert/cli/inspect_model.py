@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING
 from convert.graph.strides import STRIDES
 from edge import card as cards
 from edge.cli.main import Parser, in_flags, parser, run, say
-from edge.cli.options import parse_hw
+from edge.cli.options import normalisation, parse_hw
 from edge.data import TensorSpec
 from edge.description import Chooser, Told, describe
 from edge.engine.open import open_engine
+from edge.errors import GraphError, RoadliteError, UsageError
 from edge.preprocess import DEEPLAB
 from edge.segmenter import read_model
 from edge.trial import try_out
 
 if TYPE_CHECKING:
+    from convert.graph.anatomy import Anatomy
+    from convert.graph.graphdef import GraphDef
     from convert.graph.retarget import RetargetedNetwork
 
 
@@ -48,6 +51,11 @@ def build_parser() -> Parser:
     made.add_argument(
         "--output-stride", default="auto", choices=STRIDES, help="for a graph: re-target it to this output stride"
     )
+    made.add_argument(
+        "--normalise",
+        metavar="N",
+        help="for graphs that take normalised pictures: deeplab (x/127.5-1, the default), unit (x/255) or MEAN,STD",
+    )
     made.add_argument("--json", action="store_true", help="print as JSON")
     return made
 
@@ -59,14 +67,17 @@ def main(argv: list[str] | None = None) -> int:
 def inspect(options: argparse.Namespace) -> int:
     path = Path(options.model)
     if path.suffix == ".tflite":
-        facts = inspect_tflite(path, options.output_tensor)
+        print_facts(inspect_tflite(path, options.output_tensor), options)
     else:
-        facts = inspect_graph(options.model, options.input_size, options.output_stride)
+        inspect_graph(options)
+    return 0
+
+
+def print_facts(facts: Facts, options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps(facts, indent=1))  # noqa: T201
     else:
         show(facts)
-    return 0
 
 
 def inspect_tflite(path: Path, output_tensor: str | None = None) -> Facts:
@@ -88,7 +99,7 @@ def inspect_tflite(path: Path, output_tensor: str | None = None) -> Facts:
         | {
             "output": card.output,
             "output_stride": card.output_stride,
-            "normalisation": f"(pixel - {card.norm.mean:g}) / {card.norm.std:g}" if read else "not in the file",
+            "normalisation": str(card.norm) if read else "not in the file",
             "classes": ", ".join(card.classes.names) if read else "not in the file",
         }
         | ({"assumed": in_flags("; ".join(assumed))} if assumed else {}),
@@ -105,61 +116,104 @@ def tensor(spec: TensorSpec) -> str:
     return f"{spec.name} {spec.dtype.name} {'x'.join(map(str, spec.shape))}{quantized}"
 
 
-def inspect_graph(model: str, input_size: str | None, output_stride: str) -> Facts:
-    """Returns what the converter finds in a frozen graph, and what it makes of it, by title."""
+def inspect_graph(options: argparse.Namespace) -> None:
+    """Prints what the converter finds in a frozen graph, and what it makes of it.
+
+    What is in a graph that cannot be converted is printed too, before the error says what is missing.
+    """
+    input_hw, norm = parse_hw(options.input_size) if options.input_size else None, normalisation(options)
+
     from convert.models.load import load_frozen_graph
 
-    frozen = load_frozen_graph(model, notice=say)
+    frozen = load_frozen_graph(options.model, notice=say)
 
     from convert.graph import anatomy as anatomies
     from convert.graph import graphdef as graphs
-    from convert.graph import retarget as surgery
-    from convert.graph.stride import stride_for
+    from convert.graph.survey import survey
 
     graph = graphs.parse(frozen.graph_bytes, frozen.name)
-    anatomy = anatomies.discover(graph, frozen.name)
-    nodes = graphs.by_name(graph)
-    body = graphs.ancestors(nodes, [anatomy.logits], frozenset({anatomy.normalised}))
+    about: Facts = {
+        "name": frozen.name,
+        "origin": frozen.origin,
+        "sha256": frozen.sha256,
+        "size_bytes": len(frozen.graph_bytes),
+    }
+    facts: Facts = {"graph": about}
+    try:
+        anatomy = anatomies.discover(graph, frozen.name, norm)
+        about["exporter"] = anatomies.generation(graphs.by_name(graph), anatomy)
+        facts |= _parts(graph, anatomy) | _networks(graph, anatomy, input_hw, options.output_stride)
+    except RoadliteError:
+        print_facts(facts | survey(graph), options)
+        raise
+    print_facts(facts, options)
+
+
+def _parts(graph: GraphDef, anatomy: Anatomy) -> Facts:
+    """Returns the parts of a graph and the operators of its network."""
+    from convert.graph.anatomy import remarks
+    from convert.graph.graphdef import ancestors, by_name
+
+    nodes, feeding = by_name(graph), anatomy.feeding
+    body = ancestors(nodes, [anatomy.logits], frozenset({anatomy.normalised}))
     operators = Counter(nodes[name].op for name in body if nodes[name].op not in ("Const", "Identity"))
-    stock = surgery.retarget(graph, anatomy, anatomy.crop_hw)
-    size = parse_hw(input_size) if input_size else anatomy.crop_hw
-    moved = surgery.retarget(graph, anatomy, size, stride_for(output_stride, anatomy))
     return {
-        "graph": {
-            "name": frozen.name,
-            "origin": frozen.origin,
-            "sha256": frozen.sha256,
-            "size_bytes": len(frozen.graph_bytes),
-            "exporter": anatomies.generation(nodes, anatomy),
-        },
         "parts": {
             "image": anatomy.image,
+            "takes": f"{feeding.dtype}, {_size(feeding.size_hw or 'any size')}",
             "first convolution sees": anatomy.normalised,
-            "normalisation": f"(pixel - {anatomy.norm.mean:g}) / {anatomy.norm.std:g}",
+            "normalisation": str(anatomy.norm),
             "logits": anatomy.logits,
             "answer": anatomy.labels,
+            "answers with": anatomy.kind,
+            "upsampling": "nearest neighbour, of labels" if anatomy.enlarges_labels else anatomy.upsampling,
             "classes": anatomy.classes,
-            "baked input": "x".join(map(str, anatomy.crop_hw)),
+            "baked input": _size(anatomy.crop_hw),
             "output stride": anatomy.output_stride,
             "pools": sorted(n for n in body if nodes[n].op == "AvgPool"),
             "resizes": sorted(n for n in body if nodes[n].op == "ResizeBilinear"),
+            "remarks": [in_flags(remark) for remark in remarks(anatomy)],
         },
         "operators": dict(operators.most_common()),
-        "stock network": _network(stock),
-        "re-targeted network": _network(moved),
     }
+
+
+def _size(size_hw: tuple[int, int] | str) -> str:
+    return size_hw if isinstance(size_hw, str) else "x".join(map(str, size_hw))
+
+
+def _networks(graph: GraphDef, anatomy: Anatomy, input_hw: tuple[int, int] | None, output_stride: str) -> Facts:
+    """Returns the network as it is and as it is re-targeted; why it cannot be, where nobody asked for that size and
+    stride. Raises UsageError, GraphError where somebody did.
+    """
+    from convert.graph.retarget import retarget
+    from convert.graph.stride import stride_for
+
+    facts: Facts = {}
+    for title, size, asked in (
+        ("stock network", anatomy.crop_hw, "keep"),
+        ("re-targeted network", input_hw or anatomy.crop_hw, output_stride),
+    ):
+        try:
+            facts[title] = _network(retarget(graph, anatomy, size, stride_for(asked, anatomy)))
+        except (GraphError, UsageError) as exc:
+            if asked not in ("auto", "keep") or (input_hw is not None and size == input_hw):
+                raise
+            facts[title] = {"not possible": in_flags(str(exc))}
+    return facts
 
 
 def _network(body: RetargetedNetwork) -> dict[str, str]:
     """Returns size, stride, atrous rates and multiply-accumulates of a re-targeted network."""
-    from convert.graph.graphdef import CONVOLUTIONS, rate
+    from convert.graph.graphdef import CONVOLUTIONS, rates
     from convert.graph.macs import macs
 
-    rates = Counter(rate(node) for node in body.graph.node if node.op in CONVOLUTIONS)
+    found = Counter(rates(node) for node in body.graph.node if node.op in CONVOLUTIONS)
+    atrous = {(str(h) if h == w else f"{h}x{w}"): n for (h, w), n in sorted(found.items()) if max(h, w) > 1}
     return {
-        "input": "x".join(map(str, body.input_hw)),
+        "input": _size(body.input_hw),
         "output stride": str(body.output_stride),
-        "atrous rates": ", ".join(f"{r} ({n} convolutions)" for r, n in sorted(rates.items()) if r > 1) or "none",
+        "atrous rates": ", ".join(f"{rate} ({n} convolutions)" for rate, n in atrous.items()) or "none",
         "multiply-accumulates": f"{macs(body.graph, body.image, body.logits, body.input_hw) / 1e9:.1f} G",
     }
 

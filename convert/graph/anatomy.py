@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convert.graph.export_mode import check_export_mode, first_convolution
 from convert.graph.finite import check_weights
 from convert.graph.graphdef import (
     CONVOLUTIONS,
@@ -18,17 +19,18 @@ from convert.graph.graphdef import (
     Shape,
     ancestors,
     by_name,
-    consumers,
-    evaluate,
     inputs,
     shapes,
     strides,
     upstream,
     validate,
 )
-from convert.tensorflow import releasing_memory, tf
-from edge.data import Ids, Pixels
+from convert.graph.picture import MAX_SIDE, PICTURES, Feeding, fed, find_placeholder, probe
+from convert.graph.scores import Answer, enlarges_labels, find_answer, upsampling
+from convert.tensorflow import releasing_memory
+from edge.data import Ids, Pixels, Upsampling
 from edge.errors import GraphError
+from edge.postprocess import Upsample, nearest
 from edge.preprocess import Normalisation
 
 # What the exporters write. Anything else is refused before TensorFlow runs a line of it: a graph is a program,
@@ -106,84 +108,81 @@ KNOWN_OPS = CONVOLUTIONS | {
     "Unpack",
 }
 MAX_ELEMENTS = 1 << 29  # of all constants together, unpacked; Xception65 has 41 million
-MIN_SIDE, MAX_SIDE = 9, 8193  # pixels
 
 
 @dataclass(frozen=True, slots=True)
 class Anatomy:
     """Where the parts of a frozen DeepLab graph are."""
 
-    image: str  # placeholder, uint8 (1, ?, ?, 3) RGB
+    image: str  # placeholder, uint8 or float32 (1, ?, ?, 3) RGB
     normalised: str  # float32 (1, H, W, 3), what the first convolution sees
     norm: Normalisation
     logits: str  # float32 (1, h, w, classes)
-    labels: str  # the stock graph's answer, integer (1, ?, ?)
+    labels: str  # the stock graph's answer: integer (1, ?, ?) or, see `kind`, scores (1, ?, ?, classes)
     crop_hw: tuple[int, int]  # the input size baked into the graph
     output_stride: int  # the product of the strides on the deepest path
     classes: int
+    feeding: Feeding = PICTURES  # how `image` takes a picture
+    kind: Literal["labels", "scores"] = "labels"  # of the answer
+    upsampling: Upsampling = "align_corners"  # how the graph enlarges its scores
+    enlarges_labels: bool = False  # picks the classes on the small map, then takes the nearest
     shapes: Mapping[str, Shape] = field(default_factory=dict, compare=False, repr=False)  # at crop_hw, up to the logits
 
 
 @releasing_memory
-def discover(graph: GraphDef, where: str) -> Anatomy:
-    """Finds the parts of a DeepLab graph. Raises GraphError naming what is missing, unknown or no number."""
+def discover(graph: GraphDef, where: str, norm: Normalisation | None = None) -> Anatomy:
+    """Finds the parts of a DeepLab graph.
+
+    `norm` is the normalisation of one that takes normalised pictures, DeepLab's where it is None.
+
+    Raises GraphError naming what is missing, unknown or no number, UsageError where the graph normalises itself.
+    """
     try:
-        return _discover(graph)
+        return _discover(graph, norm)
     except GraphError as exc:
         raise GraphError(f"{where}: {exc}") from exc
 
 
-def _discover(graph: GraphDef) -> Anatomy:
+def _discover(graph: GraphDef, norm: Normalisation | None) -> Anatomy:
     nodes = by_name(graph)
-    argmax = _argmax(nodes)
-    labels = _answer(nodes, argmax)
-    needed = ancestors(nodes, [labels])
+    answer = _answer(nodes)
+    needed = ancestors(nodes, [answer.node])
+    check_export_mode(nodes, needed)
     _check_ops(nodes, needed)
-    validate(graph, [labels])
+    validate(graph, [answer.node])
     check_weights(nodes, needed)
-    image = _image(nodes, needed)
-    logits = upstream(nodes, inputs(nodes[argmax])[0], frozenset({"ResizeBilinear", "Identity"}))
-    body = ancestors(nodes, [logits])
-    first = _first_convolution(nodes, body)
+    placeholder = find_placeholder(nodes, needed)
+    logits = answer.logits
+    first = first_convolution(nodes, ancestors(nodes, [logits]))
     normalised = upstream(nodes, inputs(nodes[first])[0], frozenset({"Identity", "Pad"}))
-    crop_hw, norm = _crop_and_norm(graph, image, normalised)
-    sizes = shapes(graph, normalised, (1, *crop_hw, 3), [logits])
+    entry = probe(graph, placeholder, normalised, norm)
+    sizes = shapes(graph, normalised, (1, *entry.crop_hw, 3), [logits])
     shape = sizes[logits]
     if len(shape) != 4 or shape[3] is None or not 2 <= shape[3] <= 255:
-        raise GraphError(f"expected scores (1, h, w, 2..255 classes) before {argmax}, got shape {shape}")
-    stride = max(strides(nodes, normalised, logits).values())
-    return Anatomy(image, normalised, norm, logits, labels, crop_hw, stride, shape[3], sizes)
+        raise GraphError(f"expected scores (1, h, w, 2..255 classes) as the answer {answer.node}, got shape {shape}")
+    return Anatomy(
+        placeholder.name,
+        normalised,
+        entry.norm,
+        logits,
+        answer.node,
+        entry.crop_hw,
+        max(strides(nodes, normalised, logits).values()),
+        shape[3],
+        entry.feeding,
+        answer.kind,
+        upsampling(nodes, answer),
+        enlarges_labels(nodes, answer, shape[1:3]),
+        sizes,
+    )
 
 
-def _argmax(nodes: Nodes) -> str:
-    candidates = [name for name, node in nodes.items() if node.op == "ArgMax" and _sees_convolution(nodes, name)]
-    if len(candidates) != 1:
-        what = (
-            "no ArgMax over a convolution's scores"
-            if not candidates
-            else f"{len(candidates)} of them ({', '.join(candidates)})"
-        )
-        raise GraphError(f"not a segmentation graph: expected one ArgMax that picks the classes, found {what}")
-    return candidates[0]
-
-
-def _sees_convolution(nodes: Nodes, name: str) -> bool:
-    return any(nodes[n].op in CONVOLUTIONS for n in ancestors(nodes, [name]))
-
-
-def _answer(nodes: Nodes, argmax: str) -> str:
-    """The leaf behind the ArgMax: `SemanticPredictions` where several depend on it."""
-    readers = consumers(nodes)
-    leaves, todo, seen = [], [argmax], set()
-    while todo:
-        name = todo.pop(0)
-        if name in seen:
-            continue
-        seen.add(name)
-        todo.extend(readers[name])
-        if not readers[name]:
-            leaves.append(name)
-    return "SemanticPredictions" if "SemanticPredictions" in leaves else leaves[0] if leaves else argmax
+def _answer(nodes: Nodes) -> Answer:
+    try:
+        return find_answer(nodes)
+    except GraphError:
+        check_export_mode(nodes, nodes)  # the graph of a training has other outputs, which is the truer reason
+        raise
 
 
 def _check_ops(nodes: Nodes, needed: set[str]) -> None:
@@ -204,63 +203,6 @@ def _check_ops(nodes: Nodes, needed: set[str]) -> None:
         raise GraphError(f"its constants unpack to {elements:,} numbers, expected {MAX_ELEMENTS:,} at most")
 
 
-def _image(nodes: Nodes, needed: set[str]) -> str:
-    placeholders = [nodes[n] for n in sorted(needed) if nodes[n].op in ("Placeholder", "PlaceholderWithDefault")]
-    if len(placeholders) != 1 or placeholders[0].attr["dtype"].type != tf.uint8.as_datatype_enum:
-        names = ", ".join(f"{n.name} ({tf.as_dtype(n.attr['dtype'].type).name})" for n in placeholders) or "none"
-        raise GraphError(f"expected one uint8 image placeholder, as DeepLab exports have; found {names}")
-    name: str = placeholders[0].name
-    return name
-
-
-def _first_convolution(nodes: Nodes, body: set[str]) -> str:
-    for name in (n for n in nodes if n in body and nodes[n].op in CONVOLUTIONS):
-        behind = ancestors(nodes, inputs(nodes[name])[:1])
-        if not any(nodes[n].op in CONVOLUTIONS for n in behind):
-            return name
-    raise GraphError("not a DeepLab graph: no convolution leads to its scores")
-
-
-def _crop_and_norm(graph: GraphDef, image: str, normalised: str) -> tuple[tuple[int, int], Normalisation]:
-    """Runs pictures through the graph's own preprocessing and sees what comes out."""
-
-    def run(picture: NDArray[np.uint8]) -> NDArray[Any]:
-        try:
-            return evaluate(graph, [normalised], {image: picture})[0]
-        except GraphError as exc:
-            raise GraphError(f"the way from {image} to {normalised} fails: {exc}") from exc
-
-    padded = run(np.zeros((1, 1, 1, 3), np.uint8))
-    if padded.ndim != 4 or padded.shape[0] != 1 or padded.shape[3] != 3 or padded.dtype != np.float32:
-        raise GraphError(f"expected float32 (1, H, W, 3) at {normalised}, got {padded.dtype} {padded.shape}")
-    crop_hw = padded.shape[1], padded.shape[2]
-    if not all(MIN_SIDE <= n <= MAX_SIDE for n in crop_hw):
-        raise GraphError(
-            f"expected an input size of {MIN_SIDE} to {MAX_SIDE} pixels a side baked into the graph, "
-            f"got {crop_hw[0]}x{crop_hw[1]}"
-        )
-    picture = np.random.default_rng(0).integers(0, 256, padded.shape, np.uint8)
-    norm = _line(picture, run(picture))
-    if norm is None:
-        raise GraphError(
-            f"expected (pixel - mean) / std of {image} at {normalised}, the same for all channels, got something else"
-        )
-    return crop_hw, norm
-
-
-def _line(picture: NDArray[np.uint8], out: NDArray[Any]) -> Normalisation | None:
-    """The straight line that leads from noise to `out`; noise shows all else on the way, such as swapped channels."""
-    if out.shape != picture.shape:
-        return None
-    x = picture.astype(np.float64)
-    slope = float(((x - x.mean()) * out).mean() / x.var())
-    if not 1e-6 < slope < 1e3:
-        return None
-    zero = float(x.mean() - out.mean(dtype=np.float64) / slope)
-    norm = Normalisation(float(f"{zero:.3f}") + 0.0, float(f"{1 / slope:.5g}"))
-    return norm if np.allclose(out, (x - norm.mean) / norm.std, rtol=0, atol=1e-3) else None
-
-
 def generation(nodes: Nodes, anatomy: Anatomy) -> str:
     """Returns which of the three known exporters wrote a graph, told by what only it writes."""
     before = {nodes[name].op for name in ancestors(nodes, [anatomy.normalised])}
@@ -271,14 +213,58 @@ def generation(nodes: Nodes, anatomy: Anatomy) -> str:
     return "2018-02"
 
 
+def remarks(anatomy: Anatomy) -> list[str]:
+    """Returns what is unusual about a graph and changes what its models do, a sentence each."""
+    found = []
+    if anatomy.feeding.normalised:
+        norm = anatomy.norm
+        found.append(
+            f"{anatomy.image} takes normalised pictures and does not say how: {norm} is taken, `normalise` sets another"
+        )
+    elif anatomy.feeding.scale != 1:
+        found.append(f"{anatomy.image} takes grey levels of 0..1")
+    if anatomy.kind == "scores":
+        found.append(f"it ends in the scores {anatomy.labels}, without an ArgMax: the highest one wins")
+    if anatomy.enlarges_labels:
+        found.append(
+            "it picks classes on the small map and enlarges them by nearest neighbour; models enlarge the scores, "
+            "so their outlines are finer than the graph's own"
+        )
+    if anatomy.upsampling != "align_corners":
+        found.append(f"it enlarges scores by the rule {anatomy.upsampling}, which the card of its models says")
+    return found
+
+
 def answer(run: Callable[[dict[str, NDArray[Any]]], list[NDArray[Any]]], anatomy: Anatomy, picture: Pixels) -> Ids:
-    """Returns the labels, uint8 (H, W), that a running graph gives a picture of that size.
+    """Returns the labels, uint8 (H, W), that a running graph gives a picture of that size, its crop size at most.
 
     Raises GraphError where they are of another size or no integers.
     """
-    ids = run({anatomy.image: picture[None]})[0]
-    if ids.shape != (1, *picture.shape[:2]) or not np.issubdtype(ids.dtype, np.integer):
-        height, width = picture.shape[:2]
-        raise GraphError(f"{anatomy.labels}: expected integer labels of {height}x{width}, got {ids.dtype} {ids.shape}")
-    labels: Ids = ids[0].astype(np.uint8)
+    (height, width), found = picture.shape[:2], run({anatomy.image: fed(picture, anatomy.feeding, anatomy.norm)})[0]
+    map_hw = anatomy.shapes[anatomy.logits][1:3] if anatomy.shapes else anatomy.crop_hw
+    ids = _ids(found, anatomy)
+    if ids is not None and ids.shape not in ((height, width), anatomy.crop_hw) and ids.shape == map_hw:
+        ids = nearest(ids, anatomy.crop_hw)
+    if ids is None or ids.shape not in ((height, width), anatomy.crop_hw):
+        wanted = f"scores of {anatomy.classes} classes" if anatomy.kind == "scores" else "integer labels"
+        raise GraphError(f"{anatomy.labels}: expected {wanted} of {height}x{width}, got {found.dtype} {found.shape}")
+    return ids[:height, :width]
+
+
+def _ids(found: NDArray[Any], anatomy: Anatomy) -> Ids | None:
+    """The labels that an answer holds; None where it holds none. Scores come enlarged to the crop size."""
+    if anatomy.kind == "scores":
+        scores = found[0] if found.ndim == 4 else found
+        if scores.ndim != 3 or scores.shape[2] != anatomy.classes:
+            return None
+        if scores.shape[:2] != anatomy.shapes[anatomy.logits][1:3]:
+            winners: Ids = scores.argmax(axis=2).astype(np.uint8)
+            return winners
+        enlarged: Ids = Upsample((scores.shape[0], scores.shape[1]), anatomy.crop_hw, rule=anatomy.upsampling)(scores)
+        return enlarged
+    ids = found[..., 0] if found.ndim == 4 and found.shape[3] == 1 else found
+    ids = ids[0] if ids.ndim == 3 and ids.shape[0] == 1 else ids
+    if ids.ndim != 2 or not np.issubdtype(ids.dtype, np.integer):
+        return None
+    labels: Ids = ids.astype(np.uint8)
     return labels

@@ -237,6 +237,9 @@ def kernel_hw(nodes: Nodes, conv: NodeDef) -> tuple[int, int]:
     return height, width
 
 
-def rate(conv: NodeDef) -> int:
-    """Returns the atrous rate of a convolution, 1 where it has none."""
-    return int(conv.attr["dilations"].list.i[1]) if "dilations" in conv.attr else 1
+def rates(conv: NodeDef) -> tuple[int, int]:
+    """Returns the atrous rates of a convolution for height and width, 1 where it has none."""
+    if "dilations" not in conv.attr:
+        return 1, 1
+    _, height, width, _ = conv.attr["dilations"].list.i
+    return int(height), int(width)

@@ -55,7 +55,7 @@ def retarget(graph: GraphDef, anatomy: Anatomy, input_hw: HW, output_stride: int
         raise UsageError(
             f"output stride {stride} is finer than the graph's {anatomy.output_stride}: its weights do not allow that"
         )
-    check_size(input_hw, stride)
+    check_size(input_hw, stride, anatomy)
     body = cut_at(graph, anatomy.normalised, (1, *anatomy.crop_hw, 3), [anatomy.logits])
     nodes = by_name(body)
     _check_only_input(nodes, anatomy)
@@ -71,14 +71,25 @@ def retarget(graph: GraphDef, anatomy: Anatomy, input_hw: HW, output_stride: int
     return RetargetedNetwork(packed, anatomy.normalised, anatomy.logits, input_hw, stride)
 
 
-def check_size(input_hw: HW, stride: int) -> None:
-    """Refuses a size that is no multiple of the stride plus one: only then do align_corners resizes hit whole cells."""
-    if any(n < stride + 1 or n > 8193 or (n - 1) % stride for n in input_hw):
+def check_size(input_hw: HW, stride: int, anatomy: Anatomy) -> None:
+    """Refuses a size that is no multiple of the stride plus one: only then do align_corners resizes hit whole cells.
+
+    A graph whose own size is none has learned with cells that are hit in part: it takes every size, and the size of its
+    maps is rounded as its exporter does.
+    """
+    whole = all((n - 1) % anatomy.output_stride == 0 for n in anatomy.crop_hw)
+    if any(not stride + 1 <= n <= 8193 or (whole and (n - 1) % stride) for n in input_hw):
         near = [min(max(round((n - 1) / stride), 1), 8192 // stride) * stride + 1 for n in input_hw]
+        fits = f"height and width must be a multiple of {stride} plus 1" if whole else f"expected {stride + 1} to 8193"
         raise UsageError(
-            f"input size {input_hw[0]}x{input_hw[1]} does not fit output stride {stride}: height and width must be "
-            f"a multiple of {stride} plus 1; the nearest is {near[0]}x{near[1]}"
+            f"input size {input_hw[0]}x{input_hw[1]} does not fit output stride {stride}: {fits}; "
+            f"the nearest is {near[0]}x{near[1]}"
         )
+
+
+def map_size(pixels: int, stride: int) -> int:
+    """Returns the height or width, at a stride, of a map over so many pixels: the exporter rounds up."""
+    return (pixels - 1) // stride + 1
 
 
 def _pack(nodes: Nodes, like: GraphDef) -> GraphDef:
@@ -134,8 +145,11 @@ def _fuse_atrous(nodes: Nodes) -> None:
             raise GraphError(f"{join.name}: expected SpaceToBatchND -> convolution VALID -> BatchToSpaceND here")
         rate, padding = (constant(nodes, name, split.name) for name in inputs(split)[1:3])
         block, crops = (constant(nodes, name, join.name) for name in inputs(join)[1:3])
-        if rate.shape != (2,) or block.tolist() != [rate[0]] * 2 or rate.tolist() != block.tolist():
-            raise GraphError(f"{split.name}: expected one rate for height and width, got {rate.tolist()}")
+        if rate.shape != (2,) or block.tolist() != rate.tolist():
+            raise GraphError(
+                f"{split.name}: expected a rate for height and one for width, the same in {join.name}, got "
+                f"{rate.tolist()} and {block.tolist()}"
+            )
         net = padding - crops
         reach = rate * (np.array(kernel_hw(nodes, conv)) - 1)
         if (net[:, 0] != reach // 2).any() or (net.sum(axis=1) != reach).any():
@@ -155,7 +169,9 @@ def _retarget_pools(nodes: Nodes, anatomy: Anatomy, input_hw: HW, stride: int) -
     """An average pool over the whole feature map becomes a mean, which has no size.
 
     One over large windows, as MobileNetV3's head has, was built for a region of the picture: its windows keep
-    that region and its steps stay as they are, which is what the exporter does at another size and stride.
+    that region and its steps stay as they are, which is what the exporter does at another size and stride. Where the
+    input is smaller than the region, which the exporter refuses, they average over all of it: the real
+    MobileNetV3-large labels as many pixels alike so as with windows that shrink with the picture.
     """
     for node in [n for n in nodes.values() if n.op == "AvgPool"]:
         kernel, size = tuple(node.attr["ksize"].list.i[1:3]), anatomy.shapes[inputs(node)[0]][1:3]
@@ -177,26 +193,19 @@ def _to_mean(nodes: Nodes, pool: NodeDef) -> None:
 def _move_windows(pool: NodeDef, size: tuple[int | None, ...], anatomy: Anatomy, input_hw: HW, stride: int) -> None:
     region = [(k - 1) * anatomy.output_stride + 1 for k in pool.attr["ksize"].list.i[1:3]]
     whole_steps = all((n - 1) % stride == 0 for n in region)
-    deepest = tuple((n - 1) // anatomy.output_stride + 1 for n in anatomy.crop_hw)
+    deepest = tuple(map_size(n, anatomy.output_stride) for n in anatomy.crop_hw)
     if size != deepest or not whole_steps or pool.attr["padding"].s != b"VALID":
         raise GraphError(
             f"{pool.name}: cannot be re-targeted: expected an average over the whole map of {size[0]}x{size[1]} or "
             f"over regions of the picture, got {pool.attr['padding'].s.decode()} windows of "
             f"{'x'.join(map(str, pool.attr['ksize'].list.i[1:3]))}"
         )
-    if any(n < r for n, r in zip(input_hw, region, strict=True)):
-        raise GraphError(
-            f"{pool.name}: cannot be re-targeted: it averages over regions of {region[0]}x{region[1]}; "
-            f"the input must be at least that large, {input_hw[0]}x{input_hw[1]} is not"
-        )
-    pool.attr["ksize"].list.i[1:3] = [(n - 1) // stride + 1 for n in region]
+    pool.attr["ksize"].list.i[1:3] = [map_size(min(n, r), stride) for n, r in zip(input_hw, region, strict=True)]
 
 
 def _retarget_resizes(nodes: Nodes, anatomy: Anatomy, input_hw: HW, stride: int) -> None:
-    """A resize to a baked size goes to where that size moves."""
+    """A resize to a baked size goes to where that size moves; the rule by which it places pixels stays."""
     for node in [n for n in nodes.values() if n.op == "ResizeBilinear"]:
-        if not node.attr["align_corners"].b:
-            raise GraphError(f"{node.name}: a resize without align_corners is not DeepLab's and cannot be re-targeted")
         size = tuple(constant(nodes, inputs(node)[1], node.name).tolist())
         target = np.array(_moved(size, node.name, anatomy, input_hw, stride), np.int32)
         node.input[1] = _set_constant(nodes, f"{node.name}/new_size", target)
@@ -206,12 +215,15 @@ def _moved(size: tuple[int | None, ...], name: str, anatomy: Anatomy, input_hw: 
     """The size, at the new input, of a map of `size` at the baked one: the same stride of it; where that is
     the output stride, the new one.
     """
-    steps = {(n - 1) / max((s or 0) - 1, 1) for n, s in zip(anatomy.crop_hw, size, strict=True)}
-    step = steps.pop()
-    if steps or not step.is_integer():
-        raise GraphError(f"{name}: cannot be re-targeted: its size {size} is no whole stride of {anatomy.crop_hw}")
-    new = stride if step == anatomy.output_stride else int(step)
-    return (input_hw[0] - 1) // new + 1, (input_hw[1] - 1) // new + 1
+    deepest = anatomy.output_stride
+    known = [deepest, *(1 << power for power in range(deepest.bit_length()) if 1 << power != deepest)]
+    own = next((s for s in known if tuple(map_size(n, s) for n in anatomy.crop_hw) == size), None)
+    if own is None:
+        raise GraphError(
+            f"{name}: cannot be re-targeted: its size {size} is that of {anatomy.crop_hw} at no stride up to {deepest}"
+        )
+    new = stride if own == deepest else own
+    return map_size(input_hw[0], new), map_size(input_hw[1], new)
 
 
 def _plain_adds(nodes: Nodes) -> None:

@@ -9,8 +9,10 @@ from importlib import resources
 from pathlib import Path
 from stat import S_ISREG
 
-from convert.models.official import TARBALLS, official_graph
+from convert.models.kinds import kind_of_content, kind_of_file
+from convert.models.official import official_graph
 from convert.models.tarball import read_graph
+from convert.models.zoo import MODELS
 from edge.address import public
 from edge.errors import DownloadError, GraphError, UsageError
 from edge.progress import Track, silent
@@ -19,7 +21,7 @@ __all__ = ["FrozenGraph", "load_frozen_graph"]
 
 PROTOBUF_BYTES = 2 << 30  # no protobuf message can be longer
 ARCHIVES = (".tar.gz", ".tgz", ".tar")
-EXPECTED = "auto, demo, " + ", ".join(TARBALLS) + ", or the path of a .pb, " + ", ".join(ARCHIVES) + " file"
+EXPECTED = "auto, demo, " + ", ".join(MODELS) + ", or the path of a .pb, " + ", ".join(ARCHIVES) + " file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ def load_frozen_graph(model: str, *, track: Track = silent, notice: Callable[[st
     """
     if model == "demo":
         return _demo()
-    if model in TARBALLS:
+    if model in MODELS:
         return _frozen(model, *official_graph(model, track))
     if model == "auto":
         try:
@@ -79,8 +81,12 @@ def _from_file(path: Path) -> FrozenGraph:
     if not regular:
         raise GraphError(f"{path}: a folder or a device; expected {EXPECTED}")
     if suffix is None:
+        if known := kind_of_file(path):
+            raise GraphError(f"{path}: {known}")
         raise GraphError(f"{path}: not a kind of file a graph is kept in; expected {EXPECTED}")
     graph_bytes = _read_pb(path) if suffix == ".pb" else read_graph(path, str(path))
+    if known := kind_of_content(graph_bytes):
+        raise GraphError(f"{path}: {known}")
     return _frozen(path.name[: -len(suffix)], graph_bytes, path.name)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convert.models.tarball import read_graph
+from convert.models.zoo import MODELS
 from edge.address import HOW_TO_WRITE, parse_address, public
 from edge.cache import cache_folder
 from edge.errors import DownloadError, GraphError, SinkError, UsageError
@@ -19,20 +20,6 @@ from edge.requirements import install_extra
 from edge.text import reason
 
 BASE_URL = "https://download.tensorflow.org/models/"
-
-
-@dataclass(frozen=True, slots=True)
-class Tarball:
-    """A published model."""
-
-    file_name: str
-    most_bytes: int  # cap of the download, well above the published size
-
-
-TARBALLS = {
-    "mobilenetv2": Tarball("deeplabv3_mnv2_cityscapes_train_2018_02_05.tar.gz", 60_000_000),
-    "xception65": Tarball("deeplabv3_cityscapes_train_2018_02_06.tar.gz", 600_000_000),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +34,7 @@ class _Record:
 
 
 def official_graph(name: str, track: Track) -> tuple[bytes, str]:
-    """Returns (serialized GraphDef, where it came from) of a key of `TARBALLS`: from the cache, or downloaded into it.
+    """Returns (serialized GraphDef, where it came from) of a key of `MODELS`: from the cache, or downloaded into it.
 
     The cache is `$ROADLITE_CACHE` or else `roadlite` in the user's cache folder; the address is below
     `$ROADLITE_MODELS_URL` or else the official one.
@@ -55,7 +42,7 @@ def official_graph(name: str, track: Track) -> tuple[bytes, str]:
     Raises DownloadError where it cannot be fetched or stored, or is not what it was at its first use, GraphError where
     a tarball put into the cache by hand holds no usable graph.
     """
-    file_name = TARBALLS[name].file_name
+    file_name = MODELS[name].file_name
     _check_libraries(name)
     folder = cache_folder()
     path, record_path = folder / file_name, folder / f"{file_name}.sha256"
@@ -83,13 +70,15 @@ def _check_libraries(name: str) -> None:
         raise DownloadError(f"{name}: {exc.name} is missing: {install_extra('convert')}") from exc
 
 
-def _address(name: str) -> str:
-    """Returns where a tarball is, with user and password written so that every library finds their end."""
-    address = (os.environ.get("ROADLITE_MODELS_URL") or BASE_URL).rstrip("/") + f"/{TARBALLS[name].file_name}"
+def address(name: str) -> str:
+    """Returns where an official model is downloaded from, with user and password written so that every library finds
+    their end. Raises DownloadError.
+    """
+    text = (os.environ.get("ROADLITE_MODELS_URL") or BASE_URL).rstrip("/") + f"/{MODELS[name].file_name}"
     try:
-        return parse_address(address).url
+        return parse_address(text).url
     except UsageError as exc:
-        got = f"expected an https address, got {public(address)!r}"
+        got = f"expected an https address, got {public(text)!r}"
         raise DownloadError(f"{name}: ROADLITE_MODELS_URL: {got}; {HOW_TO_WRITE}") from exc
 
 
@@ -99,11 +88,11 @@ def _download(name: str, path: Path, record: _Record | None, record_path: Path, 
 
     from convert.models.transfer import PIECE_BYTES, transfer
 
-    address = _address(name)
+    url = address(name)
     checked: list[tuple[bytes, str]] = []
 
-    def fetch(url: str, part: str, _pooch: object) -> None:
-        with transfer(url, TARBALLS[name].most_bytes) as (size, pieces), open(part, "wb") as file:
+    def fetch(asked: str, part: str, _pooch: object) -> None:
+        with transfer(asked, MODELS[name].most_bytes) as (size, pieces), open(part, "wb") as file:
             total = None if size is None else -(-size // PIECE_BYTES)
             for piece in track(pieces, f"downloading {name} (MiB)", total):
                 file.write(piece)
@@ -112,12 +101,12 @@ def _download(name: str, path: Path, record: _Record | None, record_path: Path, 
     pooch.get_logger().setLevel("WARNING")  # it prints to stderr otherwise
     try:
         with TemporaryFolder(within=writable_folder(path.parent)) as scratch:
-            pooch.retrieve(address, known_hash=None, fname=path.name, path=scratch, downloader=fetch)
+            pooch.retrieve(url, known_hash=None, fname=path.name, path=scratch, downloader=fetch)
             Path(scratch, path.name).replace(path)
     except (DownloadError, GraphError) as exc:
         hint = f"try again, or get it in another way and pass its path, or put it into {path.parent}"
-        raise DownloadError(f"{name}: cannot download {public(address)}: {exc}; {hint}") from exc
-    return *checked[0], public(address)
+        raise DownloadError(f"{name}: cannot download {public(url)}: {exc}; {hint}") from exc
+    return *checked[0], public(url)
 
 
 def _check(path: Path, where: str, record: _Record | None, record_path: Path) -> tuple[bytes, str]:

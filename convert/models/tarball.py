@@ -51,7 +51,7 @@ def _only_graph(archive: tarfile.TarFile, reader: _Forward) -> bytes:
     for member in archive:
         base = PurePosixPath(member.name).name
         if base != GRAPH_NAME:
-            if base.endswith(".pb"):
+            if not member.isdir():
                 others.append(member.name)
             continue
         _refuse_unsafe(member, reader.where)
@@ -62,7 +62,11 @@ def _only_graph(archive: tarfile.TarFile, reader: _Forward) -> bytes:
         return content
     if graphs:
         raise GraphError(f"{reader.where}: expected one {GRAPH_NAME}, got {_listed(graphs)}; pass the .pb you want")
-    found = f"; its .pb files: {_listed(others)}; pass the right one itself" if others else " nor any other .pb file"
+    models = [name for name in others if name.endswith(".pb")]
+    if models:
+        found = f"; its .pb files: {_listed(models)}; pass the right one itself"
+    else:
+        found = f" nor any other .pb file; it holds {_listed(others) or 'nothing'}"
     raise GraphError(f"{reader.where}: no {GRAPH_NAME} in this archive{found}")
 
 

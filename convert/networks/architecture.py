@@ -14,8 +14,9 @@ from edge.errors import UsageError
 Weights = Mapping[str, NDArray[np.float32]]
 """Checkpoint variable name -> float32 value."""
 
-BatchNorm = Literal["fused", "folded"]
-"""FusedBatchNorm nodes, or the Mul and Add that constant folding leaves of them."""
+BatchNorm = Literal["fused", "fused_v3", "folded"]
+"""FusedBatchNorm nodes, FusedBatchNormV3 as exporters of 2019 and later write them, or the Mul and Add that constant
+folding leaves of them."""
 
 BODY_EPSILON = 0.001  # slim's default, which the MobileNetV2 body keeps
 HEAD_EPSILON = 1.001e-5  # DeepLab's 1e-5, raised to what fused BatchNorms accept
@@ -24,6 +25,12 @@ HEAD_CHANNELS = 256
 # Expansion, output channels at width 1, repeats and stride of each group of blocks: table 2 of Sandler et al. 2018,
 # "MobileNetV2: Inverted Residuals and Linear Bottlenecks".
 GROUPS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+
+
+def divisible(channels: float) -> int:
+    """Returns a number of channels as slim's `_make_divisible` rounds it: to 8, never more than 10 % down."""
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * channels else rounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +50,8 @@ class Architecture:
             raise UsageError(f"width multiplier {self.width} cannot be built: expected more than 0, such as 0.5")
 
     def channels(self, count: int) -> int:
-        """Returns `count` at this width, as slim's `_make_divisible` rounds: to 8, never more than 10 % down."""
-        wanted = count * self.width
-        rounded = max(8, int(wanted + 4) // 8 * 8)
-        return rounded + 8 if rounded < 0.9 * wanted else rounded
+        """Returns `count` at this width."""
+        return divisible(count * self.width)
 
 
 @dataclass(frozen=True, slots=True)

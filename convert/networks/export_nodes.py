@@ -36,8 +36,10 @@ def _slice(x: Tensor, begin: list[int], end: list[int], name: str, shrink: bool 
     )
 
 
-def preprocess(arch: Crop) -> tuple[Tensor, Tensor]:
-    """Returns the padded, normalised picture (x / 127.5 - 1) and the height and width it had."""
+def preprocess(arch: Crop, mean_rgb: tuple[float, float, float] | None = None) -> tuple[Tensor, Tensor]:
+    """Returns the padded, normalised picture (x / 127.5 - 1, or x - `mean_rgb` where there is one) and the height and
+    width it had.
+    """
     ops = tf.raw_ops
     image = tf.compat.v1.placeholder(tf.uint8, [1, None, None, 3], "ImageTensor")
     size = _slice(ops.Shape(input=image, name="Shape"), [1], [3], "strided_slice")
@@ -47,7 +49,7 @@ def preprocess(arch: Crop) -> tuple[Tensor, Tensor]:
     high = ops.Add(x=height, y=ops.Maximum(x=missing, y=const("Maximum/y", 0), name="Maximum"), name="add")
     missing = ops.Sub(x=const("sub_1/x", arch.crop_hw[1]), y=width, name="sub_1")
     wide = ops.Add(x=width, y=ops.Maximum(x=missing, y=const("Maximum_1/y", 0), name="Maximum_1"), name="add_1")
-    mean = const("Reshape/tensor", [127.5] * 3, np.float32)
+    mean = const("Reshape/tensor", mean_rgb or [127.5] * 3, np.float32)
     mean = ops.Reshape(tensor=mean, shape=const("Reshape/shape", [1, 1, 3]), name="Reshape")
     centred = ops.Sub(x=pixels, y=mean, name="sub_2")
     height, width = _size(centred, "Shape_2", 3)
@@ -59,8 +61,23 @@ def preprocess(arch: Crop) -> tuple[Tensor, Tensor]:
     padded = ops.Add(x=ops.Pad(input=centred, paddings=paddings, name="Pad"), y=mean, name="add_2")
     padded.set_shape([*arch.crop_hw, 3])  # the exporter did the same, which is what baked the crop size into the graph
     batch = ops.ExpandDims(input=padded, axis=const("ExpandDims/dim", 0), name="ExpandDims")
+    if mean_rgb:
+        return _subtract(batch, mean_rgb), size
     scaled = ops.Mul(x=const("mul/x", 2 / 255, np.float32), y=batch, name="mul")
     return ops.Sub(x=scaled, y=const("sub_7/y", 1, np.float32), name="sub_7"), size
+
+
+def _subtract(batch: Tensor, mean_rgb: tuple[float, float, float]) -> Tensor:
+    """The mean of each channel, and nothing from channels beyond RGB, of which there are none."""
+    ops = tf.raw_ops
+    mean = const("Reshape_1/tensor", mean_rgb, np.float32)
+    mean = ops.Reshape(tensor=mean, shape=const("Reshape_1/shape", [1, 1, 1, 3]), name="Reshape_1")
+    channels = _slice(ops.Shape(input=batch, name="Shape_5"), [-1], [0], "strided_slice_10", shrink=True)
+    beyond = ops.Sub(x=channels, y=const("sub_8/y", 3), name="sub_8")
+    shape = ops.Pack(values=[*(const(f"zeros/packed/{i}", 1) for i in range(3)), beyond], name="zeros/packed")
+    zeros = ops.Fill(dims=shape, value=const("zeros/Const", 0, np.float32), name="zeros")
+    extended = ops.ConcatV2(values=[mean, zeros], axis=const("concat_1/axis", 3), name="concat_1")
+    return ops.Sub(x=batch, y=extended, name="sub_7")
 
 
 def predict(arch: Crop, logits: Tensor, size: Tensor) -> None:

@@ -16,8 +16,6 @@ from convert.tensorflow import tf
 Tensor = Any
 """A `tf.Tensor` of the graph being built; TensorFlow ships no types for it."""
 
-ACTIVATIONS = {"Relu": tf.raw_ops.Relu, "Relu6": tf.raw_ops.Relu6}
-
 
 def const(name: str, value: ArrayLike, dtype: Any = np.int32) -> Tensor:
     return tf.constant(np.asarray(value, dtype), name=name)
@@ -52,10 +50,12 @@ class Layers:
         *,
         epsilon: float,
         stride: int = 1,
-        rate: int = 1,
+        rate: int | tuple[int, int] = 1,
         padding: str = "SAME",
     ) -> Tensor:
-        """Writes convolution, BatchNorm and activation; depthwise where `scope` ends so. `rate` > 1 is atrous."""
+        """Writes convolution, BatchNorm and activation; depthwise where `scope` ends so. `rate` > 1 is atrous;
+        a pair is that of height and width.
+        """
         depthwise = scope.endswith("depthwise")
         folded = self.batch_norm == "folded"
         scale, offset = self._affine(scope, epsilon)
@@ -75,13 +75,15 @@ class Layers:
             x = tf.raw_ops.Add(x=x, y=const(f"{norm}/Offset", offset, np.float32), name=norm)
         else:
             x = self._fused_norm(x, scope, epsilon)
-        return ACTIVATIONS[activation](features=x, name=f"{scope}/{activation}") if activation else x
+        return activate(x, activation, scope)
 
     def _fused_norm(self, x: Tensor, scope: str, epsilon: float) -> Tensor:
         gamma, beta, mean, variance = (
             self.read(f"{scope}/BatchNorm/{part}") for part in ("gamma", "beta", "moving_mean", "moving_variance")
         )
-        return tf.raw_ops.FusedBatchNorm(
+        name = {"fused": "FusedBatchNorm", "fused_v3": "FusedBatchNormV3"}[self.batch_norm]
+        operation = getattr(tf.raw_ops, name)
+        return operation(
             x=x,
             scale=gamma,
             offset=beta,
@@ -89,7 +91,7 @@ class Layers:
             variance=variance,
             epsilon=epsilon,
             is_training=False,
-            name=f"{scope}/BatchNorm/FusedBatchNorm",
+            name=f"{scope}/BatchNorm/{name}",
         ).y
 
     def _affine(self, scope: str, epsilon: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -100,26 +102,54 @@ class Layers:
         return scale, (beta - mean * scale).astype(np.float32)
 
 
+def activate(x: Tensor, activation: str | None, scope: str) -> Tensor:
+    """Writes `Relu`, `Relu6` or `hard_swish`, the last as slim's MobileNetV3 spells it; nothing for None."""
+    if activation is None:
+        return x
+    if activation != "hard_swish":
+        plain = {"Relu": tf.raw_ops.Relu, "Relu6": tf.raw_ops.Relu6}[activation]
+        return plain(features=x, name=f"{scope}/{activation}")
+    name = f"{scope}/hard_swish"
+    shifted = tf.raw_ops.AddV2(x=x, y=const(f"{name}/add/y", 3, np.float32), name=f"{name}/add")
+    product = tf.raw_ops.Mul(x=x, y=tf.raw_ops.Relu6(features=shifted, name=f"{name}/Relu6"), name=f"{name}/mul")
+    return tf.raw_ops.Mul(x=product, y=const(f"{name}/mul_1/y", 1 / 6, np.float32), name=f"{name}/mul_1")
+
+
+def gate(x: Tensor, scope: str) -> Tensor:
+    """Writes relu6(x + 3) * 0.16667, DeepLab's stand-in for a sigmoid."""
+    shifted = tf.raw_ops.AddV2(x=x, y=const(f"{scope}/add/y", 3, np.float32), name=f"{scope}/add")
+    clipped = tf.raw_ops.Relu6(features=shifted, name=f"{scope}/Relu6")
+    return tf.raw_ops.Mul(x=clipped, y=const(f"{scope}/mul/y", 0.16667, np.float32), name=f"{scope}/mul")
+
+
 def convolve(
-    x: Tensor, kernel: Tensor, name: str, *, depthwise: bool, stride: int = 1, rate: int = 1, padding: str = "SAME"
+    x: Tensor,
+    kernel: Tensor,
+    name: str,
+    *,
+    depthwise: bool,
+    stride: int = 1,
+    rate: int | tuple[int, int] = 1,
+    padding: str = "SAME",
 ) -> Tensor:
     """Writes a convolution; an atrous one, always SAME, as SpaceToBatchND, VALID one, BatchToSpaceND with baked
     numbers.
     """
-    if rate == 1:
+    rates = (rate, rate) if isinstance(rate, int) else rate
+    if rates == (1, 1):
         return _plain(x, kernel, name, padding, depthwise=depthwise, stride=stride)
-    sides = [same_paddings(int(size), int(kernel.shape[0]), rate) for size in x.shape[1:3]]
+    sides = [same_paddings(int(n), int(kernel.shape[0]), each) for n, each in zip(x.shape[1:3], rates, strict=True)]
     split, join = f"{name}/SpaceToBatchND", f"{name}/BatchToSpaceND"
     x = tf.raw_ops.SpaceToBatchND(
         input=x,
-        block_shape=const(f"{split}/block_shape", [rate, rate]),
+        block_shape=const(f"{split}/block_shape", rates),
         paddings=const(f"{split}/paddings", [paddings for paddings, _ in sides]),
         name=split,
     )
     x = _plain(x, kernel, name, "VALID", depthwise=depthwise, stride=stride)
     return tf.raw_ops.BatchToSpaceND(
         input=x,
-        block_shape=const(f"{join}/block_shape", [rate, rate]),
+        block_shape=const(f"{join}/block_shape", rates),
         crops=const(f"{join}/crops", [crops for _, crops in sides]),
         name=join,
     )

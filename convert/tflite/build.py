@@ -100,4 +100,4 @@ def first_name(name: str) -> str:
 
 def pixel_range(norm: Normalisation) -> Range:
     """Returns the range of a normalised picture."""
-    return Range((0 - norm.mean) / norm.std, (255 - norm.mean) / norm.std)
+    return Range(*norm.limits)

@@ -36,7 +36,8 @@ def describe(card: Card) -> bytes:
 
     made = _Writer(flatbuffers.Builder(1024))
     height, width = card.input_hw
-    normalisation = made.table(2, (0, made.floats([card.norm.mean])), (1, made.floats([card.norm.std])))
+    mean, std = (value if isinstance(value, tuple) else (value,) for value in (card.norm.mean, card.norm.std))
+    normalisation = made.table(2, (0, made.floats(mean)), (1, made.floats(std)))
     unit = made.table(2, (1, normalisation), tag=(0, _NORMALISATION))
     picture = made.table(2, tag=(0, _RGB))
     image = made.table(

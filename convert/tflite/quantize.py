@@ -26,9 +26,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.graph.finite import DIVERGED
+from convert.tflite.dead_channels import enliven, silence
 from convert.tflite.recipes import Recipe
 from edge.errors import ConversionError
 
+LEAST_WIDTH = 1e-3  # of a range, as a share of the median one; narrower ones still have most of their steps
 MAX_OUTPUT_BYTES = 1 << 30  # of activations kept at once; what exceeds it is measured in another pass
 
 
@@ -52,7 +54,23 @@ def measure_ranges(model: bytes, samples: Iterable[NDArray[np.float32]], input_r
         lows, highs = _extremes(_with_outputs(model, indexes), indexes, samples)
         for (_, name), low, high in zip(group, lows, highs, strict=True):
             ranges[name] = _range(name, low, high)
-    return _shared(model, ranges)
+    return _shared(model, with_steps(ranges))
+
+
+def with_steps(ranges: dict[str, Range]) -> dict[str, Range]:
+    """Returns the ranges, those of tensors that took hardly more than one value wide enough for a usable scale.
+
+    The quantizer makes a scale of 4e-12 of a tensor that was always 0, which the runtime cannot multiply by, and which
+    nothing fits that another picture puts there.
+    """
+    widths = {name: max(known.high, 0.0) - min(known.low, 0.0) for name, known in ranges.items()}  # 0 is always in it
+    some = 1e-6 * max(widths.values(), default=0.0)
+    usual = float(np.median([width for width in widths.values() if width > some] or [1.0]))
+    least = LEAST_WIDTH * usual
+    return {
+        name: known if widths[name] >= least else Range(min(known.low, 0.0), min(known.low, 0.0) + least)
+        for name, known in ranges.items()
+    }
 
 
 def _range(name: str, low: float, high: float) -> Range:
@@ -94,7 +112,8 @@ def quantize(model: bytes, ranges: dict[str, Range], made_as: Recipe, in_float: 
     """
     from litert_quantizer import algorithm_manager, quantizer, recipe
 
-    made = quantizer.Quantizer(bytearray(model))
+    lively, dead = enliven(model)
+    made = quantizer.Quantizer(bytearray(lively))
     made.load_quantization_recipe(getattr(recipe, made_as.quantizer)())
     for name in in_float:
         skip = algorithm_manager.AlgorithmName.NO_QUANTIZE
@@ -110,7 +129,7 @@ def quantize(model: bytes, ranges: dict[str, Range], made_as: Recipe, in_float: 
     except (ValueError, RuntimeError, KeyError) as exc:
         reason = (str(exc).strip() or type(exc).__name__).splitlines()[0]
         raise ConversionError(f"{made_as.name}: the quantizer failed: {reason}") from exc
-    return bytes(result.quantized_model)
+    return silence(bytes(result.quantized_model), dead)
 
 
 def operators(model: bytes) -> list[str]:

@@ -50,7 +50,7 @@ def build_parser() -> Parser:
         "--reference",
         metavar="MODEL",
         help="take the labels of this .tflite for the truth or, with the convert extra, those of a frozen graph: "
-        ".pb, .tar.gz, mobilenetv2, xception65, demo",
+        ".pb, .tar.gz, demo or a name that convert-model --list shows",
     )
     made.add_argument(
         "--frames", default="", metavar="I,J|A:B:STEP", help="take only these pictures, counted from 0 (default: all)"

@@ -55,7 +55,8 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--normalise",
         metavar="N",
-        help="of float models without a card: deeplab (x/127.5-1), unit (x/255) or MEAN,STD",
+        help="of float models without a card: deeplab (x/127.5-1), unit (x/255), MEAN,STD, or of each channel three "
+        "means and three deviations",
     )
     parser.add_argument(
         "--output-tensor",

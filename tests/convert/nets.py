@@ -14,8 +14,10 @@ from convert.demo.random_weights import random_weights
 from convert.frames import normalised
 from convert.graph.anatomy import Anatomy, discover
 from convert.graph.graphdef import GraphDef, NodeDef, evaluate, parse
+from convert.graph.picture import fed
 from convert.graph.retarget import RetargetedNetwork, retarget
 from convert.networks.architecture import Architecture, BatchNorm, Weights
+from convert.networks.layers import same_paddings
 from convert.networks.mobilenet import build
 from convert.tensorflow import tf
 from convert.tflite.export import NetworkFunction, as_function, convert, quantized
@@ -93,13 +95,46 @@ def set_constant(graph: GraphDef, name: str, value: Any) -> None:
     old.CopyFrom(tf.make_tensor_proto(value, dtype=old.dtype))
 
 
+def without(graph: GraphDef, *names: str) -> None:
+    """Takes nodes out of a graph."""
+    kept = [n for n in graph.node if n.name not in names]
+    del graph.node[:]
+    graph.node.extend(kept)
+
+
+def entrance(graph: GraphDef, shape: list[int | None] | None, dtype: Any, make: Callable[[Any], Any]) -> None:
+    """Gives a graph a placeholder `picture` and a preprocessing of its own; its answer gets the size of its crop."""
+    without(graph, "sub_7", "SemanticPredictions")
+    with tf.Graph().as_default() as scope:
+        picture = tf.compat.v1.placeholder(dtype, shape, "picture")
+        with tf.name_scope("entrance"):
+            made = make(picture)
+        tf.identity(made, name="sub_7")
+    graph.node.extend(scope.as_graph_def().node)
+
+
+def ending(graph: GraphDef, make: Callable[[Any], Any], name: str = "answer") -> None:
+    """Gives a graph another way from its logits to its answer."""
+    without(graph, "ResizeBilinear_2", "ResizeBilinear_3", "ArgMax", "SemanticPredictions")
+    add(graph, name, make, "logits/semantic/BiasAdd")
+
+
+def atrous(x: Any, rates: tuple[int, int], map_hw: tuple[int, int]) -> Any:
+    """A depthwise convolution of float32 (1, h, w, 256) with a rate for height and one for width, baked for a size."""
+    kernel = np.random.default_rng(5).normal(0, 0.3, (3, 3, 256, 1)).astype(np.float32)
+    paddings = [same_paddings(n, 3, rate) for n, rate in zip(map_hw, rates, strict=True)]
+    split = tf.raw_ops.SpaceToBatchND(input=x, block_shape=rates, paddings=[p for p, _ in paddings])
+    conv = tf.raw_ops.DepthwiseConv2dNative(input=split, filter=kernel, strides=[1] * 4, padding="VALID", name="dpc")
+    return tf.raw_ops.BatchToSpaceND(input=conv, block_shape=rates, crops=[c for _, c in paddings])
+
+
 def noise(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
 
 
 def stock_logits(graph: GraphDef, anatomy: Anatomy, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     """What the untouched graph computes, its own preprocessing included."""
-    return evaluate(graph, [anatomy.logits], {anatomy.image: picture[None]})[0]
+    return evaluate(graph, [anatomy.logits], {anatomy.image: fed(picture, anatomy.feeding, anatomy.norm)})[0]
 
 
 def body_logits(body: RetargetedNetwork, anatomy: Anatomy, picture: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -128,7 +128,7 @@ def test_a_picture_given_twice_serves_for_one_purpose(drives: dict[str, Drive]) 
     assert used
     assert not used & {resize(s.pixels, HW).tobytes() for s in samples.held_out}
     drives["still"], drives["again"] = Drive(1), Drive(1)
-    with pytest.raises(SourceError, match="found 1"):
+    with pytest.raises(SourceError, match=r"verify, found 1 and 1 duplicate, which cannot serve for both$"):
         collect(["still", "again"], HW, calibrate=1, verify=1)
 
 

@@ -72,7 +72,7 @@ def test_pictures_that_cannot_be_read_are_told_and_strict_ends_with_one(
 
 def test_a_model_that_crashes_the_runtime_is_an_error_of_the_conversion() -> None:
     samples = Samples([], [], LeftOut())
-    check = Check(DEEPLAB, CITYSCAPES, samples, [], silent)
+    check = Check(DEEPLAB, CITYSCAPES, samples, [], silent, "align_corners")
     with pytest.raises(ConversionError, match=r"cannot be used: int8: this model crashes its runtime \(SIGABRT\)"):
         check(small_models.crashing(), RECIPES["int8"])
 

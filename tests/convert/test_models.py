@@ -23,6 +23,7 @@ import pytest
 from convert.models import load as models
 from convert.models import official, tarball
 from convert.models.load import FrozenGraph
+from convert.models.zoo import MODELS
 from edge.errors import DownloadError, GraphError, UsageError
 from edge.progress import T, silent
 
@@ -120,7 +121,8 @@ def test_a_password_of_the_mirror_is_told_by_no_error(password: str, monkeypatch
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(UsageError, match=r"'mobilnetv2'.*auto, demo, mobilenetv2, xception65, or the path"):
+    names = "mobilenetv2, mobilenetv3-large, mobilenetv3-small, xception65, xception71-dpc, xception71-dpc-trainval"
+    with pytest.raises(UsageError, match=rf"'mobilnetv2'.*auto, demo, {names}, or the path"):
         load("mobilnetv2")
 
 
@@ -154,7 +156,12 @@ def negative_size() -> bytes:
 HOSTILE = {
     "no graph, others": (tar(member("a/saved_model.pb", b"x")), r"no frozen_inference_graph.pb.*'a/saved_model.pb'"),
     "no graph, many others": (tar(*[member(f"{i}.pb", b"x") for i in range(9)]), r"'4.pb' and 4 more"),
-    "nothing": (tar(member("readme\n", b"x")), "nor any other"),
+    "nothing": (tar(member("readme\n", b"x")), r"nor any other .pb file; it holds 'readme\\n'"),
+    "a checkpoint only": (
+        tar(header("train", kind=tarfile.DIRTYPE), *(member(f"train/model.ckpt.{i}", b"x") for i in range(7))),
+        r"it holds 'train/model.ckpt.0', .*'train/model.ckpt.4' and 2 more",
+    ),
+    "no file": (tar(header("train", kind=tarfile.DIRTYPE)), "it holds nothing"),
     "several": (tar(member("a/" + PB, GRAPH), member("b/" + PB, GRAPH)), "expected one .*'a/deeplab.*, 'b/deeplab"),
     "same twice": (tar(member(PB, GRAPH), member(PB, GRAPH)), "expected one"),
     "parent": (tar(member("../" + PB, GRAPH)), "leaves the archive"),
@@ -341,6 +348,41 @@ def test_an_official_model_is_downloaded_once_and_recorded(
     monkeypatch.delenv("ROADLITE_MODELS_URL")
     assert load("mobilenetv2") == graph
     assert load("auto") == graph
+
+
+FOLDERS = {  # any folder will do: only those of large and of trainval are known
+    "mobilenetv2": ("deeplabv3_mnv2_cityscapes_train_2018_02_05.tar.gz", "deeplabv3_mnv2_cityscapes_train"),
+    "mobilenetv3-large": (
+        "deeplab_mnv3_large_cityscapes_trainfine_2019_11_15.tar.gz",
+        "deeplab_mnv3_large_cityscapes_trainfine",
+    ),
+    "mobilenetv3-small": ("deeplab_mnv3_small_cityscapes_trainfine_2019_11_15.tar.gz", "."),
+    "xception65": ("deeplabv3_cityscapes_train_2018_02_06.tar.gz", "./deeplabv3_cityscapes_train"),
+    "xception71-dpc": ("deeplab_cityscapes_xception71_trainfine_2018_09_08.tar.gz", "train_fine/export"),
+    "xception71-dpc-trainval": ("deeplab_cityscapes_xception71_trainvalfine_2018_09_08.tar.gz", "trainval_fine"),
+}
+
+
+@needs_download
+@pytest.mark.parametrize("name", FOLDERS)
+def test_every_name_is_its_own_tarball_whatever_folder_holds_the_graph(
+    name: str, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert set(FOLDERS) == set(MODELS)
+    file_name, folder = FOLDERS[name]
+    packed = gzip.compress(tar(member(f"{folder}/model.ckpt.index", b"x"), member(f"{folder}/{PB[8:]}", GRAPH)))
+
+    def script(handler: BaseHTTPRequestHandler, over: threading.Event) -> None:
+        known = handler.path == f"/models/{file_name}"
+        answer(packed if known else b"", status=200 if known else 404)(handler, over)
+
+    with serving(script) as server:
+        monkeypatch.setenv("ROADLITE_MODELS_URL", f"{server.url}/models/")
+        graph = load(name)
+        assert (graph.name, graph.graph_bytes, graph.origin) == (name, GRAPH, f"{server.url}/models/{file_name}")
+    monkeypatch.delenv("ROADLITE_MODELS_URL")
+    assert official.address(name) == f"https://download.tensorflow.org/models/{file_name}"
+    assert load(name) == graph, "the second time it comes from the cache"
 
 
 @needs_download

@@ -21,6 +21,7 @@ from edge.classes import CITYSCAPES, ClassSet
 from edge.errors import CardError
 from edge.preprocess import DEEPLAB, Normalisation
 
+IMAGENET = Normalisation((123.15, 115.9, 103.06), 1.0)
 MODEL = random.Random(0).randbytes(3000)
 WRITTEN = Card(
     "mobilenetv2",
@@ -65,7 +66,10 @@ def refusal(data: bytes) -> str:
     "card",
     [
         WRITTEN,
+        dataclasses.replace(WRITTEN, norm=IMAGENET),
+        dataclasses.replace(WRITTEN, norm=Normalisation(0.0, (58.4, 57.1, 57.4))),
         Card("m", "float32", (1, 8192), 1, Normalisation(0.0, 1.0), "labels", ClassSet(("ä b",), ((1, 2, 255),))),
+        dataclasses.replace(WRITTEN, upsampling="half_pixel_centers"),
     ],
 )
 def test_what_was_attached_is_read_and_the_model_is_untouched(card: Card) -> None:
@@ -73,6 +77,13 @@ def test_what_was_attached_is_read_and_the_model_is_untouched(card: Card) -> Non
     assert read(data, "x") == card
     assert data[: len(MODEL)] == MODEL
     assert attach(MODEL, card) == data, "the same bytes every time"
+
+
+def test_readers_that_know_one_number_for_all_channels_are_told_that_they_are_too_old() -> None:
+    """They read format 1; a card that they understand stays one."""
+    for norm, wanted in ((DEEPLAB, 1), (IMAGENET, 2)):
+        with zipfile.ZipFile(io.BytesIO(attach(MODEL, dataclasses.replace(WRITTEN, norm=norm)))) as archive:
+            assert json.loads(archive.read("roadlite-card.json"))["format"] == wanted
 
 
 def test_any_zip_tool_shows_the_labels(tmp_path: Path) -> None:
@@ -134,10 +145,14 @@ def test_a_truncated_card_is_damaged_not_absent() -> None:
         refusal(data[:end])
 
 
+def test_a_card_that_does_not_say_how_scores_are_enlarged_is_of_the_first_kind() -> None:
+    assert read(carded(lambda d: d.pop("upsampling")), "x") == WRITTEN
+
+
 @pytest.mark.parametrize(
     "change",
     [
-        lambda d: d.update(format=2),
+        lambda d: d.update(format=3),
         lambda d: d.update(format=None),
         lambda d: d.pop("model_sha256"),
         lambda d: d.update(model_sha256=hashlib.sha256(b"").hexdigest()),
@@ -154,6 +169,9 @@ def test_a_truncated_card_is_damaged_not_absent() -> None:
         lambda d: d.update(output_stride=-16),
         lambda d: d.update(output_stride=True),
         lambda d: d.update(normalisation=[127.5, 127.5]),
+        lambda d: d["normalisation"].update(mean=[127.5, 127.5]),
+        lambda d: d["normalisation"].update(mean=[123.15, 115.9, "103.06"]),
+        lambda d: d["normalisation"].update(std=[1, 1, 0]),
         lambda d: d.update(normalisation={"mean": "0", "std": 1}),
         lambda d: d["normalisation"].update(std=0),
         lambda d: d["normalisation"].update(std=-127.5),
@@ -170,6 +188,8 @@ def test_a_truncated_card_is_damaged_not_absent() -> None:
         lambda d: d["classes"][3].update(colour=[0, 0, 256]),
         lambda d: d["classes"][3].update(colour=[0, 0, -1]),
         lambda d: d["classes"][3].update(colour="red"),
+        lambda d: d.update(upsampling="nearest"),
+        lambda d: d.update(upsampling=["align_corners"]),
         lambda d: d.update(name=""),
         lambda d: d.update(provenance=[]),
         lambda d: d["provenance"].update(mean_iou=float("nan")),

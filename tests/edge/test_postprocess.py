@@ -77,6 +77,37 @@ def test_labels_are_tensorflows(kind: str) -> None:
         assert np.array_equal(Upsample(size_hw, out_hw)(logits), tf.argmax(full, axis=3).numpy()[0])
 
 
+@pytest.mark.tensorflow
+@settings(deadline=None, max_examples=60)
+@given(KINDS, NODES, NODES, CLASSES, PIXELS, PIXELS, st.integers(0, 1 << 30))
+@example("few", 1, 9, 5, 40, 1, 0)
+@example("float", 3, 4, 19, 40, 39, 0)
+@example("float", 9, 9, 19, 3, 4, 0)
+def test_labels_are_tensorflows_by_the_other_rules(
+    kind: str, height: int, width: int, classes: int, out_h: int, out_w: int, seed: int
+) -> None:
+    from convert.tensorflow import tf
+
+    logits = scores(kind, (height, width), classes, seed)
+    for rule, half_pixel in (("half_pixel_centers", True), ("asymmetric", False)):
+        full = tf.raw_ops.ResizeBilinear(
+            images=logits[None].astype(np.float32), size=(out_h, out_w), half_pixel_centers=half_pixel
+        )
+        ids = Upsample((height, width), (out_h, out_w), rule=rule)(logits)  # type: ignore[arg-type]
+        assert np.array_equal(ids, tf.argmax(full, axis=3).numpy()[0])
+
+
+@pytest.mark.parametrize("rule", ["half_pixel_centers", "asymmetric"])
+def test_scores_are_enlarged_to_the_input_by_the_rule_and_from_there_by_corners(rule: str) -> None:
+    """A picture comes to the input by align_corners, whatever the graph does to its scores."""
+    logits = scores("smooth", (9, 17), 6, 4)
+    at_input = Upsample((9, 17), (65, 129), rule=rule)(logits)  # type: ignore[arg-type]
+    larger = Postprocess((65, 129), pads=False, rule=rule)(logits[None], (129, 257)).ids  # type: ignore[arg-type]
+    assert np.array_equal(larger[::2, ::2], at_input)
+    corner = Postprocess((65, 129), rule=rule)(logits[None], (40, 100)).ids  # type: ignore[arg-type]
+    assert np.array_equal(corner, at_input[:40, :100])
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 3e38, -3e38])
 def test_scores_that_are_no_numbers_spoil_only_what_they_touch(bad: float) -> None:
     logits = scores("float", (20, 20), 19, 0)

@@ -7,10 +7,12 @@ from hypothesis import strategies as st
 
 from edge import preprocess
 from edge.data import TensorSpec
-from edge.preprocess import DEEPLAB, Normalisation, Preprocess, lookup, resize
+from edge.preprocess import DEEPLAB, Normalisation, Preprocess, by_channel, lookup, resize
 
 SIDES = st.integers(1, 40)
 UNIT = Normalisation(0.0, 255.0)
+IMAGENET = Normalisation((123.15, 115.9, 103.06), 1.0)  # of ResNet backbones
+BOTH = Normalisation((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 
 
 def noise(height: int, width: int) -> np.ndarray:
@@ -128,6 +130,35 @@ def test_a_picture_becomes_the_models_input(dtype: str, scale: float, zero_point
         x = Preprocess(made, DEEPLAB)(view)
         assert (x.shape, x.dtype) == ((1, 9, 17, 3), np.dtype(dtype))
         assert np.array_equal(x[0], lookup(made, DEEPLAB)[resize(view, (9, 17))])
+
+
+@pytest.mark.parametrize("norm", [IMAGENET, BOTH])
+@pytest.mark.parametrize(("dtype", "zero_point"), [("float32", 0), ("int8", -5), ("uint8", 123)])
+def test_each_channel_gets_its_own_mean_and_deviation(dtype: str, zero_point: int, norm: Normalisation) -> None:
+    low, high = norm.limits
+    made = spec(dtype, (high - low) / 255 if dtype != "float32" else 0.0, zero_point)
+    pixels = noise(9, 17)
+    real = (pixels - np.array(norm.mean)) / np.array(norm.std)
+    assert (real.min(), real.max()) >= (low, 0)
+    assert real.max() <= high
+    for fit in ("stretch", "pad"):
+        x = Preprocess(made, norm, fit)(pixels)  # type: ignore[arg-type]
+        assert (x.shape, x.dtype) == ((1, 9, 17, 3), np.dtype(dtype))
+        stored = x[0].astype(np.float64)
+        if dtype == "float32":
+            assert np.abs(stored - real).max() <= 1e-4
+            continue
+        clipped = (stored == np.iinfo(dtype).min) | (stored == np.iinfo(dtype).max)
+        assert clipped.mean() < 0.05
+        assert np.abs(made.scale * (stored - zero_point) - real)[~clipped].max() <= made.scale * 0.51
+
+
+def test_channels_that_are_alike_are_one_number() -> None:
+    """So that they keep the fast way, and cards that older readers know."""
+    assert by_channel((127.5,) * 3, (127.5,) * 3) == DEEPLAB
+    assert by_channel(IMAGENET.mean, (1.0,) * 3) == IMAGENET  # type: ignore[arg-type]
+    assert lookup(spec("int8", 1 / 127.5, -1), by_channel((127.5,) * 3, (127.5,) * 3)).shape == (256,)
+    assert (str(DEEPLAB), str(IMAGENET)) == ("(pixel - 127.5) / 127.5", "(pixel - (123.15, 115.9, 103.06)) / 1")
 
 
 def test_pictures_of_changing_size_do_not_leave_traces_in_each_other() -> None:

@@ -18,7 +18,10 @@ from convert import job
 from convert.cli.convert_model import main
 from convert.cli.inspect_model import main as inspect_main
 from convert.models.load import FrozenGraph
+from convert.provenance import read_provenance
+from convert.tensorflow import tf
 from edge import card as cards
+from edge.preprocess import Normalisation
 from edge.segmenter import Segmenter, read_model
 
 pytestmark = pytest.mark.tensorflow
@@ -77,6 +80,29 @@ def test_card_names_the_frames_it_was_calibrated_on(int8_model: Path) -> None:
         assert not set(indexes) & set(calibration.get(source, []))
         assert os.sep not in source
     assert len(document["provenance"]["source"]["sha256"]) == 64
+
+
+def test_card_and_notices_say_what_is_unusual_about_a_graph(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    graph = nets.net((32, 48), 16)
+    for node in [n for n in graph.node if n.op == "ResizeBilinear"]:
+        node.attr["align_corners"].b, node.attr["half_pixel_centers"].b = False, True
+    nets.entrance(graph, [1, 32, 48, 3], tf.float32, lambda x: x)
+    path = tmp_path / "odd.pb"
+    path.write_bytes(graph.SerializeToString())
+    arguments = [str(path), "--quantize", "float32", "--input-size", "32x48", "--normalise", "unit"]
+    assert (
+        main([*arguments, "--calibrate", str(pictures), "--verification-frames", "2", "--output", str(tmp_path)]) == 0
+    )
+    said = capsys.readouterr().err
+    assert "odd: picture takes normalised pictures and does not say how: (pixel - 0) / 255 is taken" in said
+    assert "odd: it enlarges scores by the rule half_pixel_centers" in said
+    card = Segmenter(tmp_path / "odd-32x48-os16-float32.tflite").card
+    assert (card.upsampling, card.norm, card.input_hw) == ("half_pixel_centers", Normalisation(0.0, 255.0), (32, 48))
+    verdict = read_provenance(card).verdict
+    assert verdict.fidelity >= 0.999
+    assert verdict.shrinking >= 0.999
 
 
 def test_below_the_gate_nothing_is_written(

@@ -4,10 +4,12 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import nets
 import pytest
 import small_models
 
 from convert.cli.inspect_model import main
+from convert.tensorflow import tf
 
 pytestmark = pytest.mark.tensorflow
 
@@ -84,6 +86,49 @@ def test_stock_mobilenet_costs_what_is_known(tmp_path: Path, capsys: pytest.Capt
     assert found["parts"]["pools"] == ["AvgPool2D/AvgPool"]
     assert main([str(path), "--json", "--input-size", "257x513", "--output-stride", "8"]) == 0
     assert json.loads(capsys.readouterr().out)["re-targeted network"]["input"] == "257x513"
+
+
+def test_a_graph_that_cannot_be_converted_is_shown_before_the_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    graph = nets.net((32, 48))
+    for node in graph.node:
+        if node.op == "FusedBatchNorm":
+            node.attr["is_training"].b = True
+    path = tmp_path / "net.pb"
+    path.write_bytes(graph.SerializeToString())
+    assert main([str(path), "--json"]) == 1
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert found["graph"]["name"] == "net"
+    assert found["whole graph"]["placeholders"] == ["ImageTensor uint8 (1, ?, ?, 3)"]
+    assert found["whole graph"]["outputs"] == ["SemanticPredictions (Slice)"]
+    assert found["whole graph"]["picks classes"] == ["ArgMax"]
+    assert found["whole graph"]["bilinear resizes"] == {"align_corners": 3}
+    assert found["operators"]["FusedBatchNorm"] > 50
+    assert "with is_training=False" in err
+
+
+def test_a_size_that_the_stride_does_not_fit_hides_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "net.pb"
+    path.write_bytes(nets.net((41, 73)).SerializeToString())
+    found = inspect(path, capsys)
+    assert found["stock network"]["input"] == "41x73"
+    assert "does not fit output stride 16" in str(found["re-targeted network"]["not possible"])
+    assert main([str(path), "--json", "--input-size", "40x73"]) == 2
+    assert "40x73 does not fit" in capsys.readouterr().err
+
+
+def test_normalised_pictures_are_told_how(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    graph = nets.net((33, 49))
+    nets.entrance(graph, [1, 33, 49, 3], tf.float32, lambda x: x)
+    path = tmp_path / "net.pb"
+    path.write_bytes(graph.SerializeToString())
+    parts = inspect(path, capsys)["parts"]
+    assert parts["takes"] == "float32, 33x49"
+    assert "--normalise sets another" in str(parts["remarks"])
+    assert main([str(path), "--json", "--normalise", "unit"]) == 0
+    assert json.loads(capsys.readouterr().out)["parts"]["normalisation"] == "(pixel - 0) / 255"
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from pathlib import Path
 import nets
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 
 from convert.frames import normalised
 from convert.graph.anatomy import discover
@@ -12,7 +13,7 @@ from convert.graph.retarget import retarget
 from convert.tensorflow import tf
 from convert.tflite import quantize as quantizing
 from convert.tflite.export import NetworkFunction, as_function, convert, quantized, save
-from convert.tflite.quantize import Range, measure_ranges, quantize
+from convert.tflite.quantize import Range, measure_ranges, quantize, with_steps
 from convert.tflite.recipes import RECIPES
 from edge.engine.open import open_engine
 from edge.errors import ConversionError
@@ -77,6 +78,53 @@ def test_scales_come_from_the_ranges(model: bytes, samples: list[np.ndarray]) ->
         spans[factor] = spec.scale
     assert spans[2.0] == pytest.approx(2 * spans[1.0], rel=0.02)
     assert spans[1.0] == pytest.approx((ranges[name].high - ranges[name].low) / 255, rel=0.02)
+
+
+def test_tensors_without_range_get_a_usable_one() -> None:
+    ranges = {
+        "usual": Range(-1.0, 3.0),
+        "zero": Range(0.0, 0.0),
+        "nearly": Range(-1e-12, 0.0),
+        "constant": Range(4.0, 4.0),
+        "small": Range(0.0, 0.1),
+    }
+    found = with_steps(ranges)
+    assert found["zero"] == Range(0.0, 0.004)
+    assert found["nearly"].low == -1e-12
+    assert found["nearly"].high == pytest.approx(0.004)
+    assert {name: found[name] for name in ("usual", "constant", "small")} == {
+        name: ranges[name] for name in ("usual", "constant", "small")
+    }
+    assert with_steps({"zero": Range(0.0, 0.0)})["zero"].high > 0
+
+
+def test_what_training_switched_off_has_usable_scales(samples: list[np.ndarray], tmp_path: Path) -> None:
+    """Channels of no weight keep their bias, and a tensor that is always 0 a scale to multiply by."""
+    graph = nets.net()
+    for scope, channels, beta in (("aspp0", slice(3, 60), 1.5), ("image_pooling", slice(None), -1.0)):
+        for part, value in (("gamma", 0.0), ("beta", beta)):
+            name = f"{scope}/BatchNorm/{part}"
+            values = tf.make_ndarray(nets.node(graph, name).attr["value"].tensor).copy()
+            values[channels] = value
+            nets.set_constant(graph, name, values)
+    save(as_function(retarget(graph, discover(graph, "net.pb"), HW, 16)), HW, tmp_path)
+    model = convert(tmp_path, RECIPES["float32"])
+    made = quantized(model, measure_ranges(model, samples, INPUT), RECIPES["int8"])
+    interpreter = Interpreter(model_content=made)
+    scales = [detail["quantization_parameters"]["scales"] for detail in interpreter.get_tensor_details()]
+    assert min(scale.min() for scale in scales if scale.size) > 1e-8
+    biases = [
+        interpreter.get_tensor(detail["index"]) * detail["quantization_parameters"]["scales"]
+        for detail in interpreter.get_tensor_details()
+        if detail["dtype"] is np.int32 and list(detail["shape"]) == [256]
+    ]
+    assert any(np.allclose(bias[3:60], 1.5, rtol=1e-2) for bias in biases)
+    kernels = [
+        interpreter.get_tensor(detail["index"])
+        for detail in interpreter.get_tensor_details()
+        if detail["dtype"] is np.int8 and list(detail["shape"][:3]) == [256, 1, 1]
+    ]
+    assert any(not kernel[3:60].any() and kernel[60:].any(axis=3).all() for kernel in kernels)
 
 
 def test_every_grey_level_keeps_its_own_value(model: bytes, samples: list[np.ndarray]) -> None:
