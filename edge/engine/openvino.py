@@ -88,9 +88,12 @@ class OpenVinoEngine:
             raise ModelError(f"{self.where}: {self.runtime} cannot run it (its input is {self.input.shape})")
         try:
             self._request.infer({0: x})
+            output: NDArray[Any] = self._request.get_output_tensor(self.place).data.copy()
         except RuntimeError as exc:
             raise ModelError(f"{self.where}: {self.runtime} cannot run it ({reason(exc)})") from exc
-        output: NDArray[Any] = self._request.get_output_tensor(self.place).data.copy()
+        if output.shape != self.output.shape:
+            found = f"its output is {output.shape}, not {self.output.shape} as the file says"
+            raise ModelError(f"{self.where}: {self.runtime} cannot run it ({found})")
         return output
 
     def partitions(self) -> Partitions:

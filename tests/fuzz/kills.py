@@ -1,6 +1,7 @@
 """Kills commands at random moments, and looks at what they leave and what the next run makes of it.
 
-    python tests/fuzz/kills.py 50            so often each of run-model and convert-model
+    python tests/fuzz/kills.py 50                  so often each of run-model and convert-model
+    python tests/fuzz/kills.py 50 convert-model    one of them
     python tests/fuzz/kills.py --only run-model:7
 
 Nothing half-written may bear a final name, every unfinished film must play where it holds a whole fragment, and the
@@ -25,6 +26,7 @@ from judge import findings, frames_in, unfinished
 from material import material
 from play import lay_out, play, preload
 
+PROGRAMS = ("run-model", "convert-model")
 OUTPUTS = ("--output", "out/f.mp4", "--output", "labels:out/l", "--stats", "out/s.json")
 
 
@@ -55,10 +57,15 @@ def run(which: Case, folder: Path, kill_after_s: float | None = None) -> int:
     if not child:
         os.setpgid(0, 0)
         play(which, folder)
-    if kill_after_s is not None:
-        time.sleep(kill_after_s)
-        os.kill(child, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    end = time.monotonic() + (float("inf") if kill_after_s is None else kill_after_s)
+    while True:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() >= end:
+            os.kill(child, signal.SIGKILL)
+            end = float("inf")
+        time.sleep(0.002)
 
 
 def left(folder: Path) -> Iterator[str]:
@@ -115,16 +122,15 @@ def usual_s(program: str, sources: Path) -> float:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("times", nargs="?", type=int, default=50, help="how often each command is killed (default: 50)")
+    parser.add_argument("program", nargs="?", choices=PROGRAMS, help="the one to kill (default: both)")
     parser.add_argument("--only", metavar="PROGRAM:N", help="kill once, at the moment that this number chooses")
     options = parser.parse_args()
     sources = material()
     preload({"graphs"})
     gc.freeze()
     failed = 0
-    for program in ("run-model", "convert-model"):
-        chosen, _, only = (options.only or "").partition(":")
-        if options.only and chosen != program:
-            continue
+    chosen, _, only = (options.only or options.program or "").partition(":")
+    for program in [chosen] if chosen else PROGRAMS:
         seconds, outcomes = usual_s(program, sources), dict[str, int]()
         for number in [int(only)] if options.only else range(options.times):
             outcome, wrong = kill(program, number, seconds, sources)

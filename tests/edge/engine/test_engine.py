@@ -399,6 +399,35 @@ def test_openvino_gives_a_new_array_and_refuses_a_wrong_one(tiny_model: Tiny) ->
         engine.invoke(x[:, :4])
 
 
+def changed(model: bytes, change: Callable[[Any], None]) -> bytes:
+    """A model with its graph changed, as a damaged or hostile one has it."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    parsed = schema.ModelT.InitFromPackedBuf(model)
+    change(parsed.subgraphs[0])
+    builder = flatbuffers.Builder(len(model))
+    builder.Finish(parsed.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda graph: graph.operators.clear(), r"cannot run it"),
+        (lambda graph: setattr(graph.tensors[2], "shape", [1, 5, 8, 3]), r"\(1, 5, 9, 3\), not \(1, 5, 8, 3\)"),
+    ],
+    ids=["made by nobody", "another shape"],
+)
+def test_openvino_refuses_an_output_that_is_not_what_the_file_says(
+    change: Callable[[Any], None], said: str, tiny_model: Tiny
+) -> None:
+    pytest.importorskip("openvino")
+    engine = open_engine(changed(tiny_model(), change), "x.tflite", runtime="openvino", threads=1)
+    with pytest.raises(ModelError, match=rf"^x\.tflite: openvino .*{said}"):
+        engine.invoke(np.zeros((1, 9, 17, 3), np.float32))
+
+
 @pytest.mark.parametrize("model", [b"", b"TFL3", bytes(5000), b"not a model\n" * 99])
 def test_openvino_refuses_garbage_in_one_line(model: bytes) -> None:
     pytest.importorskip("openvino")
