@@ -21,7 +21,7 @@ PASSED_ON = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "http_proxy", "https_proxy"
 VENV = Path("root/roadlite")  # where the guide has it
 
 DEBS = ("python3", "python3-venv", "ca-certificates")
-TESTING = ("pytest", "hypothesis", "scikit-learn", "pillow-heif")
+TESTING = ("pytest", "hypothesis", "scikit-learn", "pillow-heif", "trustme")
 # What picamera2 imports, besides its two source archives, which want a compiler; Debian has no python3-picamera2.
 CAMERA_DEBS = ("python3-libcamera", "libcamera-ipa", "python3-prctl")
 CAMERA_WHEELS = ("piexif", "pillow", "simplejpeg", "videodev2", "libarchive-c", "tqdm", "jsonschema", "OpenEXR")
