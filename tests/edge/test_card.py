@@ -179,7 +179,7 @@ def test_a_card_that_does_not_say_how_scores_are_enlarged_is_of_the_first_kind()
         lambda d: d["normalisation"].update(mean=float("nan")),
         lambda d: d["normalisation"].update(std=float("inf")),
         lambda d: d.update(classes=[]),
-        lambda d: d.update(classes=d["classes"] * 20),
+        lambda d: d.update(classes=d["classes"] * 3500),
         lambda d: d.update(classes={"road": [0, 0, 0]}),
         lambda d: d.update(classes=[None]),
         lambda d: d["classes"][3].update(name="\x1b[31m"),
