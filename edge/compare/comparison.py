@@ -66,7 +66,7 @@ class Comparison:
                 say=notes.append,
                 strict=settings.strict,
             )
-            notes += frames.left_out.lines()
+            notes += [line for line in frames.left_out.lines() if line not in notes]  # some were said while opening
             running = [(row, stack.enter_context(Worker(row, self.monitor.tick))) for row in self.rows if not row.error]
             reference = None
             if settings.reference is not None:

@@ -112,7 +112,7 @@ def test_a_device_without_an_end_is_no_token_file() -> None:
 
 
 def test_a_short_token_is_refused_with_a_command_that_makes_one(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"output 'web://0\.0\.0\.0': .* 8 to .*found 7; ") as caught:
+    with pytest.raises(UsageError, match=r"output 'web://0\.0\.0\.0\?\.\.\.': .* 8 to .*found 7; ") as caught:
         parse_address("web://0.0.0.0?token=s3cret7")
     command = str(caught.value).partition("make one with ")[2]
     made = subprocess.run(command, shell=True, capture_output=True, text=True, check=True).stdout
