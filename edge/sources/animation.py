@@ -15,6 +15,7 @@ import numpy as np
 
 from edge.data import MAX_PIXELS, Frame, Pixels, SourceInfo
 from edge.errors import SourceError
+from edge.sources.ffmpeg import ANY_TITLE
 from edge.sources.images import opencv_says_nothing
 from edge.sources.webp import HEAD, animated_size
 
@@ -34,7 +35,7 @@ def is_animation(path: Path) -> bool:
 
 def _has_several(path: Path) -> bool:
     try:
-        with av.open(f"file:{path}", options={"max_pixels": str(MAX_PIXELS)}, metadata_errors="replace") as container:
+        with av.open(f"file:{path}", options={"max_pixels": str(MAX_PIXELS)}, **ANY_TITLE) as container:
             stream = container.streams.best("video")
             packets = (packet for packet in container.demux(stream) if packet.size)
             return stream is not None and len(list(islice(packets, 2))) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import Any
 
 import av
 import cv2
@@ -17,6 +18,8 @@ from edge.errors import SourceError
 from edge.sources.options import SourceHealth
 
 MAX_BAD_IN_A_ROW = 30
+# For `av.open`: a title that is no UTF-8 hides no film. PyAV 19 reads every title, and has no such argument any more.
+ANY_TITLE: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 _MAX_RATE = 1000
 _MOST_OBLONG = 4  # the most that is in use is 128:45, of half the width of a 16:9 broadcast
 _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
@@ -61,7 +64,7 @@ def first_picture(where: str, data: bytes, *, main: bool = False) -> Pixels | No
     None where there is no such picture, or it cannot be decoded or is too large.
     """
     try:
-        with av.open(io.BytesIO(data), "r", metadata_errors="replace") as container:
+        with av.open(io.BytesIO(data), "r", **ANY_TITLE) as container:
             streams = [one for one in container.streams.video if not main or one.disposition & Disposition.default]
             if not streams or not can_be_decoded(streams[0]):
                 return None

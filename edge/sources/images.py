@@ -131,10 +131,10 @@ def _check_header(path: Path, data: bytes) -> str:
     """
     import av
 
-    from edge.sources.ffmpeg import can_be_decoded
+    from edge.sources.ffmpeg import ANY_TITLE, can_be_decoded
 
     try:
-        with av.open(io.BytesIO(data), options={"max_pixels": str(MAX_PIXELS)}, metadata_errors="replace") as header:
+        with av.open(io.BytesIO(data), options={"max_pixels": str(MAX_PIXELS)}, **ANY_TITLE) as header:
             picture, kind = header.streams.video[0], header.format
             decodable = can_be_decoded(picture)
             size_wh = (picture.width, picture.height) if decodable else (0, 0)

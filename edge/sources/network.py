@@ -18,7 +18,7 @@ from edge.errors import SourceError, UsageError
 from edge.sources import http_files
 from edge.sources.base import Source
 from edge.sources.clock import Clock
-from edge.sources.ffmpeg import ToRgb, packets, rate_of, square, video_stream
+from edge.sources.ffmpeg import ANY_TITLE, ToRgb, packets, rate_of, square, video_stream
 from edge.sources.http_files import HttpFile, HttpFiles
 from edge.sources.options import SourceHealth, SourceOptions
 from edge.sources.snapshots import USUAL_RATE, Snapshots
@@ -175,11 +175,12 @@ def _open(address: Address, timeout_s: float) -> InputContainer:
     url = f"udp://@{address.place}{address.rest}" if address.scheme == "udp" else address.url
     begin_s = time.monotonic()
     try:
-        return av.open(url, options=options, timeout=timeout_s, metadata_errors="replace")
+        container: InputContainer = av.open(url, options=options, timeout=timeout_s, **ANY_TITLE)
     except (av.error.FFmpegError, ValueError) as exc:  # each names the whole address
         late = time.monotonic() - begin_s >= timeout_s  # FFmpeg calls it by many names
         why = _too_late(address, timeout_s) if late else _reason(exc, address)
         raise SourceError(f"{address.shown}: expected a stream ({why}){address.advice}") from None
+    return container
 
 
 def _open_http(address: Address, timeout_s: float, files: HttpFiles, file: HttpFile) -> InputContainer:
@@ -198,17 +199,18 @@ def _open_http(address: Address, timeout_s: float, files: HttpFiles, file: HttpF
     }
     form = "hls" if "mpegurl" in file.content_type else None
     try:
-        return av.open(
+        container: InputContainer = av.open(
             file,
             "r",
             format=form,
             options=options,
             timeout=timeout_s,
-            metadata_errors="replace",
+            **ANY_TITLE,
             io_open=open_further,
         )
     except (av.error.FFmpegError, ValueError) as exc:
         raise SourceError(f"{address.shown}: expected a stream ({_reason(exc, address)})") from None
+    return container
 
 
 _STATUS: dict[type[Exception], int] = {

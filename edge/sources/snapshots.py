@@ -12,7 +12,7 @@ import av
 
 from edge.data import MAX_PIXELS, Frame, Pixels, SourceInfo
 from edge.errors import SourceError
-from edge.sources.ffmpeg import MAX_BAD_IN_A_ROW, ToRgb, video_stream
+from edge.sources.ffmpeg import ANY_TITLE, MAX_BAD_IN_A_ROW, ToRgb, video_stream
 from edge.sources.http_files import HttpFile, HttpFiles
 from edge.sources.options import SourceHealth
 
@@ -86,7 +86,7 @@ def _decoded(name: str, data: bytes) -> Pixels:
     if data.startswith(_BEGIN) and _END not in data[len(data) // 2 :]:
         raise SourceError(f"{name}: the picture is cut off")
     try:
-        with av.open(io.BytesIO(data), "r", options=_OPTIONS, metadata_errors="replace") as container:
+        with av.open(io.BytesIO(data), "r", options=_OPTIONS, **ANY_TITLE) as container:
             stream = video_stream(name, container)
             for frame in container.decode(stream):
                 return ToRgb(name, stream)(frame)

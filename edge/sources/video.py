@@ -18,7 +18,7 @@ from edge.mp4 import last_whole_fragment
 from edge.sources.clock import Clock
 from edge.sources.declared_end import declared_end, lacks_index
 from edge.sources.extent import Extent, measure
-from edge.sources.ffmpeg import ToRgb, packets, rate_of, video_stream
+from edge.sources.ffmpeg import ANY_TITLE, ToRgb, packets, rate_of, video_stream
 from edge.sources.options import SourceHealth
 from edge.text import quiet
 
@@ -96,7 +96,8 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, av.VideoStream]]:
 def _container(path: Path) -> InputContainer:
     """Opens it as a file, so that playlists in disguise reach no network and names with a colon are no addresses."""
     try:
-        return av.open(f"file:{path}", metadata_errors="replace")
+        opened: InputContainer = av.open(f"file:{path}", **ANY_TITLE)
+        return opened
     except av.error.FFmpegError as exc:
         whole = _whole_fragments(path)
         if whole:
@@ -110,7 +111,7 @@ def _whole_fragments(path: Path) -> InputContainer | None:
     with suppress(OSError, av.error.FFmpegError):
         with FileIO(path) as file:
             end = last_whole_fragment(file)
-        return av.open(f"subfile,,start,0,end,{end},,:file:{path}", metadata_errors="replace") if end else None
+        return av.open(f"subfile,,start,0,end,{end},,:file:{path}", **ANY_TITLE) if end else None
     return None
 
 
