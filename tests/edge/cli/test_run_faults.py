@@ -366,7 +366,8 @@ def test_a_film_of_oblong_pixels_is_shown_in_its_shape(model: list[str], tmp_pat
     assert main([*model, "--source", str(film), "--output", f"labels:{tmp_path}/l"]) == 0
     with av.open(str(tmp_path / "o.mp4")) as container:
         stream = container.streams.video[0]
-        assert (stream.width, stream.height, stream.sample_aspect_ratio) in [(256, 144, None), (256, 144, 1)]
+        pixel = stream.sample_aspect_ratio  # PyAV 19 has 0/1 where older ones have None: nothing is said, so square
+        assert (stream.width, stream.height, not pixel or float(pixel) in (0, 1)) == (256, 144, True)
     assert cv2.imread(f"{tmp_path}/l/000000.png", cv2.IMREAD_UNCHANGED).shape == (144, 256)
 
 
