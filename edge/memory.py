@@ -31,8 +31,9 @@ _NOT_MEANT = "static tls"  # "cannot allocate memory in static TLS block": libra
 
 def cause(exc: BaseException | None) -> BaseException | None:
     """Returns what in an exception, or in what it was raised for, is about memory; None where nothing is."""
-    about_memory = None
-    while exc is not None:
+    about_memory, seen = None, set[int]()
+    while exc is not None and id(exc) not in seen:  # `raise error from error` goes back to itself
+        seen.add(id(exc))
         says_so = not isinstance(exc, RoadliteError) and says_shortage(str(exc))  # ours name files, and have a cause
         if says_so or isinstance(exc, MemoryError) or getattr(exc, "errno", None) == errno.ENOMEM:
             about_memory = exc

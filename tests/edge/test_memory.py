@@ -67,6 +67,14 @@ def test_an_error_while_another_was_handled_is_not_blamed_on_what_it_hides() -> 
     assert memory.cause(hidden) is None
 
 
+def test_an_error_that_goes_back_to_itself_is_looked_through_once() -> None:
+    alone, first, second = (RoadliteError(name) for name in "abc")
+    alone.__cause__ = alone  # as `raise error from error` makes it
+    first.__cause__, second.__cause__ = second, first
+    assert memory.cause(alone) is None
+    assert memory.cause(first) is None
+
+
 def test_a_runtime_that_does_not_fit_is_not_answered_with_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "grows.py").write_text("raise ImportError('big.so: failed to map segment from shared object')")
     (tmp_path / "absent.py").write_text("import nothing_of_that_name")

@@ -164,7 +164,13 @@ def again(which: str, sources: Path) -> int:
     child = os.fork()
     if not child:
         make_and_play(kind, int(number), folder, sources)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    status, end = None, time.monotonic() + PATIENCE_S
+    while status is None and time.monotonic() < end:
+        ended, found = os.waitpid(child, os.WNOHANG)
+        status = os.waitstatus_to_exitcode(found) if ended else None
+        time.sleep(0.01)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)
     program = (folder / "command").read_text()
     wrong = list(findings(folder, program.split()[0], status))
     print(f"cd {folder}; {program}\nexit {status}\n{(folder / 'stderr').read_text('utf-8', 'replace')}")
