@@ -1,11 +1,11 @@
-"""Walks through the boxes that an MP4 or QuickTime file is made of (ISO/IEC 14496-12, 4.2)."""
+"""Walks through the boxes that MP4, QuickTime, HEIC and AVIF files are made of (ISO/IEC 14496-12, 4.2)."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import FileIO
+from io import BytesIO, FileIO
 from pathlib import Path
 
 _MOST = 1_000_000  # boxes: a day of fragments of a second has 200,000, and a hostile file could have any number
@@ -26,9 +26,9 @@ def boxes(path: Path) -> Iterator[Box]:
         yield from boxes_of(file)
 
 
-def boxes_of(file: FileIO) -> Iterator[Box]:
+def boxes_of(file: FileIO | BytesIO) -> Iterator[Box]:
     """Yields the outermost boxes of an open file, as `boxes` does."""
-    size, at = os.fstat(file.fileno()).st_size, 0
+    size, at = file.seek(0, os.SEEK_END), 0
     for _ in range(_MOST):
         file.seek(at)
         head = file.read(16)

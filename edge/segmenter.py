@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from edge import card as cards
 from edge.classes import ClassSet
 from edge.data import Ids, LabelMap, Logits, Pixels
-from edge.description import Chooser, Told, describe
 from edge.engine.base import Engine
 from edge.engine.open import open_engine
 from edge.errors import ModelError, UsageError
-from edge.outputs import reader
+from edge.model_description import Chooser, Told, describe
+from edge.model_outputs import reader
 from edge.postprocess import Postprocess, nearest
 from edge.preprocess import Fit, Normalisation, Preprocess
 

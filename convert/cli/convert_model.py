@@ -50,6 +50,23 @@ def build_parser() -> Parser:
         help="auto: 16, which published accuracies are measured at and which costs a third of 8, or the graph's "
         "where that is coarser; keep: the graph's",
     )
+    made.add_argument("--classes", metavar="NAME|FILE", help="cityscapes, voc or a file with one class name a line")
+    made.add_argument(
+        "--normalise",
+        metavar="N",
+        help="for graphs that take normalised pictures: deeplab (x/127.5-1, the default), unit (x/255) or MEAN,STD",
+    )
+    _add_frames(made)
+    _add_limits(made)
+    made.add_argument(
+        "--output", type=Path, default=Path(), metavar="DIR", help="where the files go (default: this folder)"
+    )
+    made.add_argument("--json", action="store_true", help="print the verdicts as JSON")
+    return made
+
+
+def _add_frames(made: argparse.ArgumentParser) -> None:
+    """Adds what models are calibrated and verified with."""
     made.add_argument(
         "--calibrate",
         action="append",
@@ -65,12 +82,10 @@ def build_parser() -> Parser:
     add_strict(made)
     made.add_argument("--calibration-frames", type=int, default=32, metavar="N", help="frames to calibrate int8 with")
     made.add_argument("--verification-frames", type=int, default=8, metavar="N", help="other frames to verify with")
-    made.add_argument("--classes", metavar="NAME|FILE", help="cityscapes, voc or a file with one class name a line")
-    made.add_argument(
-        "--normalise",
-        metavar="N",
-        help="for graphs that take normalised pictures: deeplab (x/127.5-1, the default), unit (x/255) or MEAN,STD",
-    )
+
+
+def _add_limits(made: argparse.ArgumentParser) -> None:
+    """Adds how good a model must be, and what may be done for it."""
     made.add_argument(
         "--min-agreement",
         type=float,
@@ -89,11 +104,6 @@ def build_parser() -> Parser:
         action="store_true",
         help="int8 stays int8 throughout, instead of keeping the layers that hurt in float where it falls short",
     )
-    made.add_argument(
-        "--output", type=Path, default=Path(), metavar="DIR", help="where the files go (default: this folder)"
-    )
-    made.add_argument("--json", action="store_true", help="print the verdicts as JSON")
-    return made
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -108,47 +118,15 @@ def convert(options: argparse.Namespace) -> int:
         model_list.show(options.json)
         return 0
     check(options)
-    recipes, input_hw, names = parse_recipes(options.quantize), parse_hw(options.input_size), classes(options)
-    norm = normalisation(options)
     keep_apart([destination(options.output)], map(Path, options.graphs))
     writable_folder(options.output)
-
-    from convert.models.load import load_frozen_graph
-
     done: dict[str, str] = {}  # name of a graph's files -> what named the graph
-
-    def make(graph: str) -> list[Outcome]:
-        frozen = load_frozen_graph(graph, track=bars, notice=say)
-        if frozen.name in done:
-            raise UsageError(f"{graph}: its files would be named like those of {done[frozen.name]}; rename it")
-        done[frozen.name] = graph
-
-        from convert import job as jobs  # brings TensorFlow
-
-        job = jobs.Job(
-            recipes=recipes,
-            input_hw=input_hw,
-            output_stride=options.output_stride,
-            output_dir=options.output,
-            calibrate=options.calibrate or ["demo"],
-            calibration_frames=options.calibration_frames,
-            verification_frames=options.verification_frames,
-            min_agreement=options.min_agreement,
-            classes=names,
-            labels_dir=options.labels,
-            strict=options.strict,
-            max_miou_drop=options.max_miou_drop,
-            rescue=not options.no_rescue,
-            norm=norm,
-        )
-        return jobs.run(frozen, job, bars, say)
-
     outcomes: list[Outcome] = []
     failures: list[RoadliteError] = []
     try:
         for graph in options.graphs or ["auto"]:
             try:
-                made = make(graph)
+                made = convert_one(graph, options, done)
             except RoadliteError as exc:
                 failures.append(exc)
                 if len(options.graphs) > 1:
@@ -164,8 +142,42 @@ def convert(options: argparse.Namespace) -> int:
     return 0
 
 
+def convert_one(graph: str, options: argparse.Namespace, done: dict[str, str]) -> list[Outcome]:
+    """Converts a graph, and notes in `done` how its files are named. Raises RoadliteError."""
+    from convert.models.load import load_frozen_graph
+
+    frozen = load_frozen_graph(graph, track=bars, notice=say)
+    if frozen.name in done:
+        raise UsageError(f"{graph}: its files would be named like those of {done[frozen.name]}; rename it")
+    done[frozen.name] = graph
+
+    from convert import job as jobs  # brings TensorFlow
+
+    job = jobs.Job(
+        recipes=parse_recipes(options.quantize),
+        input_hw=parse_hw(options.input_size),
+        output_stride=options.output_stride,
+        output_dir=options.output,
+        calibrate=options.calibrate or ["demo"],
+        calibration_frames=options.calibration_frames,
+        verification_frames=options.verification_frames,
+        min_agreement=options.min_agreement,
+        classes=classes(options),
+        labels_dir=options.labels,
+        strict=options.strict,
+        max_miou_drop=options.max_miou_drop,
+        rescue=not options.no_rescue,
+        norm=normalisation(options),
+    )
+    return jobs.run(frozen, job, bars, say)
+
+
 def check(options: argparse.Namespace) -> None:
-    """Refuses what makes no sense before anything is loaded."""
+    """Refuses what makes no sense before anything is loaded. Raises UsageError, CardError."""
+    parse_recipes(options.quantize)
+    parse_hw(options.input_size)
+    classes(options)
+    normalisation(options)
     for name in ("min_agreement", "max_miou_drop"):
         value = getattr(options, name)
         if value is not None and not 0 <= value <= 1:

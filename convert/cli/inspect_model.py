@@ -13,9 +13,9 @@ from edge import card as cards
 from edge.cli.main import Parser, in_flags, parser, run, say
 from edge.cli.options import normalisation, parse_hw
 from edge.data import TensorSpec
-from edge.description import Chooser, Told, describe
 from edge.engine.open import open_engine
 from edge.errors import GraphError, RoadliteError, UsageError
+from edge.model_description import Chooser, Told, describe
 from edge.preprocess import DEEPLAB
 from edge.segmenter import read_model
 from edge.trial import try_out

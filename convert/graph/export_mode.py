@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from convert.graph.graphdef import CONVOLUTIONS, Nodes, ancestors, consumers, inputs
+from convert.graph.graphdef import CONVOLUTIONS, Nodes, ancestors, consumers, descendants, inputs
 from convert.tensorflow import tf
 from edge.errors import GraphError
 from edge.text import counted
@@ -85,14 +85,7 @@ def _is_training(nodes: Nodes, name: str) -> bool:
 def _behind_convolutions(nodes: Nodes) -> set[str]:
     """All nodes that depend on a convolution."""
     readers = consumers(nodes)
-    todo = [reader for name, node in nodes.items() if node.op in CONVOLUTIONS for reader in readers[name]]
-    seen: set[str] = set()
-    while todo:
-        name = todo.pop()
-        if name not in seen:
-            seen.add(name)
-            todo.extend(readers[name])
-    return seen
+    return descendants(nodes, (reader for n, node in nodes.items() if node.op in CONVOLUTIONS for reader in readers[n]))
 
 
 def first_convolution(nodes: Nodes, body: Collection[str]) -> str:

@@ -84,6 +84,17 @@ def consumers(nodes: Nodes) -> dict[str, list[str]]:
     return readers
 
 
+def descendants(nodes: Nodes, roots: Iterable[str]) -> set[str]:
+    """Returns the roots and all nodes that depend on them."""
+    readers, todo, seen = consumers(nodes), list(roots), set[str]()
+    while todo:
+        name = todo.pop()
+        if name not in seen:
+            seen.add(name)
+            todo.extend(readers[name])
+    return seen
+
+
 def upstream(nodes: Nodes, name: str, skip: frozenset[str]) -> str:
     """Follows first inputs back from `name` while the operator is one of `skip`."""
     for _ in range(len(nodes)):

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from convert.graph.graphdef import CONVOLUTIONS, NodeDef, Nodes, ancestors, constant, consumers, inputs, upstream
+from convert.graph.graphdef import (
+    CONVOLUTIONS,
+    NodeDef,
+    Nodes,
+    ancestors,
+    constant,
+    consumers,
+    descendants,
+    inputs,
+    upstream,
+)
 from edge.data import Upsampling
 from edge.errors import GraphError
 
@@ -31,7 +40,7 @@ class Answer:
 
 def find_answer(nodes: Nodes) -> Answer:
     """Returns the answer of a graph. Raises GraphError where there is none, or more than one."""
-    deep = _sees_convolutions(nodes)
+    deep = descendants(nodes, (name for name, node in nodes.items() if node.op in CONVOLUTIONS))
     candidates = [name for name, node in nodes.items() if node.op == "ArgMax" and name in deep and inputs(node)]
     if candidates:
         argmax = candidates[0] if len(candidates) == 1 else _choose(nodes, candidates)
@@ -39,21 +48,6 @@ def find_answer(nodes: Nodes) -> Answer:
         leaf = _leaf(nodes, argmax)
         return Answer(leaf, "labels", logits, resizes, _enlargement(nodes, argmax, leaf))
     return _scores(nodes, deep)
-
-
-def _sees_convolutions(nodes: Nodes) -> set[str]:
-    readers = consumers(nodes)
-    return _reached(readers, (name for name, node in nodes.items() if node.op in CONVOLUTIONS))
-
-
-def _reached(readers: dict[str, list[str]], start: Iterable[str]) -> set[str]:
-    todo, seen = list(start), set[str]()
-    while todo:
-        name = todo.pop()
-        if name not in seen:
-            seen.add(name)
-            todo.extend(readers[name])
-    return seen
 
 
 def _choose(nodes: Nodes, candidates: list[str]) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -15,6 +16,19 @@ class Crop(Protocol):
 
     @property
     def crop_hw(self) -> tuple[int, int]: ...
+
+
+def exported(
+    arch: Crop, network: Callable[[Tensor], Tensor], mean_rgb: tuple[float, float, float] | None = None
+) -> Any:
+    """Returns the frozen `GraphDef` around a network, which writes its logits [1, h, w, classes] for a picture:
+    `ImageTensor` uint8 [1, ?, ?, 3] RGB to `SemanticPredictions` int64 [1, height, width].
+    """
+    graph = tf.Graph()
+    with graph.as_default():
+        picture, size = preprocess(arch, mean_rgb)
+        predict(arch, network(picture), size)
+    return graph.as_graph_def()
 
 
 def _size(x: Tensor, shape: str, first: int) -> tuple[Tensor, Tensor]:

@@ -5,22 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from convert.networks.architecture import BODY_EPSILON, HEAD_EPSILON, Architecture, Weights, blocks
-from convert.networks.export_nodes import predict, preprocess
+from convert.networks.export_nodes import exported
 from convert.networks.layers import Layers, Tensor, const, convolve, resize
 from convert.tensorflow import tf
 
 
 def build(arch: Architecture, weights: Weights) -> Any:
-    """Returns the frozen `GraphDef`: `ImageTensor` uint8 [1, ?, ?, 3] RGB to `SemanticPredictions` int64 [1, height,
-    width].
-    """
-    graph = tf.Graph()
-    with graph.as_default():
-        layers = Layers(weights, arch.batch_norm)
-        picture, size = preprocess(arch)
-        features = _body(layers, arch, picture)
-        predict(arch, _head(layers, features), size)
-    return graph.as_graph_def()
+    """Returns the frozen `GraphDef`, see `export_nodes.exported`."""
+    layers = Layers(weights, arch.batch_norm)
+    return exported(arch, lambda picture: _head(layers, _body(layers, arch, picture)))
 
 
 def _body(layers: Layers, arch: Architecture, x: Tensor) -> Tensor:

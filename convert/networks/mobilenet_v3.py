@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from convert.networks.architecture import BatchNorm, Weights, divisible
-from convert.networks.export_nodes import predict, preprocess
+from convert.networks.export_nodes import exported, preprocess
 from convert.networks.layers import Tensor, const, gate, resize
 from convert.networks.writer import Named, Writer, drawn
 from convert.tensorflow import tf
@@ -108,14 +108,8 @@ def random_weights(arch: MobileNetV3, seed: int) -> Named:
 
 
 def build(arch: MobileNetV3, weights: Weights) -> Any:
-    """Returns the frozen `GraphDef`: `ImageTensor` uint8 [1, ?, ?, 3] RGB to `SemanticPredictions` int64 [1, height,
-    width].
-    """
-    graph = tf.Graph()
-    with graph.as_default():
-        picture, size = preprocess(arch)
-        predict(arch, _network(arch, _writer(arch, dict(weights)), picture), size)
-    return graph.as_graph_def()
+    """Returns the frozen `GraphDef`, see `export_nodes.exported`."""
+    return exported(arch, lambda picture: _network(arch, _writer(arch, dict(weights)), picture))
 
 
 def _writer(arch: MobileNetV3, weights: Named, random: Any = None) -> Writer:

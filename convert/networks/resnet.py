@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from convert.networks.architecture import HEAD_EPSILON, BatchNorm, Weights
-from convert.networks.export_nodes import predict, preprocess
+from convert.networks.export_nodes import exported, preprocess
 from convert.networks.heads import HEAD, PROJECTION, aspp, decoder
 from convert.networks.layers import Tensor
 from convert.networks.writer import Named, Writer, drawn
@@ -85,14 +85,8 @@ def random_weights(arch: ResNet, seed: int) -> Named:
 
 
 def build(arch: ResNet, weights: Weights) -> Any:
-    """Returns the frozen `GraphDef`: `ImageTensor` uint8 [1, ?, ?, 3] RGB to `SemanticPredictions` int64 [1, height,
-    width].
-    """
-    graph = tf.Graph()
-    with graph.as_default():
-        picture, size = preprocess(arch, arch.mean_rgb)
-        predict(arch, _network(arch, _writer(arch, dict(weights)), picture), size)
-    return graph.as_graph_def()
+    """Returns the frozen `GraphDef`, see `export_nodes.exported`."""
+    return exported(arch, lambda picture: _network(arch, _writer(arch, dict(weights)), picture), arch.mean_rgb)
 
 
 def _writer(arch: ResNet, weights: Named, random: Any = None) -> Writer:

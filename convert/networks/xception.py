@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from convert.networks.architecture import BatchNorm, Weights
-from convert.networks.export_nodes import predict, preprocess
+from convert.networks.export_nodes import exported, preprocess
 from convert.networks.heads import HEAD, PROJECTION, aspp, decoder, dense_prediction_cell
 from convert.networks.layers import Tensor
 from convert.networks.writer import Named, Writer, drawn
@@ -87,14 +87,8 @@ def random_weights(arch: Xception, seed: int) -> Named:
 
 
 def build(arch: Xception, weights: Weights) -> Any:
-    """Returns the frozen `GraphDef`: `ImageTensor` uint8 [1, ?, ?, 3] RGB to `SemanticPredictions` int64 [1, height,
-    width].
-    """
-    graph = tf.Graph()
-    with graph.as_default():
-        picture, size = preprocess(arch)
-        predict(arch, _network(arch, _writer(arch, dict(weights)), picture), size)
-    return graph.as_graph_def()
+    """Returns the frozen `GraphDef`, see `export_nodes.exported`."""
+    return exported(arch, lambda picture: _network(arch, _writer(arch, dict(weights)), picture))
 
 
 def _writer(arch: Xception, weights: Named, random: Any = None) -> Writer:

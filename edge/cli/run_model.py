@@ -88,8 +88,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run_model(options: argparse.Namespace) -> int:
-    check(options)
     check_outputs(options)
+    check(options)
     segmenter = segmenter_from(options, say)
     asked = source_options(options, segmenter.preprocess.size_hw)
     classes = segmenter.card.classes

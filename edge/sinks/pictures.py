@@ -90,7 +90,7 @@ def place_in(folder: Path, frame: Frame) -> Path:
     if frame.name is None:
         return folder / f"{frame.index:06d}.png"
     path = folder / f"{frame.name}.png"
-    if path.parent != folder:
+    if not path.parent.is_dir():
         writable_folder(path.parent)
     return path
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from edge.data import MAX_PIXELS, Pixels
 from edge.errors import UnreadableFile
+from edge.mp4 import boxes_of
 from edge.requirements import install_extra
 
 _HEIC = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"mif2", b"msf1"})
@@ -33,9 +33,9 @@ def decode_heif(path: Path, data: bytes) -> Pixels:
 
     Raises UnreadableFile where it is damaged, cut off, larger than 64 megapixels, or needs the extra.
     """
-    for kind, start, end in _boxes(data):
-        if kind in _PARTS and end > len(data):
-            raise UnreadableFile(path, "the picture is cut off" if start else "the picture is damaged")
+    for box in boxes_of(io.BytesIO(data)):
+        if box.name in _PARTS and box.end > len(data):
+            raise UnreadableFile(path, "the picture is cut off" if box.start else "the picture is damaged")
     avif = bool(_brands(data) & _AVIF)
     try:
         return _by_pillow(path, data) if avif else _by_libheif(path, data)
@@ -67,7 +67,8 @@ def _by_pillow(path: Path, data: bytes) -> Pixels:
 def _by_ffmpeg(path: Path, data: bytes) -> Pixels:
     from edge.sources.ffmpeg import first_picture
 
-    header = data[: next((start for kind, start, _ in _boxes(data) if kind == b"mdat"), len(data))]
+    contents = (box.start for box in boxes_of(io.BytesIO(data)) if box.name == b"mdat")
+    header = data[: next(contents, len(data))]
     if any(needed in header for needed in _NEEDS_MORE):
         kind = "tiled, cropped or mirrored pictures, as phones take them,"
         raise UnreadableFile(path, f"{kind} need more: {install_extra('heif')}")
@@ -101,17 +102,3 @@ def _brands(data: bytes) -> frozenset[bytes]:
         return frozenset()
     end = min(int.from_bytes(data[:4], "big"), 256, len(data))
     return frozenset([data[8:12], *(data[at : at + 4] for at in range(16, end, 4))])
-
-
-def _boxes(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yields the kind, the beginning and the end of the boxes that a file is made of (ISO/IEC 14496-12, 4.2)."""
-    start = 0
-    while start + 8 <= len(data):
-        size, kind = int.from_bytes(data[start : start + 4], "big"), data[start + 4 : start + 8]
-        if size == 1:
-            size = int.from_bytes(data[start + 8 : start + 16], "big")
-        end = start + size if size else len(data)
-        yield kind, start, end
-        if end < start + 8:
-            return
-        start = end

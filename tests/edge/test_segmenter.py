@@ -12,9 +12,9 @@ import pytest
 from edge.card import Card, attach
 from edge.classes import CITYSCAPES, ClassSet
 from edge.data import TensorSpec
-from edge.description import Told, describe
 from edge.engine.open import open_engine
 from edge.errors import CardError, ModelError, UsageError
+from edge.model_description import Told, describe
 from edge.postprocess import Upsample
 from edge.preprocess import DEEPLAB, Normalisation, resize
 from edge.segmenter import Segmenter

@@ -137,7 +137,7 @@ import resource, sys
 import numpy as np
 from edge.engine.open import open_engine
 from edge.errors import ModelError
-from edge.description import Told, describe
+from edge.model_description import Told, describe
 from edge.preprocess import DEEPLAB
 
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()

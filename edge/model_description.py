@@ -12,7 +12,7 @@ from edge.card import Card
 from edge.classes import CITYSCAPES, ClassSet, guess
 from edge.data import TensorSpec, picture_hw
 from edge.errors import ModelError
-from edge.outputs import Reading, choose_output, interpret
+from edge.model_outputs import Reading, choose_output, interpret
 from edge.preprocess import DEEPLAB, Normalisation
 
 RAW = Normalisation(0.0, 1.0)  # grey levels as they are
@@ -48,7 +48,7 @@ class Chooser:
         self._where, self._wanted = where, told.output_tensor
 
     def __call__(self, spec_in: TensorSpec, outputs: Sequence[TensorSpec]) -> int:
-        """Raises ModelError and UsageError as `edge.outputs.choose_output`, and for an input that is no picture."""
+        """Raises what `edge.model_outputs.choose_output` does, and ModelError for an input that is no picture."""
         check_input(spec_in, self._where)
         return choose_output(outputs, picture_hw(spec_in.shape), self._where, self._wanted, self._classes)
 

@@ -11,7 +11,7 @@ from edge.card import Card, attach
 from edge.classes import VOC, ClassSet, guess
 from edge.data import TensorSpec
 from edge.errors import ModelError, UsageError
-from edge.outputs import Reading, interpret, reader
+from edge.model_outputs import Reading, interpret, reader
 from edge.preprocess import DEEPLAB
 from edge.segmenter import Segmenter
 
