@@ -27,7 +27,7 @@ LAYERS = (
     "edge.evaluation edge.pipeline",
     "edge.compare",
     "edge.cli",
-    "convert.tensorflow",
+    "convert.ranges convert.tensorflow",
     "convert.graph convert.models convert.networks",
     "convert.frames convert.subprocesses convert.verdict",
     "convert.provenance convert.tflite",

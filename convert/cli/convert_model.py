@@ -204,7 +204,7 @@ def _hurting(outcome: Outcome) -> str:
     """Returns which layers cost the most, for the message of a failed gate."""
     if outcome.rescued is None or not outcome.rescued.costs:
         return ""
-    from convert.tflite.build import first_name
+    from convert.tflite.quantize import first_name
 
     worst = (f"{first_name(cost.operator)} ({cost.lost:.3f})" for cost in outcome.rescued.costs[:4])
     return f"; the layers that cost {outcome.recipe.name} most, each quantized alone: {', '.join(worst)}"
@@ -227,7 +227,7 @@ def show(outcomes: list[Outcome]) -> None:
 
 
 def _in_float(rescued: MixedModel) -> str:
-    from convert.tflite.build import first_name
+    from convert.tflite.quantize import first_name
 
     names = ", ".join(map(first_name, rescued.in_float))
     return f"{len(rescued.in_float)} layers left in float: {names}" if names else "no layer found that would help"

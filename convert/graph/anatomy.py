@@ -14,6 +14,7 @@ from convert.graph.export_mode import check_export_mode, first_convolution
 from convert.graph.finite import check_weights
 from convert.graph.graphdef import (
     CONVOLUTIONS,
+    FAKE_QUANTS,
     GraphDef,
     Nodes,
     Shape,
@@ -35,78 +36,82 @@ from edge.preprocess import Normalisation
 
 # What the exporters write. Anything else is refused before TensorFlow runs a line of it: a graph is a program,
 # and some operators read and write files.
-KNOWN_OPS = CONVOLUTIONS | {
-    "Add",
-    "AddN",
-    "AddV2",
-    "All",
-    "ArgMax",
-    "Assert",
-    "AvgPool",
-    "BatchToSpaceND",
-    "BiasAdd",
-    "Cast",
-    "Concat",
-    "ConcatV2",
-    "Const",
-    "Equal",
-    "ExpandDims",
-    "Fill",
-    "Floor",
-    "FloorDiv",
-    "FloorMod",
-    "FusedBatchNorm",
-    "FusedBatchNormV2",
-    "FusedBatchNormV3",
-    "Greater",
-    "GreaterEqual",
-    "Identity",
-    "Less",
-    "LessEqual",
-    "LogicalAnd",
-    "LogicalNot",
-    "LogicalOr",
-    "MaxPool",
-    "Maximum",
-    "Mean",
-    "Minimum",
-    "Mul",
-    "Neg",
-    "NoOp",
-    "NotEqual",
-    "Pack",
-    "Pad",
-    "PadV2",
-    "Placeholder",
-    "PlaceholderWithDefault",
-    "Prod",
-    "Range",
-    "Rank",
-    "RealDiv",
-    "Relu",
-    "Relu6",
-    "Reshape",
-    "ResizeBilinear",
-    "ResizeNearestNeighbor",
-    "Round",
-    "Rsqrt",
-    "Shape",
-    "Sigmoid",
-    "Slice",
-    "Softmax",
-    "SpaceToBatchND",
-    "Split",
-    "Sqrt",
-    "Square",
-    "Squeeze",
-    "StopGradient",
-    "StridedSlice",
-    "Sub",
-    "Sum",
-    "Tile",
-    "Transpose",
-    "Unpack",
-}
+KNOWN_OPS = (
+    CONVOLUTIONS
+    | FAKE_QUANTS
+    | {
+        "Add",
+        "AddN",
+        "AddV2",
+        "All",
+        "ArgMax",
+        "Assert",
+        "AvgPool",
+        "BatchToSpaceND",
+        "BiasAdd",
+        "Cast",
+        "Concat",
+        "ConcatV2",
+        "Const",
+        "Equal",
+        "ExpandDims",
+        "Fill",
+        "Floor",
+        "FloorDiv",
+        "FloorMod",
+        "FusedBatchNorm",
+        "FusedBatchNormV2",
+        "FusedBatchNormV3",
+        "Greater",
+        "GreaterEqual",
+        "Identity",
+        "Less",
+        "LessEqual",
+        "LogicalAnd",
+        "LogicalNot",
+        "LogicalOr",
+        "MaxPool",
+        "Maximum",
+        "Mean",
+        "Minimum",
+        "Mul",
+        "Neg",
+        "NoOp",
+        "NotEqual",
+        "Pack",
+        "Pad",
+        "PadV2",
+        "Placeholder",
+        "PlaceholderWithDefault",
+        "Prod",
+        "Range",
+        "Rank",
+        "RealDiv",
+        "Relu",
+        "Relu6",
+        "Reshape",
+        "ResizeBilinear",
+        "ResizeNearestNeighbor",
+        "Round",
+        "Rsqrt",
+        "Shape",
+        "Sigmoid",
+        "Slice",
+        "Softmax",
+        "SpaceToBatchND",
+        "Split",
+        "Sqrt",
+        "Square",
+        "Squeeze",
+        "StopGradient",
+        "StridedSlice",
+        "Sub",
+        "Sum",
+        "Tile",
+        "Transpose",
+        "Unpack",
+    }
+)
 MAX_ELEMENTS = 1 << 29  # of all constants together, unpacked; Xception65 has 41 million
 
 
@@ -126,6 +131,7 @@ class Anatomy:
     kind: Literal["labels", "scores"] = "labels"  # of the answer
     upsampling: Upsampling = "align_corners"  # how the graph enlarges its scores
     enlarges_labels: bool = False  # picks the classes on the small map, then takes the nearest
+    fake_quants: int = 0  # nodes that simulate the quantization a graph was trained for
     shapes: Mapping[str, Shape] = field(default_factory=dict, compare=False, repr=False)  # at crop_hw, up to the logits
 
 
@@ -154,7 +160,7 @@ def _discover(graph: GraphDef, norm: Normalisation | None) -> Anatomy:
     placeholder = find_placeholder(nodes, needed)
     logits = answer.logits
     first = first_convolution(nodes, ancestors(nodes, [logits]))
-    normalised = upstream(nodes, inputs(nodes[first])[0], frozenset({"Identity", "Pad"}))
+    normalised = upstream(nodes, inputs(nodes[first])[0], FAKE_QUANTS | {"Identity", "Pad"})
     entry = probe(graph, placeholder, normalised, norm)
     sizes = shapes(graph, normalised, (1, *entry.crop_hw, 3), [logits])
     shape = sizes[logits]
@@ -173,6 +179,7 @@ def _discover(graph: GraphDef, norm: Normalisation | None) -> Anatomy:
         answer.kind,
         upsampling(nodes, answer),
         enlarges_labels(nodes, answer, shape[1:3]),
+        sum(nodes[name].op in FAKE_QUANTS for name in needed),
         sizes,
     )
 
@@ -229,6 +236,11 @@ def remarks(anatomy: Anatomy) -> list[str]:
         found.append(
             "it picks classes on the small map and enlarges them by nearest neighbour; models enlarge the scores, "
             "so their outlines are finer than the graph's own"
+        )
+    if anatomy.fake_quants:
+        found.append(
+            f"it was trained for int8: its {anatomy.fake_quants} FakeQuant nodes give int8 models their ranges; models "
+            "in float leave its rounding out and agree less with it"
         )
     if anatomy.upsampling != "align_corners":
         found.append(f"it enlarges scores by the rule {anatomy.upsampling}, which the card of its models says")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from convert.tensorflow import tf
@@ -18,6 +19,7 @@ Shape = tuple[int | None, ...]  # None where TensorFlow cannot tell before it ru
 Nodes = dict[str, NodeDef]  # by name, in the order of the graph
 
 CONVOLUTIONS = frozenset({"Conv2D", "DepthwiseConv2dNative"})
+FAKE_QUANTS = frozenset({"FakeQuantWithMinMaxArgs", "FakeQuantWithMinMaxVars", "FakeQuantWithMinMaxVarsPerChannel"})
 
 
 def parse(data: bytes, where: str) -> GraphDef:
@@ -181,7 +183,7 @@ def strides(nodes: Nodes, start: str, end: str) -> dict[str, int]:
     return known
 
 
-def topological(nodes: Nodes, roots: Iterable[str], stop: frozenset[str]) -> list[str]:
+def topological(nodes: Nodes, roots: Iterable[str], stop: frozenset[str] = frozenset()) -> list[str]:
     """Returns the nodes that the roots need, each behind its inputs. Raises GraphError for a cycle."""
     done: dict[str, bool] = {}
     order: list[str] = []
@@ -240,6 +242,16 @@ def constant(nodes: Nodes, name: str, user: str) -> Any:
         return evaluate(graph, [name], {})[0]
     except GraphError as exc:
         raise GraphError(f"{user}: expected constant input {name}, it depends on the picture") from exc
+
+
+def set_constant(nodes: Nodes, name: str, value: Any) -> str:
+    """Puts a Const node among the nodes, in the place of one of that name; returns its name."""
+    node = tf.compat.v1.NodeDef(name=name, op="Const")
+    array = np.asarray(value)
+    node.attr["dtype"].type = tf.as_dtype(array.dtype).as_datatype_enum
+    node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(array))
+    nodes[name] = node
+    return name
 
 
 def kernel_hw(nodes: Nodes, conv: NodeDef) -> tuple[int, int]:

@@ -7,7 +7,6 @@ maps one to one onto its operators.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -24,6 +23,7 @@ from convert.graph.graphdef import (
     inputs,
     kernel_hw,
     producer,
+    set_constant,
     shapes,
 )
 from convert.graph.stride import change_stride
@@ -121,16 +121,6 @@ def _drop_identities(nodes: Nodes) -> None:
         del nodes[name]
 
 
-def _set_constant(nodes: Nodes, name: str, value: Any) -> str:
-    """A Const node; returns its name."""
-    node = tf.compat.v1.NodeDef(name=name, op="Const")
-    array = np.asarray(value)
-    node.attr["dtype"].type = tf.as_dtype(array.dtype).as_datatype_enum
-    node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(array))
-    nodes[name] = node
-    return name
-
-
 def _fuse_atrous(nodes: Nodes) -> None:
     """SpaceToBatchND -> convolution VALID -> BatchToSpaceND becomes one convolution with dilations, SAME.
 
@@ -182,7 +172,7 @@ def _retarget_pools(nodes: Nodes, anatomy: Anatomy, input_hw: HW, stride: int) -
 
 
 def _to_mean(nodes: Nodes, pool: NodeDef) -> None:
-    axes = _set_constant(nodes, f"{pool.name}/axes", np.array([1, 2], np.int32))
+    axes = set_constant(nodes, f"{pool.name}/axes", np.array([1, 2], np.int32))
     mean = tf.compat.v1.NodeDef(name=pool.name, op="Mean", input=[pool.input[0], axes])
     mean.attr["T"].type = tf.float32.as_datatype_enum
     mean.attr["Tidx"].type = tf.int32.as_datatype_enum
@@ -208,7 +198,7 @@ def _retarget_resizes(nodes: Nodes, anatomy: Anatomy, input_hw: HW, stride: int)
     for node in [n for n in nodes.values() if n.op == "ResizeBilinear"]:
         size = tuple(constant(nodes, inputs(node)[1], node.name).tolist())
         target = np.array(_moved(size, node.name, anatomy, input_hw, stride), np.int32)
-        node.input[1] = _set_constant(nodes, f"{node.name}/new_size", target)
+        node.input[1] = set_constant(nodes, f"{node.name}/new_size", target)
 
 
 def _moved(size: tuple[int | None, ...], name: str, anatomy: Anatomy, input_hw: HW, stride: int) -> HW:

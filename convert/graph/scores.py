@@ -7,6 +7,7 @@ from typing import Literal
 
 from convert.graph.graphdef import (
     CONVOLUTIONS,
+    FAKE_QUANTS,
     NodeDef,
     Nodes,
     ancestors,
@@ -137,7 +138,7 @@ def _behind(nodes: Nodes, name: str, cuts: frozenset[str]) -> tuple[str, tuple[s
             before = _around_softmax(nodes, node) or name
         elif node.op == "Mean" and not resizes:
             before = _around_mean(nodes, node) or name
-        elif node.op not in cuts | {"Identity"} and (node.op != "Softmax" or resizes):
+        elif node.op not in cuts | FAKE_QUANTS | {"Identity"} and (node.op != "Softmax" or resizes):
             before = name
         if before == name:
             return name, tuple(resizes)

@@ -8,12 +8,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from convert.frames import CalibrationTensors, Sample
+from convert.graph.fake_quant import take_out
 from convert.graph.int8_forms import for_integers
 from convert.graph.retarget import RetargetedNetwork
+from convert.ranges import Range
 from convert.subprocesses import Runner, in_this_process
 from convert.tflite.export import convert, export, quantized
 from convert.tflite.mixed_precision import FRAMES, Cost, QuantizationTrials, costly, keep_in_float
-from convert.tflite.quantize import Range, measure_ranges, operators
+from convert.tflite.quantize import first_name, measure_ranges, operators
 from convert.tflite.recipes import FLOAT, Recipe
 from edge.evaluation.samples import evenly
 from edge.preprocess import Normalisation
@@ -47,7 +49,8 @@ class ModelBuilder:
         track: Track = silent,
         runner: Runner = in_this_process,
     ) -> None:
-        self._network, self._folder, self._samples, self._norm = network, folder, samples, norm
+        self._network, self._trained = take_out(network)
+        self._folder, self._samples, self._norm = folder, samples, norm
         self._track, self._runner = track, runner
 
     def make(self, recipe: Recipe) -> bytes:
@@ -85,17 +88,12 @@ class ModelBuilder:
     @cached_property
     def _ranges(self) -> dict[str, Range]:
         tensors = CalibrationTensors(self._samples, self._norm, self._track)
-        return measure_ranges(self._integer_form, tensors, pixel_range(self._norm))
+        return measure_ranges(self._integer_form, tensors, pixel_range(self._norm), self._trained)
 
     def _build(self, network: RetargetedNetwork, recipe: Recipe) -> bytes:
         with TemporaryDirectory(dir=self._folder) as saved:
             self._runner(export, network, Path(saved), track=self._track)
             return self._runner(convert, Path(saved), recipe, track=self._track)
-
-
-def first_name(name: str) -> str:
-    """Returns the first of the names that the converter joined for all that it fused, which is that of the result."""
-    return name.split(";", maxsplit=1)[0]
 
 
 def pixel_range(norm: Normalisation) -> Range:

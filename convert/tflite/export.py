@@ -10,9 +10,10 @@ import numpy as np
 
 from convert.graph.graphdef import first_line, load
 from convert.graph.retarget import RetargetedNetwork
+from convert.ranges import Range
 from convert.tensorflow import tf
 from convert.tflite.constants import check_constants
-from convert.tflite.quantize import Range, quantize
+from convert.tflite.quantize import quantize
 from convert.tflite.recipes import Recipe
 from edge.errors import ConversionError
 from edge.progress import Track, silent

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.tflite.quantize import Range, operators, quantize
+from convert.ranges import Range
+from convert.tflite.quantize import operators, quantize
 from convert.tflite.recipes import Recipe
 from edge.data import Ids
 from edge.engine.open import open_engine

@@ -17,8 +17,7 @@ import io
 import re
 import warnings
 from collections import Counter
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import cv2
@@ -26,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.graph.finite import DIVERGED
+from convert.ranges import Range
 from convert.tflite.dead_channels import enliven, silence
 from convert.tflite.recipes import Recipe
 from edge.errors import ConversionError
@@ -34,19 +34,17 @@ LEAST_WIDTH = 1e-3  # of a range, as a share of the median one; narrower ones st
 MAX_OUTPUT_BYTES = 1 << 30  # of activations kept at once; what exceeds it is measured in another pass
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
-    """Lowest and highest value a tensor took."""
-
-    low: float
-    high: float
-
-
-def measure_ranges(model: bytes, samples: Iterable[NDArray[np.float32]], input_range: Range) -> dict[str, Range]:
+def measure_ranges(
+    model: bytes,
+    samples: Iterable[NDArray[np.float32]],
+    input_range: Range,
+    trained: Mapping[str, Range] | None = None,
+) -> dict[str, Range]:
     """Returns the range of every activation of a float .tflite over the samples (1, H, W, 3), by tensor name.
 
-    The input's range is given, not measured: it follows from the normalisation. Raises ConversionError where an
-    activation has no finite range.
+    The input's range is given, not measured: it follows from the normalisation. So is that of a tensor whose range the
+    network has learned in its training: `trained`, by the name of the node. Raises ConversionError where an activation
+    has no finite range.
     """
     ranges = {_input_name(model): input_range}
     for group in _groups(model):
@@ -54,7 +52,7 @@ def measure_ranges(model: bytes, samples: Iterable[NDArray[np.float32]], input_r
         lows, highs = _extremes(_with_outputs(model, indexes), indexes, samples)
         for (_, name), low, high in zip(group, lows, highs, strict=True):
             ranges[name] = _range(name, low, high)
-    return _shared(model, with_steps(ranges))
+    return _shared(model, with_steps(ranges | _learned(ranges, trained or {})))
 
 
 def with_steps(ranges: dict[str, Range]) -> dict[str, Range]:
@@ -71,6 +69,10 @@ def with_steps(ranges: dict[str, Range]) -> dict[str, Range]:
         name: known if widths[name] >= least else Range(min(known.low, 0.0), min(known.low, 0.0) + least)
         for name, known in ranges.items()
     }
+
+
+def _learned(names: Iterable[str], trained: Mapping[str, Range]) -> dict[str, Range]:
+    return {name: trained[first_name(name)] for name in names if first_name(name) in trained}
 
 
 def _range(name: str, low: float, high: float) -> Range:
@@ -130,6 +132,11 @@ def quantize(model: bytes, ranges: dict[str, Range], made_as: Recipe, in_float: 
         reason = (str(exc).strip() or type(exc).__name__).splitlines()[0]
         raise ConversionError(f"{made_as.name}: the quantizer failed: {reason}") from exc
     return silence(bytes(result.quantized_model), dead)
+
+
+def first_name(name: str) -> str:
+    """Returns the first of the names that the converter joined for all that it fused, which is that of the result."""
+    return name.split(";", maxsplit=1)[0]
 
 
 def operators(model: bytes) -> list[str]:

@@ -19,9 +19,10 @@ from convert.graph.retarget import RetargetedNetwork, retarget
 from convert.networks.architecture import Architecture, BatchNorm, Weights
 from convert.networks.layers import same_paddings
 from convert.networks.mobilenet import build
+from convert.ranges import Range
 from convert.tensorflow import tf
 from convert.tflite.export import NetworkFunction, as_function, convert, quantized
-from convert.tflite.quantize import Range, measure_ranges
+from convert.tflite.quantize import measure_ranges
 from convert.tflite.recipes import RECIPES
 
 FEATURES = "MobilenetV2/expanded_conv_16/output"  # what the head reads

@@ -165,8 +165,8 @@ def test_nothing_shrinks_at_the_baked_size_and_stride(
 
 @pytest.mark.parametrize(
     ("make", "read", "dtype"),
-    [(tf.nn.softmax, "ResizeBilinear_3", tf.float32), (lambda ids: ids[..., None], "ArgMax", tf.int64)],
-    ids=["scores", "one axis more"],
+    [(tf.nn.softmax, "ResizeBilinear_3", tf.float32), (lambda ids: tf.stack([ids, ids], -1), "ArgMax", tf.int64)],
+    ids=["scores", "two label maps"],
 )
 def test_answer_that_is_no_label_map_is_refused(
     anatomy: Anatomy, samples: list[Sample], make: Callable[[Any], Any], read: str, dtype: Any

@@ -13,9 +13,10 @@ from convert.frames import normalised
 from convert.graph.anatomy import Anatomy, discover
 from convert.graph.graphdef import parse
 from convert.graph.retarget import retarget
+from convert.ranges import Range
 from convert.tensorflow import tf
 from convert.tflite.export import NetworkFunction, as_function, check_promise, convert, quantized, save
-from convert.tflite.quantize import Range, measure_ranges
+from convert.tflite.quantize import measure_ranges
 from convert.tflite.recipes import RECIPES, Recipe
 from edge.engine.open import open_engine
 from edge.engine.partitions import Partitions

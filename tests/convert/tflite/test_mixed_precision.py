@@ -12,10 +12,10 @@ from convert.graph.anatomy import Anatomy, discover
 from convert.graph.graphdef import GraphDef, parse
 from convert.graph.retarget import retarget
 from convert.tensorflow import tf
-from convert.tflite.build import ModelBuilder, first_name, pixel_range
+from convert.tflite.build import ModelBuilder, pixel_range
 from convert.tflite.export import as_function, convert, save
 from convert.tflite.mixed_precision import Cost, QuantizationTrials, costly, keep_in_float
-from convert.tflite.quantize import measure_ranges
+from convert.tflite.quantize import first_name, measure_ranges
 from convert.tflite.recipes import RECIPES
 from edge.engine.open import open_engine
 from edge.preprocess import DEEPLAB

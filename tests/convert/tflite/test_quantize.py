@@ -10,10 +10,11 @@ from ai_edge_litert.interpreter import Interpreter
 from convert.frames import normalised
 from convert.graph.anatomy import discover
 from convert.graph.retarget import retarget
+from convert.ranges import Range
 from convert.tensorflow import tf
 from convert.tflite import quantize as quantizing
 from convert.tflite.export import NetworkFunction, as_function, convert, quantized, save
-from convert.tflite.quantize import Range, measure_ranges, quantize, with_steps
+from convert.tflite.quantize import measure_ranges, quantize, with_steps
 from convert.tflite.recipes import RECIPES
 from edge.engine.open import open_engine
 from edge.errors import ConversionError

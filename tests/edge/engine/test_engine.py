@@ -317,9 +317,10 @@ def test_openvino_reads_the_same_file(float_model: Path, int8_model: Path) -> No
 
 def depthwise(folder: Path) -> bytes:
     """int8: one depthwise convolution, 40 channels from each colour, with scales of their own."""
+    from convert.ranges import Range
     from convert.tensorflow import tf
     from convert.tflite.export import convert, quantized, save
-    from convert.tflite.quantize import Range, measure_ranges
+    from convert.tflite.quantize import measure_ranges
     from convert.tflite.recipes import RECIPES
 
     chance = np.random.default_rng(0)

@@ -93,10 +93,11 @@ def layer(kind: str) -> Callable[[Any], Any]:
 @cache
 def quantized(kind: str) -> bytes:
     """int8: a picture of 17x21 through the layer, behind a convolution where it is not one itself."""
+    from convert.ranges import Range
     from convert.tensorflow import tf
     from convert.tflite.export import convert, save
     from convert.tflite.export import quantized as by_recipe
-    from convert.tflite.quantize import Range, measure_ranges
+    from convert.tflite.quantize import measure_ranges
     from convert.tflite.recipes import RECIPES
 
     with tempfile.TemporaryDirectory() as folder:
