@@ -12,6 +12,7 @@ from contextlib import closing
 from multiprocessing.connection import Connection
 from typing import Any, Protocol, TypeVar
 
+from edge.child import end_with_parent
 from edge.errors import ConversionError, RoadliteError
 from edge.progress import Track, silent
 
@@ -92,6 +93,8 @@ def _ticks(pipe: Connection) -> Iterator[None]:
 def _serve(pipe: Connection) -> None:
     for number in (signal.SIGINT, signal.SIGHUP):  # which a terminal sends to all
         signal.signal(number, signal.SIG_IGN)  # whoever waits for the answer hears it, and ends this process
+    if parent := multiprocessing.parent_process():
+        end_with_parent(parent.pid or 0, signal.SIGKILL)  # nobody else would stop TensorFlow
     work, arguments = pipe.recv()
 
     def track(items: Iterable[Any], what: str, total: int | None = None) -> Iterator[Any]:

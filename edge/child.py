@@ -24,12 +24,17 @@ def command(module: str, *, python: str = "", paths: Sequence[str] = ()) -> list
     return [python or sys.executable, "-c", _START.format(paths=found, module=module)]
 
 
-def end_with_parent(how: signal.Signals = signal.SIGTERM) -> None:
-    """Lets the kernel end this process with its parent, also where that is killed; without Linux it does nothing."""
+def end_with_parent(parent: int, how: signal.Signals = signal.SIGTERM) -> None:
+    """Lets the kernel end this process with its parent, also where that is killed; without Linux it does nothing.
+
+    `parent` is its process id: one that has ended before the kernel was told ends this process at once.
+    """
     with contextlib.suppress(ImportError, OSError, AttributeError):
         import ctypes
 
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, how)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), how)
 
 
 def offer_to_the_oom_killer() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 from contextlib import suppress
 
@@ -41,7 +42,7 @@ def try_out(model: bytes, where: str, *, runtime: str = AUTO, threads: int | Non
 
 def _runs(model: bytes, where: str, runtime: str, threads: int | None) -> bool:
     """Whether a model ran; False where it was refused. Raises what `try_out` does, and OSError."""
-    words = [*command("edge.trial_process"), runtime, str(threads or 0)]
+    words = [*command("edge.trial_process"), runtime, str(threads or 0), str(os.getpid())]
     by = "its runtime" if runtime == AUTO else runtime
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         try:

@@ -13,11 +13,12 @@ from edge.engine.open import open_engine
 
 
 def main() -> None:
-    """Reads a model from stdin, runtime and threads from the arguments, and writes `ran` or `refused` to stdout.
+    """Reads a model from stdin, and from the arguments runtime, threads and the process that asks; writes `ran` or
+    `refused` to stdout.
 
     Where native code ends the process, nothing is written.
     """
-    end_with_parent(signal.SIGKILL)
+    end_with_parent(int(sys.argv[3]), signal.SIGKILL)
     offer_to_the_oom_killer()
     answers = os.dup(1)
     os.dup2(2, 1)  # what libraries print is no answer

@@ -44,13 +44,14 @@ def start(prog: str, module: str) -> int:
         return _work(prog, module)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {*ENDING, signal.SIGCHLD})
     heard, spoken = os.pipe()
+    parent = os.getpid()
     child = os.fork()
     if child:
         os.close(spoken)
         return _watch(prog, child, heard)
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
     cli.exit_code_pipe = spoken
-    end_with_parent()  # nobody is to go on when the one who speaks is killed
+    end_with_parent(parent)  # nobody is to go on when the one who speaks is killed
     try:
         code = _work(prog, module)
     except SystemExit as exc:  # rich's, when nobody reads its output any more

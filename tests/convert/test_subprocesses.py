@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
+from waiting import wait_for
 
 from convert import subprocesses as places
 from convert.cli.convert_model import main
@@ -30,6 +34,11 @@ def die(track: Track = silent) -> None:
 
 
 def sleep(track: Track = silent) -> None:
+    time.sleep(60)
+
+
+def linger(note: str, track: Track = silent) -> None:
+    Path(note).write_text(str(os.getpid()))
     time.sleep(60)
 
 
@@ -71,6 +80,18 @@ def test_an_interrupt_ends_the_process_too() -> None:
     with pytest.raises(KeyboardInterrupt):
         in_a_subprocess(sleep)
     assert time.monotonic() - start < 50
+
+
+def test_a_killed_command_leaves_no_process_at_work(tmp_path: Path) -> None:
+    code = f"import sys; sys.path[:0] = {sys.path!r}; import test_subprocesses as t; "
+    code += "t.in_a_subprocess(t.linger, sys.argv[1])"
+    note = tmp_path / "note"
+    command = subprocess.Popen([sys.executable, "-c", code, str(note)])
+    wait_for(lambda: note.is_file() and note.read_text())
+    at_work = psutil.Process(int(note.read_text()))
+    command.kill()
+    command.wait()
+    wait_for(lambda: not at_work.is_running() or at_work.status() == psutil.STATUS_ZOMBIE)
 
 
 def test_what_a_terminal_sends_to_all_is_for_who_waits() -> None:

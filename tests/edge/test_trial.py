@@ -15,6 +15,7 @@ import pytest
 from waiting import PATIENCE_S, wait_for
 
 from edge import trial
+from edge.child import command
 from edge.errors import ModelError
 from edge.segmenter import Segmenter
 from edge.trial import try_out
@@ -116,6 +117,12 @@ def test_a_killed_trial_most_likely_ran_out_of_memory(tiny_model: Tiny, monkeypa
     monkeypatch.setattr(trial, "command", lambda _: kills_itself)
     with pytest.raises(MemoryError, match=r"the first run of x ended with SIGKILL, most likely because memory ran out"):
         try_out(tiny_model(), "x")
+
+
+def test_a_trial_whose_command_has_ended_already_ends_too() -> None:
+    words = [*command("edge.trial_process"), "litert", "0", str(os.getppid())]
+    done = subprocess.run(words, input=small_models.endless(), check=False, timeout=PATIENCE_S, capture_output=True)
+    assert done.returncode == -signal.SIGKILL
 
 
 @pytest.fixture

@@ -28,6 +28,9 @@ for node in null zero full random urandom; do
     touch "$root/dev/$node"
     mount --bind /dev/$node "$root/dev/$node"
 done
+mkdir "$root/dev/pts" # for programs that are tested on a terminal
+mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts"
+ln -s pts/ptmx "$root/dev/ptmx"
 printf '%s\0' "$model" >"$root/sys/firmware/devicetree/base/model"
 last=$(($(nproc) - 1)) # more cores than there are would look like a process that is pinned to some of them
 for list in possible present online; do echo 0-$last >"$root/sys/devices/system/cpu/$list"; done
