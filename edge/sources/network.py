@@ -118,7 +118,7 @@ class NetworkStream:
             self.close()
             raise
         self._stream.thread_type = "SLICE"  # threads for whole frames hold as many frames back
-        self._recorded = self._container.duration is not None and http is not None
+        self._recorded = http is not None and self._has_an_end(http[1])
         shape = self._stream.sample_aspect_ratio or Fraction(1)
         size_wh = square(self._stream.width, self._stream.height, shape) if self._stream.width else None
         self.info = SourceInfo(self._name, size_wh, rate_of(self._stream), None, live=True)
@@ -145,6 +145,15 @@ class NetworkStream:
             self._renew()
         if not self._recorded:
             raise SourceError(f"{self._name}: the stream broke off")
+
+    def _has_an_end(self, file: HttpFile) -> bool:
+        """Whether it is a recording.
+
+        The length of a playlist is its own. Of the rest, FFmpeg does not always find the duration on a busy machine.
+        """
+        if self._container.duration is not None:
+            return True
+        return file.size is not None and self._container.format.name != "hls"
 
     def _renew(self) -> None:
         if self._http is not None:
