@@ -26,7 +26,13 @@ from suites import CERTIFICATES, HERE, PROJECT, Stopped, Suite, key, on, say
 PROGRAMS = ("debootstrap", "qemu-aarch64-static", "dpkg-deb", "apt-get", "unshare", "setpriv", "chroot")
 SUMMARY = PROJECT / "out/matrix/pi.json"
 BRIEF = ("tests/pi/test_on_the_board.py",)  # what the processor matters to, and the camera
-ALL = ("tests/pi", "tests/edge")
+FRAMES = ("tests/edge/sources", "tests/edge/sinks", "tests/edge/engine", "tests/edge/device")
+REST = ("tests/edge", *(f"--ignore={path}" for path in FRAMES))
+OWN_LIBRARIES = (
+    "tests/edge/engine",
+    "tests/edge/sources",
+    "tests/edge/cli/test_run_model.py",
+)  # what is built for glibc
 PYTEST = shlex.split("python3 -m pytest -q -p no:cacheprovider -p left_out -o faulthandler_timeout=300 --durations=15")
 NOT_RUN = "not run: picamera2 on bookworm, whose Debian has no python3-libcamera (Raspberry Pi OS brings its own)"
 
@@ -37,11 +43,12 @@ class Leg:
 
     board: str
     suite: Suite
+    part: str
     tests: tuple[str, ...]
 
     @property
     def name(self) -> str:
-        return f"{self.board}-{self.suite.name}{'' if self.tests is ALL else '-brief'}"
+        return f"{self.board}-{self.suite.name}-{self.part}"
 
     def run(self) -> dict[str, Any]:
         """Prints what pytest prints, each line with the leg's name, and returns what came of it."""
@@ -77,10 +84,15 @@ def main() -> int:
             raise Stopped(f"another run uses {cache}; wait for it") from exc
         trixie, bookworm = Suite("trixie", camera=True, cache=cache), Suite("bookworm", camera=False, cache=cache)
         lay_out((trixie, bookworm), cache, Path(scratch))
-        whole = [Leg("pi5", trixie, ALL), Leg("pi4", bookworm, ALL)]
-        brief = [Leg("pi4", trixie, BRIEF), Leg("pi5", bookworm, BRIEF)]
+        legs = [  # all on one system, in two parts for two cores; on the other what may differ there
+            Leg("pi5", trixie, "rest", REST),
+            Leg("pi5", trixie, "frames", ("tests/pi", *FRAMES)),
+            Leg("pi4", bookworm, "libraries", ("tests/pi", *OWN_LIBRARIES)),
+            Leg("pi4", trixie, "brief", BRIEF),
+            Leg("pi5", bookworm, "brief", BRIEF),
+        ]
         with ThreadPoolExecutor(2) as both:
-            rows = list(both.map(Leg.run, whole + brief))
+            rows = list(both.map(Leg.run, legs))
     return report(rows)
 
 
