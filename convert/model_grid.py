@@ -15,6 +15,7 @@ from edge.cache import cache_folder
 from edge.errors import ConversionError, GraphError, SinkError, UsageError
 from edge.files import writable_folder
 from edge.leftovers import TemporaryFolder
+from edge.preprocess import Normalisation
 from edge.progress import Track, silent
 from edge.versions import installed
 
@@ -28,14 +29,16 @@ def convert_missing(
     strides: Sequence[str],
     recipes: Sequence[str],
     *,
+    norm: Normalisation | None = None,
     track: Track = silent,
     notice: Callable[[str], None] = lambda _: None,
 ) -> list[Made]:
     """Converts every combination that is not there yet, and returns all of them, in order.
 
-    `strides` are some of `convert.graph.strides.STRIDES`, `recipes` names of `convert.tflite.recipes.RECIPES`. A model
-    is converted and verified as convert-model does it with its defaults, and kept in the user's cache folder under the
-    hash of all that it comes from: graph, options and converter.
+    `strides` are some of `convert.graph.strides.STRIDES`, `recipes` names of `convert.tflite.recipes.RECIPES`, `norm`
+    the normalisation of a graph that takes normalised pictures. A model is converted and verified as convert-model does
+    it with its defaults, and kept in the user's cache folder under the hash of all that it comes from: graph, options
+    and converter.
 
     Raises UsageError for the lists, GraphError and DownloadError for the graph, RuntimeMissing without TensorFlow.
     """
@@ -49,7 +52,7 @@ def convert_missing(
     return [
         made
         for input_hw, stride in track(grid, f"models of {frozen.name}", len(grid))
-        for made in _convert(frozen, input_hw, stride, wanted, folder, notice)
+        for made in _convert(frozen, input_hw, stride, wanted, norm, folder, notice)
     ]
 
 
@@ -58,15 +61,16 @@ def _convert(
     input_hw: tuple[int, int],
     stride: str,
     recipes: list[Recipe],
+    norm: Normalisation | None,
     folder: Path,
     notice: Callable[[str], None],
 ) -> list[Made]:
-    kept = {recipe.name: folder / _key(frozen, input_hw, stride, recipe) for recipe in recipes}
+    kept = {recipe.name: folder / _key(frozen, input_hw, stride, recipe, norm) for recipe in recipes}
     missing = [recipe for recipe in recipes if not _model_in(kept[recipe.name])]
     failed: dict[str, str] = {}
     if missing:
         notice(f"converting {frozen.name} {input_hw[0]}x{input_hw[1]}, {', '.join(recipe.name for recipe in missing)}")
-        failed = _make(frozen, input_hw, stride, missing, kept)
+        failed = _make(frozen, input_hw, stride, missing, norm, kept)
     made = []
     for recipe in recipes:
         path = _model_in(kept[recipe.name])
@@ -76,7 +80,12 @@ def _convert(
 
 
 def _make(
-    frozen: FrozenGraph, input_hw: tuple[int, int], stride: str, recipes: list[Recipe], kept: dict[str, Path]
+    frozen: FrozenGraph,
+    input_hw: tuple[int, int],
+    stride: str,
+    recipes: list[Recipe],
+    norm: Normalisation | None,
+    kept: dict[str, Path],
 ) -> dict[str, str]:
     """Converts into the folders `kept`; returns recipe -> reason of those that did not come out right."""
     from convert.job import Job, run
@@ -93,6 +102,7 @@ def _make(
             verification_frames=8,
             min_agreement=None,
             classes=None,
+            norm=norm,
         )
         try:
             outcomes = run(frozen, job)
@@ -115,9 +125,12 @@ def _model_in(folder: Path) -> Path | None:
     return next(iter(sorted(folder.glob("*.tflite"))), None)
 
 
-def _key(frozen: FrozenGraph, input_hw: tuple[int, int], stride: str, recipe: Recipe) -> str:
+def _key(
+    frozen: FrozenGraph, input_hw: tuple[int, int], stride: str, recipe: Recipe, norm: Normalisation | None
+) -> str:
     versions = {name: version for name in ("tensorflow", "litert-quantizer") if (version := installed(name))}
-    text = json.dumps([frozen.sha256, frozen.name, input_hw, stride, recipe.name, converter_hash(), versions])
+    told = None if norm is None else norm.channels
+    text = json.dumps([frozen.sha256, frozen.name, input_hw, stride, recipe.name, told, converter_hash(), versions])
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 
 from convert.graph import anatomy as anatomies
 from convert.graph import graphdef as graphs
@@ -11,24 +12,32 @@ from convert.graph.anatomy import answer
 from convert.models.load import load_frozen_graph
 from edge.classes import ClassSet, guess
 from edge.data import Ids, Pixels
-from edge.preprocess import Fit, fitted, resize
+from edge.preprocess import Fit, Normalisation, fitted, resize
 from edge.progress import Track, silent
 
 
 class FrozenReference:
-    """Labels pictures with the graph that `model` names , at its own size and stride.
+    """Labels pictures with the graph that `model` names, at its own size and stride.
 
-    `fit` says how pictures of another shape come to its size, as for models: it pads smaller ones itself.
+    `fit` says how pictures of another shape come to its size, as for models: it pads smaller ones itself. `norm` is the
+    normalisation where it takes normalised pictures, DeepLab's where it is None.
 
     Raises GraphError (or its kin), here and when it is called, for a graph that cannot be used.
     """
 
     def __init__(
-        self, model: str, *, fit: Fit = "stretch", track: Track = silent, notice: Callable[[str], None]
+        self,
+        model: str,
+        *,
+        fit: Fit = "stretch",
+        norm: Normalisation | None = None,
+        track: Track = silent,
+        notice: Callable[[str], None],
     ) -> None:
         frozen = load_frozen_graph(model, track=track, notice=notice)
         graph = graphs.parse(frozen.graph_bytes, frozen.name)
-        self._anatomy = anatomies.discover(graph, frozen.name)
+        found = anatomies.discover(graph, frozen.name)
+        self._anatomy = replace(found, norm=norm) if norm and found.feeding.normalised else found
         self._stack = ExitStack()
         self._run = self._stack.enter_context(graphs.running(graph, [self._anatomy.labels]))
         self.name, self._fit = frozen.name, fit

@@ -14,7 +14,7 @@ from pathlib import Path
 from edge.cli import workstation
 from edge.cli.compare_table import show
 from edge.cli.main import Parser, in_flags, parser, run, say
-from edge.cli.options import add_reading_options, add_strict, model_options, parse_hw
+from edge.cli.options import add_reading_options, add_strict, model_options, normalisation, parse_hw
 from edge.compare import pythons as interpreters
 from edge.compare import verdict
 from edge.compare.comparison import Comparison, Settings
@@ -246,7 +246,9 @@ def models_of(model: str, options: argparse.Namespace) -> list[tuple[Path, str]]
     strides, recipes = (
         [part.strip() for part in text.split(",")] for text in (options.output_stride, options.quantize)
     )
-    return workstation.convert_missing(model, sizes, strides, recipes, track=bars, notice=say)
+    return workstation.convert_missing(
+        model, sizes, strides, recipes, norm=normalisation(options), track=bars, notice=say
+    )
 
 
 def parse_threads(text: str) -> list[int | None]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edge.cli import workstation
 from edge.cli.main import INTERRUPTED, Parser, parser, run, say
-from edge.cli.options import add_model_options, add_strict, segmenter
+from edge.cli.options import add_model_options, add_strict, normalisation, segmenter
 from edge.destinations import keep_apart
 from edge.errors import UsageError
 from edge.evaluation.datasets import KINDS, KNOWN
@@ -114,7 +114,9 @@ def open_reference(options: argparse.Namespace) -> Iterator[Reference | None]:
         model = segmenter(Path(options.reference), options, say)
         yield Reference(model.path.name, model.card.classes, lambda pixels: model(pixels).ids)
     else:
-        with closing(workstation.frozen_reference(options.reference, fit=options.fit, track=bars, notice=say)) as graph:
+        norm = normalisation(options)
+        opened = workstation.frozen_reference(options.reference, fit=options.fit, norm=norm, track=bars, notice=say)
+        with closing(opened) as graph:
             yield Reference(graph.name, graph.classes, graph)
 
 

@@ -10,7 +10,7 @@ from typing import Protocol
 from edge.classes import ClassSet
 from edge.data import Ids, Pixels
 from edge.errors import RoadliteError, RuntimeMissing
-from edge.preprocess import Fit
+from edge.preprocess import Fit, Normalisation
 from edge.progress import Track
 from edge.requirements import install_extra
 
@@ -26,7 +26,9 @@ class FrozenGraph(Protocol):
     def close(self) -> None: ...
 
 
-def frozen_reference(model: str, *, fit: Fit, track: Track, notice: Callable[[str], None]) -> FrozenGraph:
+def frozen_reference(
+    model: str, *, fit: Fit, norm: Normalisation | None, track: Track, notice: Callable[[str], None]
+) -> FrozenGraph:
     """Opens a frozen graph. Raises RuntimeMissing where TensorFlow or the converter cannot be imported."""
     try:
         module = importlib.import_module("convert.reference")
@@ -35,7 +37,7 @@ def frozen_reference(model: str, *, fit: Fit, track: Track, notice: Callable[[st
             f"{model}: a frozen graph needs TensorFlow: {install_extra('convert')}; "
             f"a .tflite as reference does without ({exc})"
         ) from exc
-    graph: FrozenGraph = module.FrozenReference(model, fit=fit, track=track, notice=notice)
+    graph: FrozenGraph = module.FrozenReference(model, fit=fit, norm=norm, track=track, notice=notice)
     return graph
 
 
@@ -45,6 +47,7 @@ def convert_missing(
     strides: Sequence[str],
     recipes: Sequence[str],
     *,
+    norm: Normalisation | None,
     track: Track,
     notice: Callable[[str], None],
 ) -> list[tuple[Path, str]]:
@@ -56,6 +59,6 @@ def convert_missing(
             f"{model}: converting needs {exc.name}: {install_extra('convert')}, or name .tflite files"
         ) from exc
     made: list[tuple[Path, str]] = module.convert_missing(
-        model, input_sizes, strides, recipes, track=track, notice=notice
+        model, input_sizes, strides, recipes, norm=norm, track=track, notice=notice
     )
     return made

@@ -6,12 +6,15 @@ import nets
 import numpy as np
 import pytest
 
+from convert.frames import normalised
 from convert.graph import graphdef as graphs
 from convert.graph.anatomy import discover
+from convert.graph.graphdef import evaluate
 from convert.reference import FrozenReference
+from convert.tensorflow import tf
 from edge.errors import GraphError, UsageError
 from edge.postprocess import Upsample
-from edge.preprocess import resize
+from edge.preprocess import DEEPLAB, parse_normalisation, resize
 
 pytestmark = pytest.mark.tensorflow
 
@@ -41,6 +44,26 @@ def test_labels_are_those_of_the_graph_at_its_own_size(tmp_path: Path) -> None:
         assert (found == wanted).mean() > 0.999
     reference.close()
     reference.close()
+
+
+def test_a_graph_of_normalised_pictures_is_fed_as_it_is_told(tmp_path: Path) -> None:
+    graph, unit = nets.net(), parse_normalisation("unit")
+    nets.entrance(graph, [1, 33, 49, 3], tf.float32, tf.identity)
+    model = written(tmp_path, graph)
+    pixels = nets.noise(33, 49, 1)
+    for told, norm in ((None, DEEPLAB), (unit, unit)):
+        reference = FrozenReference(model, norm=told, notice=said)
+        logits = evaluate(graph, ["logits/semantic/BiasAdd"], {"picture": normalised(pixels, norm)})[0][0]
+        assert (reference(pixels) == Upsample(logits.shape[:2], (33, 49))(logits)).mean() > 0.999
+        reference.close()
+
+
+def test_a_graph_that_normalises_itself_is_not_told_how(tmp_path: Path) -> None:
+    model, pixels = written(tmp_path, nets.net()), nets.noise(33, 49, 1)
+    plain, told = (FrozenReference(model, norm=norm, notice=said) for norm in (None, parse_normalisation("unit")))
+    assert np.array_equal(plain(pixels), told(pixels))
+    plain.close()
+    told.close()
 
 
 def test_padded_pictures_keep_their_shape(tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ def test_against_the_frozen_graph_is_what_conversion_calls_stock(
 def test_without_tensorflow_a_graph_as_reference_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "convert.reference", None)
     with pytest.raises(RuntimeMissing, match=r"g.pb: .* pip install .*tensorflow>="):
-        workstation.frozen_reference("g.pb", fit="stretch", track=silent, notice=print)
+        workstation.frozen_reference("g.pb", fit="stretch", norm=None, track=silent, notice=print)
 
 
 def test_labels_that_run_model_wrote_are_the_truth(
