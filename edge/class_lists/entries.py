@@ -14,6 +14,7 @@ from edge.data import MOST_CLASSES, MOST_NARROW
 from edge.text import shortened
 
 MAX_NAME = 64
+MOST_ENTRIES = 2 * MOST_CLASSES  # that are read of a file: some rows of trainIds are no classes
 EXPECTED = f"expected 1 to {MOST_CLASSES} printable class names of {MAX_NAME} characters at most"
 NAMES = ("name", "class_name", "class", "label")  # what columns and keys are called; the first that is there counts
 TRAIN_IDS = ("trainid", "train_id")
@@ -51,7 +52,7 @@ def classes_of(entries: list[Entry]) -> ClassSet:
     no_class = {-1} if len(entries) > MOST_NARROW else {-1, 255}
     entries = [entry for entry in entries if not (entry.trains and entry.id in no_class)]
     if not 1 <= len(entries) <= MOST_CLASSES:
-        raise ValueError(f"{EXPECTED}, got {len(entries) or 'none'}")
+        raise ValueError(f"{EXPECTED}, got {f'more than {MOST_CLASSES}' if entries else 'none'}")
     seen: dict[str, Entry] = {}
     for entry in entries:
         if not 1 <= len(entry.name) <= MAX_NAME or not entry.name.isprintable():

@@ -8,10 +8,11 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from edge.class_lists.documents import entries_in
-from edge.class_lists.entries import EXPECTED, Entry, classes_of
+from edge.class_lists.entries import EXPECTED, MOST_ENTRIES, Entry, classes_of
 from edge.class_lists.tables import table_in
 from edge.classes import ClassSet, known
 from edge.errors import CardError
@@ -57,7 +58,8 @@ def parse_names(data: bytes, where: str) -> ClassSet:
     try:
         if len(data) > MAX_BYTES:
             raise ValueError(f"it is larger than {MAX_BYTES >> 20} MiB; {EXPECTED}")
-        return classes_of(list(_entries(_decoded(data), Path(where).suffix.lower())))
+        entries = _entries(_decoded(data), Path(where).suffix.lower())
+        return classes_of(list(islice(entries, MOST_ENTRIES)))
     except (ValueError, RecursionError) as exc:
         raise CardError(f"{where}: {reason(exc, 400)}") from exc
 

@@ -7,8 +7,9 @@ import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
-from edge.class_lists.entries import IDS, NAMES, TRAIN_IDS, Entry, colour_of, first_of
+from edge.class_lists.entries import IDS, MOST_ENTRIES, NAMES, TRAIN_IDS, Entry, colour_of, first_of
 
 _COLUMNS = "expected columns name, id,name, name,r,g,b or id,name,r,g,b, or a first row that names them"
 _SHAPES = {  # of tables without such a row, by how many columns they have
@@ -65,7 +66,7 @@ def _rows(text: str, must_be: bool) -> list[_Row]:
     )
     rows = []
     try:
-        for row in reader:
+        for row in islice(reader, MOST_ENTRIES):
             cells = [cell.strip() for cell in row]
             if any(cells):
                 rows.append((reader.line_num, cells))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -9,10 +10,13 @@ import numpy as np
 import pytest
 
 from convert.cli.convert_model import main
+from convert.job import Job, collect_frames
 from convert.suspicious_frames import Look, judge, look
+from convert.tflite.recipes import RECIPES
 from edge.classes import CITYSCAPES
 from edge.data import Pixels
 from edge.errors import SourceError
+from edge.progress import silent
 from edge.scene import Scene
 from edge.sources.images import read_picture
 from edge.sources.open import open_source
@@ -110,6 +114,11 @@ def test_a_picture_in_few_colours_is_no_mask(shared: Callable[[str], Path]) -> N
     assert fault(picture // 64 * 64) == ""
 
 
+def test_a_picture_of_large_pixels_is_no_mask() -> None:
+    coarse = scene(0, (36, 64))
+    assert fault(cv2.resize(coarse, None, fx=40, fy=40, interpolation=cv2.INTER_NEAREST)) == ""
+
+
 @pytest.mark.parametrize("hw", [(1, 1), (1, 500), (500, 1), (2, 2)])
 def test_frames_of_hardly_any_pixels_can_be_looked_at(hw: tuple[int, int]) -> None:
     assert fault(np.zeros((*hw, 3), np.uint8)) == "black or one colour"
@@ -168,9 +177,16 @@ def test_label_masks_end_the_command_before_the_graph_is_asked(
     assert "with --calibrate, or go on with --any-frames" in said
     assert "asking the frozen graph" not in said
     assert list((tmp_path / "out").iterdir()) == []
-    assert main([*arguments, "--any-frames"]) == 0
-    assert "gtFine: 4 of 4 frames look like label masks; frames as the camera" in capsys.readouterr().err
+    job = Job([RECIPES["float32"]], (33, 65), "auto", tmp_path, [str(folder)], 4, 4, None, None, any_frames=True)
+    assert told(job) == [
+        "gtFine: 4 of 4 frames look like label masks; frames as the camera sees them would serve better"
+    ]
     cv2.imwrite(str(folder / "0.png"), scene(0))
     cv2.imwrite(str(folder / "1.png"), scene(1))
-    assert main(arguments) == 0
-    assert "gtFine: 2 of 4 frames look like label masks; frames as" in capsys.readouterr().err
+    assert told(replace(job, any_frames=False))[0].startswith("gtFine: 2 of 4 frames look like label masks; frames as")
+
+
+def told(job: Job) -> list[str]:
+    said: list[str] = []
+    collect_frames(job, CITYSCAPES, silent, said.append)
+    return said

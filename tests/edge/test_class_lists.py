@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -213,6 +214,13 @@ def test_a_huge_file_is_refused_instead_of_being_cut(tmp_path: Path) -> None:
     path.write_bytes(b"road\ncar\n" + b"\n" * MAX_BYTES)
     with pytest.raises(CardError, match=r"labels\.txt: it is larger than 8 MiB; expected 1 to 65535 printable"):
         class_set(str(path))
+
+
+@pytest.mark.parametrize("line", ["0,a\n", "\n", "a\n", '"",\n'])
+def test_a_file_of_millions_of_lines_takes_seconds_at_most(line: str) -> None:
+    begin = time.process_time()
+    assert "printable" in refusal(line * (MAX_BYTES // len(line)), "a.txt")
+    assert time.process_time() - begin < 5
 
 
 def test_a_list_of_all_classes_that_there_may_be_is_read() -> None:
