@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,7 +20,7 @@ from edge.errors import SourceError
 from edge.text import counted
 
 LEAST_SPREAD = 2.0
-LEAST_CORRELATION = 0.3
+LEAST_CORRELATION = 0.45
 MOST_COLOURS, MOST_EQUAL = 64, 0.93
 LEAST_DIFFERENCE = 1.0
 _BLACK = "black or one colour"
@@ -39,12 +40,11 @@ class Look:
 
 def look(pixels: Pixels, source: str) -> Look:
     """Looks at an RGB frame of any size, as it comes from its source: resizing hides noise and the edges of masks."""
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    small = cv2.resize(grey, _SMALL_HW[::-1], interpolation=cv2.INTER_AREA)
-    return Look(source, fault_of(pixels, grey), np.asarray(small, np.float32))
+    grey = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)
+    return Look(source, fault_of(pixels, grey), _reduced(grey, _SMALL_HW))
 
 
-def fault_of(pixels: Pixels, grey: NDArray[np.float32]) -> str:
+def fault_of(pixels: Pixels, grey: NDArray[np.uint8]) -> str:
     """Returns what a frame looks like that a camera does not see; an empty text where it may be a picture.
 
     Measured on drives, photos, the demo's scenes and these as PNG, JPEG of quality 20, and 16 to 256 times darker with
@@ -52,25 +52,27 @@ def fault_of(pixels: Pixels, grey: NDArray[np.float32]) -> str:
 
     - *One colour*: the channel of most spread deviates by less than 2 grey levels. Pictures have 42 to 96, 64 times
       darker ones at least 6.0; what is accused is 256 times darker and has no noise (1.2 to 3.4).
-    - *Noise*: neighbours correlate by less than 0.3 after pixels are averaged 4x4, which takes noise away and leaves
-      what a picture shows. Pictures have 0.83 and more, 64 times darker ones with noise of 15 at least 0.85, 256 times
-      darker ones 0.59. Noise has -0.02 to 0.13, blurred by a pixel 0.2 to 0.3, enlarged twice 0.2.
+    - *Noise*: neighbours correlate by less than 0.45 after pixels are averaged 4x4, which takes noise away and leaves
+      what a picture shows. Pictures have 0.83 and more, 64 times darker ones with noise of 15 at least 0.84, 256 times
+      darker ones 0.59. Noise has -0.02 to 0.13, blurred by a pixel or enlarged twice 0.2 to 0.3, in a film of H.264
+      0.02 to 0.38.
     - *Label masks*: at most 64 colours, and more than 93 % of neighbours exactly equal. Masks have 8 to 18 colours and
       at least 98.9 %. Pictures have 1300 colours and more, with at most 72 % equal; reduced to 8 colours 92 %. A mask
       that JPEG has blurred has thousands of colours and is not told from a picture.
     """
-    if max(float(pixels[..., channel].std()) for channel in range(3)) < LEAST_SPREAD:
+    if cv2.meanStdDev(pixels)[1].max() < LEAST_SPREAD:
         return _BLACK
-    if _correlation(_averaged(grey)) < LEAST_CORRELATION:
-        return _NOISE
-    return _MASK if _is_mask(pixels) else ""
-
-
-def _averaged(grey: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Returns a picture at a quarter of its size, or as near to it as leaves 32 pixels to correlate."""
     height, width = grey.shape
-    by = max(1, min(4, min(height, width) // 32))
-    return np.asarray(cv2.resize(grey, (width // by, height // by), interpolation=cv2.INTER_AREA), np.float32)
+    by = max(1, min(4, min(height, width) // 32))  # leaves at least 32 pixels to correlate, where there are as many
+    if _correlation(_reduced(grey, (height // by, width // by))) < LEAST_CORRELATION:
+        return _NOISE
+    return _MASK if _is_mask(pixels, grey) else ""
+
+
+def _reduced(grey: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArray[np.float32]:
+    """Returns a picture of averages, exactly: noise that was rounded would be alike where it is weak."""
+    whole = grey.astype(np.float32)
+    return np.asarray(cv2.resize(whole, size_hw[::-1], interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _correlation(grey: NDArray[np.float32]) -> float:
@@ -80,12 +82,19 @@ def _correlation(grey: NDArray[np.float32]) -> float:
     return max((float(np.corrcoef(a.ravel(), b.ravel())[0, 1]) for a, b in spread), default=1.0)
 
 
-def _is_mask(pixels: Pixels) -> bool:
+def _is_mask(pixels: Pixels, grey: NDArray[np.uint8]) -> bool:
+    if _equal(grey) <= MOST_EQUAL:  # equal colours are equally grey; this takes a tenth of the time
+        return False
     wide = pixels.astype(np.uint32)
     packed = wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
-    pairs = [packed[:, 1:] == packed[:, :-1], packed[1:] == packed[:-1]]
-    equal = np.mean([float(pair.mean()) for pair in pairs if pair.size]) if packed.size > 1 else 0.0
-    return bool(equal > MOST_EQUAL) and len(np.unique(packed)) <= MOST_COLOURS
+    return _equal(packed) > MOST_EQUAL and len(np.unique(packed)) <= MOST_COLOURS
+
+
+def _equal(values: NDArray[Any]) -> float:
+    """Returns the share of neighbours, beside and below each other, that are equal; 0 where one kind is missing."""
+    if min(values.shape) < 2:
+        return 0.0
+    return float((values[:, 1:] == values[:, :-1]).mean() + (values[1:] == values[:-1]).mean()) / 2
 
 
 def judge(looks: Sequence[Look], go_on: bool) -> list[str]:
