@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convert.suspicious_frames import Look, look
 from edge.classes import ClassSet
 from edge.data import Ids, Pixels
 from edge.errors import SinkError, SourceError, UsageError
@@ -47,6 +48,7 @@ class Samples:
     calibration: list[Sample]  # pixels are mapped from a file: they take no memory until they are looked at
     held_out: list[Sample]
     left_out: LeftOut  # files of the sources
+    looks: tuple[Look, ...] = ()  # of all frames, as they came from their sources
 
 
 def places_in_sources(samples: list[Sample]) -> dict[str, tuple[int, ...]]:
@@ -92,11 +94,12 @@ def collect(
 
     Raises SourceError when there is no frame for one of the purposes, SinkError when the disk is full.
     """
-    held_out, held, kept, left_out = [], set(), [], LeftOut()
+    held_out, held, kept, looks, left_out = [], set(), [], list[Look](), LeftOut()
     sources = [FrameSource(spec, truths, left_out, strict, say) for spec in dict.fromkeys(specs)]
     with tempfile.TemporaryFile(buffering=0) as file:
         for source, roles in zip(sources, _plan(sources, calibrate, verify, track), strict=True):
             for index, sample in track(source.read(roles), f"reading {source.spec}", len(roles)):
+                looks.append(look(sample.pixels, sample.source))
                 digest = sha256(np.ascontiguousarray(sample.pixels).data).digest()
                 if roles[index]:
                     held_out.append(sample)
@@ -119,7 +122,7 @@ def collect(
         raise SourceError(
             f"{', '.join(specs)}: expected a frame to calibrate and another one to verify, found {found}{copies}{why}"
         )
-    return Samples(calibration, held_out, left_out)
+    return Samples(calibration, held_out, left_out, tuple(looks))
 
 
 def _plan(sources: list[FrameSource], calibrate: int, verify: int, track: Track) -> list[dict[int, bool]]:

@@ -14,8 +14,10 @@ from convert.graph.graphdef import parse
 from convert.graph.retarget import RetargetedNetwork, retarget
 from convert.graph.stride import stride_for
 from convert.models.load import FrozenGraph
+from convert.models.offered_names import offer
 from convert.provenance import Calibration, Provenance, Rescue, SourceGraph
 from convert.subprocesses import runner_for
+from convert.suspicious_frames import judge
 from convert.tflite.build import MixedModel, ModelBuilder
 from convert.tflite.metadata import embed
 from convert.tflite.recipes import Recipe
@@ -51,6 +53,7 @@ class Job:
     min_agreement: float | None  # None takes each recipe's own
     classes: ClassSet | None  # None guesses from their number
     labels_dir: Path | None = None  # label files of the pictures among the sources
+    any_frames: bool = False  # frames that cannot be what a camera sees are told, instead of being an error
     strict: bool = False  # a picture that cannot be read is an error, instead of being left out
     max_miou_drop: float | None = None  # against the re-targeted graph; None does not ask
     rescue: bool = True  # int8 that falls short may keep layers in float
@@ -130,6 +133,8 @@ def prepare(
     notice(describe(frozen, anatomy, network))
     for remark in remarks(anatomy):
         notice(f"{frozen.name}: {remark}")
+    if job.classes is None and frozen.path and (offered := offer(frozen.path, classes)):
+        notice(offered)
     samples = collect_frames(job, classes, track, notice)
     references = refer(graph, anatomy, network, samples.held_out, track, runner_for(len(frozen.graph_bytes)))
     return anatomy, classes, network, samples, references
@@ -146,7 +151,10 @@ def classes_of(frozen: FrozenGraph, anatomy: Anatomy, job: Job) -> ClassSet:
 
 
 def collect_frames(job: Job, classes: ClassSet, track: Track, notice: Notice) -> Samples:
-    """Returns the frames to calibrate and to verify with. Raises SourceError where there are none."""
+    """Returns the frames to calibrate and to verify with.
+
+    Raises SourceError where there are none, or where they cannot be what a camera sees.
+    """
     calibrate = job.calibration_frames if any(recipe.calibrated for recipe in job.recipes) else 0
     truths = Truths(job.labels_dir, job.calibrate, classes) if job.labels_dir else None
     samples = collect(
@@ -159,7 +167,7 @@ def collect_frames(job: Job, classes: ClassSet, track: Track, notice: Notice) ->
         say=notice,
         strict=job.strict,
     )
-    for line in samples.left_out.lines():
+    for line in (*samples.left_out.lines(), *judge(samples.looks, job.any_frames)):
         notice(line)
     if truths and all(sample.truth is None for sample in samples.held_out):
         raise SourceError(f"{job.labels_dir}: has no label for any of the frames that were held out to verify with")

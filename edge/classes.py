@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 from edge.data import MOST_CLASSES, MOST_NARROW
 from edge.errors import CardError, UsageError
 
-MAX_BYTES = 1 << 24  # of a file of names
 Colour = tuple[int, int, int]
 
 
@@ -139,15 +137,6 @@ VOC = ClassSet(
 _KNOWN = {"cityscapes": CITYSCAPES, "voc": VOC}
 
 
-def class_set(text: str) -> ClassSet:
-    """Returns the label set of a name, or of a file with one class name a line. Raises UsageError, CardError."""
-    path = Path(text)
-    if not path.is_file():
-        return known(text)
-    with path.open("rb") as file:
-        return parse_names(file.read(MAX_BYTES).decode("utf-8-sig", "replace"), text)
-
-
 def known(name: str) -> ClassSet:
     """Returns a label set by name: `cityscapes` or `voc`."""
     if name not in _KNOWN:
@@ -161,15 +150,3 @@ def guess(count: int) -> ClassSet:
         if len(classes) == count:
             return classes
     return ClassSet(tuple(f"class {i}" for i in range(count)), spread_colours(count))
-
-
-def parse_names(text: str, where: str) -> ClassSet:
-    """Reads one class name a line, as in labels.txt. Known names keep their usual colours."""
-    names = [line.strip() for line in text.splitlines() if line.strip()]
-    if not 1 <= len(names) <= MOST_CLASSES or any(len(n) > 64 or not n.isprintable() for n in names):
-        raise CardError(
-            f"{where}: expected 1 to {MOST_CLASSES} printable class names, one a line, of 64 characters at most"
-        )
-    usual = dict(zip(CITYSCAPES.names, CITYSCAPES.colours, strict=True))
-    spread = spread_colours(len(names))
-    return ClassSet(tuple(names), tuple(usual.get(n, spread[i]) for i, n in enumerate(names)))

@@ -50,7 +50,9 @@ def build_parser() -> Parser:
         help="auto: 16, which published accuracies are measured at and which costs a third of 8, or the graph's "
         "where that is coarser; keep: the graph's",
     )
-    made.add_argument("--classes", metavar="NAME|FILE", help="cityscapes, voc or a file with one class name a line")
+    made.add_argument(
+        "--classes", metavar="NAME|FILE", help="cityscapes, voc or a file of class names: one a line, CSV or JSON"
+    )
     made.add_argument(
         "--normalise",
         metavar="N",
@@ -78,6 +80,11 @@ def _add_frames(made: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="DIR",
         help="label files of the --calibrate pictures, named like them: gives the mean IoU of the held-out ones",
+    )
+    made.add_argument(
+        "--any-frames",
+        action="store_true",
+        help="go on with --calibrate frames that look like noise, label masks or one colour",
     )
     add_strict(made)
     made.add_argument("--calibration-frames", type=int, default=32, metavar="N", help="frames to calibrate int8 with")
@@ -164,6 +171,7 @@ def convert_one(graph: str, options: argparse.Namespace, done: dict[str, str]) -
         min_agreement=options.min_agreement,
         classes=classes(options),
         labels_dir=options.labels,
+        any_frames=options.any_frames,
         strict=options.strict,
         max_miou_drop=options.max_miou_drop,
         rescue=not options.no_rescue,

@@ -32,6 +32,7 @@ class FrozenGraph:
     graph_bytes: bytes
     sha256: str  # of graph_bytes, in hexadecimal
     origin: str  # an address or a file name, for people
+    path: Path | None = None  # the user's own file that it was read from
 
 
 def load_frozen_graph(model: str, *, track: Track = silent, notice: Callable[[str], None]) -> FrozenGraph:
@@ -58,8 +59,8 @@ def load_frozen_graph(model: str, *, track: Track = silent, notice: Callable[[st
     return _from_file(Path(model))
 
 
-def _frozen(name: str, graph_bytes: bytes, origin: str) -> FrozenGraph:
-    return FrozenGraph(name, graph_bytes, hashlib.sha256(graph_bytes).hexdigest(), origin)
+def _frozen(name: str, graph_bytes: bytes, origin: str, path: Path | None = None) -> FrozenGraph:
+    return FrozenGraph(name, graph_bytes, hashlib.sha256(graph_bytes).hexdigest(), origin, path)
 
 
 def _demo() -> FrozenGraph:
@@ -87,7 +88,7 @@ def _from_file(path: Path) -> FrozenGraph:
     graph_bytes = _read_pb(path) if suffix == ".pb" else read_graph(path, str(path))
     if known := kind_of_content(graph_bytes):
         raise GraphError(f"{path}: {known}")
-    return _frozen(path.name[: -len(suffix)], graph_bytes, path.name)
+    return _frozen(path.name[: -len(suffix)], graph_bytes, path.name, path)
 
 
 def _read_pb(path: Path) -> bytes:

@@ -6,8 +6,9 @@ import gzip
 import io
 import tarfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import IO, cast
+from typing import IO, TypeVar, cast
 
 from edge.errors import GraphError
 
@@ -17,6 +18,8 @@ UNPACKED_BYTES = 4 << 30  # room for a graph and several checkpoints; a bomb end
 HEADER_BYTES = 16 << 20  # about 30 000 members; tarfile would load a header of any size that the archive claims
 LISTED = 5
 
+T = TypeVar("T")
+
 
 def read_graph(path: Path, where: str) -> bytes:
     """Returns the only `frozen_inference_graph.pb` of a .tar or .tar.gz, as serialized GraphDef; errors begin with
@@ -25,13 +28,37 @@ def read_graph(path: Path, where: str) -> bytes:
     Raises GraphError where the archive is broken, holds no such file, several, one that is too big, or one that is not
     a plain file under a plain name.
     """
+    return _looked_through(path, where, _only_graph)
+
+
+def read_small_files(
+    path: Path, where: str, wanted: Callable[[str], bool], most_bytes: int, most_files: int
+) -> list[tuple[str, bytes]]:
+    """Returns name and content of the plain files whose own names are `wanted`; those with more bytes are left out.
+
+    Raises GraphError where the archive is broken.
+    """
+
+    def small_files(archive: tarfile.TarFile, reader: _Forward) -> list[tuple[str, bytes]]:
+        found: list[tuple[str, bytes]] = []
+        for member in archive:
+            plain = member.isreg() and not member.issparse() and 0 < member.size <= most_bytes
+            if plain and wanted(PurePosixPath(member.name).name) and len(found) < most_files:
+                found.append((member.name, reader.content(member.offset_data, member.size)))
+        return found
+
+    return _looked_through(path, where, small_files)
+
+
+def _looked_through(path: Path, where: str, find: Callable[[tarfile.TarFile, _Forward], T]) -> T:
+    """Returns what `find` finds in an archive, which is read to its end. Raises GraphError where it is broken."""
     try:
         with path.open("rb") as file, _unzipped(file) as raw:
             reader = _Forward(raw, where)
             with tarfile.open(fileobj=reader, mode="r:") as archive:
-                graph = _only_graph(archive, reader)
+                found = find(archive, reader)
             reader.drain()
-            return graph
+            return found
     except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError, OverflowError, RecursionError) as exc:
         why = " ".join(str(getattr(exc, "strerror", None) or exc).split()) or type(exc).__name__
         raise GraphError(f"{where}: cannot be read as a whole .tar or .tar.gz: {why}") from exc

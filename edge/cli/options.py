@@ -9,7 +9,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import get_args
 
-from edge.classes import ClassSet, class_set
+from edge.class_lists.files import class_set
+from edge.classes import ClassSet
 from edge.compare.rows import ModelOptions
 from edge.engine.runtimes import NAMES
 from edge.errors import UsageError
@@ -50,7 +51,7 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--classes",
         metavar="NAME|FILE",
-        help="of models without a card: cityscapes, voc or a file with one class name a line",
+        help="of models without a card: cityscapes, voc or a file of class names: one a line, CSV or JSON",
     )
     parser.add_argument(
         "--normalise",

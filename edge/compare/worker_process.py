@@ -17,7 +17,7 @@ import numpy as np
 
 from edge import memory
 from edge.child import offer_to_the_oom_killer
-from edge.classes import class_set
+from edge.class_lists.files import class_set
 from edge.compare.answers import Layers, LoadedModel, MemoryUse
 from edge.compare.layer_times import RUNS, RUNS_S
 from edge.compare.rows import STAGES, ModelOptions

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.class_lists.documents import with_keys_once
 from edge.classes import CITYSCAPES, CITYSCAPES_LABEL_IDS, VOC, Colour
 from edge.data import IGNORE
 from edge.errors import UsageError
@@ -172,7 +173,7 @@ def parse(text: bytes, where: str) -> Labelling:
     try:
         if len(text) > MAX_BYTES:
             raise ValueError(f"larger than {MAX_BYTES} bytes")
-        document = json.loads(text, object_pairs_hook=_once)
+        document = json.loads(text, object_pairs_hook=with_keys_once)
         if not isinstance(document, dict):
             raise ValueError("expected an object")
         strange = set(document) - {"values", "colours", "other", "merge", "only"}
@@ -193,15 +194,6 @@ def parse(text: bytes, where: str) -> Labelling:
         )
     except (ValueError, TypeError, RecursionError) as exc:
         raise UsageError(f"{where}: not a mapping of labels to classes ({exc})") from exc
-
-
-def _once(pairs: list[tuple[str, Any]]) -> JsonObject:
-    """Returns a JSON object whose keys differ: of two equal ones the first would be lost without a word."""
-    entries = dict(pairs)
-    if len(entries) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)!r:.40} is there twice")
-    return entries
 
 
 def _merge(document: JsonObject) -> dict[str, str]:

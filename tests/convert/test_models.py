@@ -64,7 +64,7 @@ OFFICIAL = gzip.compress(tar(header("deeplab", kind=tarfile.DIRTYPE), member("de
 
 def test_a_pb_is_read_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "my.net.pb").write_bytes(GRAPH)
-    expected = FrozenGraph("my.net", GRAPH, hashlib.sha256(GRAPH).hexdigest(), "my.net.pb")
+    expected = FrozenGraph("my.net", GRAPH, hashlib.sha256(GRAPH).hexdigest(), "my.net.pb", tmp_path / "my.net.pb")
     assert load(tmp_path / "my.net.pb") == expected
 
 

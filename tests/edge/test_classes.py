@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge.classes import CITYSCAPES, VOC, ClassSet, guess, known, parse_names, spread_colours
+from edge.classes import CITYSCAPES, VOC, ClassSet, guess, known, spread_colours
 from edge.errors import CardError, UsageError
 
 
@@ -41,18 +41,6 @@ def test_an_unknown_label_set_names_the_known_ones() -> None:
     assert known("voc") is VOC
     with pytest.raises(UsageError, match="`classes`: expected one of cityscapes, voc or a file of names, got 'coco'"):
         known("coco")
-
-
-def test_names_are_one_a_line_and_keep_their_usual_colour() -> None:
-    classes = parse_names("background\r\n\n  car \n", "labels.txt")
-    assert classes.names == ("background", "car")
-    assert classes.colours == ((0, 0, 0), (0, 0, 142))
-
-
-@pytest.mark.parametrize("text", ["", " \n\n", "x" * 65, "a\x07b", "a\n" * 65536, "road\x00"])
-def test_what_is_no_list_of_names_is_refused(text: str) -> None:
-    with pytest.raises(CardError, match=r"labels\.txt: expected 1 to 65535 printable class names"):
-        parse_names(text, "labels.txt")
 
 
 @pytest.mark.parametrize(("names", "colours"), [(("a",), ()), ((), ()), (("a",) * 65536, ((0, 0, 0),) * 65536)])

@@ -73,11 +73,32 @@ def class_names(chance: random.Random, material: Path) -> Case:
     """`run-model` with a damaged list of class names."""
     lines = [chance.choice([f"class {i}", *TEXTS]) for i in range(chance.choice([0, 1, 3, 3, 3, 300]))]
     text = chance.choice(["\n", "\r\n", "\r", "\0"]).join(lines).encode("utf-8", "surrogatepass")
-    text = damaged(text, chance) if chance.random() < 0.5 else text
-    files = {"names.txt": text, "p/1.png": (material / "picture.png").read_bytes()}
+    text = _named(chance) if chance.random() < 0.5 else text
+    text = damaged(text, chance) if chance.random() < 0.3 else text
+    name = chance.choice(["names.txt", "names.csv", "names.json"])
+    files = {name: text, "p/1.png": (material / "picture.png").read_bytes()}
     shown = chance.choice([[], ["--show", "class 0"], ["--hide", chance.choice(TEXTS[1:6])], ["--view", "mask"]])
-    arguments = ["m.tflite", "--classes", "names.txt", "--source", "p", *shown, *OUTPUTS]
+    arguments = ["m.tflite", "--classes", name, "--source", "p", *shown, *OUTPUTS]
     return Case("run-model", arguments, _with(material, files))
+
+
+def _named(chance: random.Random) -> bytes:
+    """Returns three class names as CSV or JSON, sometimes with a mark, changed in what they mean."""
+    documents: list[object] = [
+        ["class 0", "class 1", "class 2"],
+        [{"name": f"class {n}", "color": [n, n, n], "trainId": n} for n in range(3)],
+        {"0": "class 0", "1": "class 1", "2": "class 2"},
+        {"names": ["class 0", "class 1", "class 2"]},
+    ]
+    odd = chance.choice(documents)
+    for _ in range(chance.choice([0, 1, 1, 2])):
+        odd = changed(odd, chance)
+    names = [f"class {n}" if chance.random() < 0.9 else chance.choice(TEXTS) for n in range(3)]
+    parting = chance.choice(",;\t")
+    rows = [parting.join([str(n), name, "1", "2", str(n)]) for n, name in enumerate(names)]
+    table = "\n".join(chance.choice([rows, [parting.join(["id", "name", "r", "g", "b"]), *rows]]))
+    text = chance.choice([json.dumps(odd), table]) if chance.random() < 0.95 else "[" * 100_000
+    return text.encode(chance.choice(["utf-8", "utf-8", "utf-8-sig", "utf-16"]), "surrogatepass")
 
 
 def archive(chance: random.Random, material: Path) -> Case:
