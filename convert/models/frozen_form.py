@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from convert.graph.graphdef import CONVOLUTIONS, GraphDef, by_name, first_line, prune
+from convert.graph.graphdef import CONVOLUTIONS, GraphDef, by_name, first_line, prune, topological
 from convert.graph.graphdef import load as import_graph
 from convert.models.freeze import Frozen
 from convert.tensorflow import tf
@@ -48,33 +48,42 @@ def check_convolutions(graph: GraphDef, kind: str) -> None:
 def in_frozen_form(graph: GraphDef, image: str, outputs: Mapping[str, str], kind: str) -> Frozen:
     """Returns a graph without its functions, for a picture of one size. Raises GraphError.
 
-    `image` is its placeholder's node, `outputs` are names of answers and their tensors. Functions become plain nodes, and what the graph works out
-    of its own sizes becomes constants: the batch, which is 1, is known here.
+    `image` is its placeholder's node, `outputs` are names of answers and their tensors. Functions become plain nodes,
+    and what the graph asks of its own sizes becomes constants: the batch, which is 1, is known here.
     """
     check_convolutions(graph, kind)
     remark = _fix_size(graph, image)
     flat, roots = _flattened(graph, image, outputs)
-    frozen = prune(flat, roots)
-    for node in frozen.node:
-        kept = [name for name in node.input if not name.startswith("^")]  # nothing that is left has a side effect
-        node.input[:] = kept
-    _pass_through(frozen)
+    frozen = _in_order(_plain_edges(prune(flat, roots), roots), roots)
     _fix_shapes(frozen)
     return Frozen(prune(frozen, roots).SerializeToString(deterministic=True), remark)
 
 
-def _pass_through(graph: GraphDef) -> None:
-    """Reads what goes through an IdentityN, as Keras' activations with a gradient of their own do, from its maker."""
-    several = {node.name: list(node.input) for node in graph.node if node.op == "IdentityN"}
-    for node in graph.node:
-        for i, tensor in enumerate(node.input):
+def _plain_edges(graph: GraphDef, roots: Sequence[str]) -> GraphDef:
+    """Reads every tensor from the node that makes it, not through an Identity: inlining leaves hundreds of them, and
+    Keras' activations with a gradient of their own are an IdentityN.
+    """
+    idle = {n.name: list(n.input) for n in graph.node if n.op in ("Identity", "IdentityN") and n.name not in roots}
+
+    def maker(tensor: str) -> str:
+        for _ in idle:
             name, _, place = tensor.partition(":")
-            for _ in several:
-                if name not in several:
-                    break
-                tensor = several[name][int(place or 0)]
-                name, _, place = tensor.partition(":")
-            node.input[i] = tensor
+            if name not in idle:
+                break
+            tensor = idle[name][int(place or 0)]
+        return tensor
+
+    for node in graph.node:  # control edges go: nothing that is left has a side effect
+        node.input[:] = [maker(tensor) for tensor in node.input if not tensor.startswith("^")]
+    return prune(graph, roots)
+
+
+def _in_order(graph: GraphDef, roots: Sequence[str]) -> GraphDef:
+    """Returns the graph with every node behind its inputs: the order of the optimizer differs from run to run."""
+    nodes = by_name(graph)
+    ordered = tf.compat.v1.GraphDef(versions=graph.versions)
+    ordered.node.extend(nodes[name] for name in topological(nodes, roots))
+    return ordered
 
 
 def _fix_shapes(graph: GraphDef) -> None:

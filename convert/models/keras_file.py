@@ -10,6 +10,7 @@ import os
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +31,22 @@ SAVE = "save the whole model with model.save('name.keras')"
 EXPORT = "load it where it was made and write it with model.export('folder')"
 
 LAYERS = frozenset(
-    """Activation Add Average AveragePooling2D BatchNormalization Concatenate Conv2D Cropping2D Dense DepthwiseConv2D
-    Dropout Flatten Functional GaussianDropout GaussianNoise GlobalAveragePooling2D GlobalMaxPooling2D Identity
-    InputLayer LeakyReLU MaxPooling2D Maximum Minimum Model Multiply Normalization Permute ReLU Rescaling Reshape
-    Resizing SeparableConv2D Sequential Softmax SpatialDropout2D Subtract UpSampling2D ZeroPadding2D""".split()
+    {"Activation", "Add", "Average", "AveragePooling2D", "BatchNormalization", "Concatenate", "Conv2D", "Cropping2D"}
+    | {
+        "Dense",
+        "DepthwiseConv2D",
+        "Dropout",
+        "Flatten",
+        "Functional",
+        "GaussianDropout",
+        "GaussianNoise",
+        "GlobalAveragePooling2D",
+    }
+    | {"GlobalMaxPooling2D", "Identity", "InputLayer", "LeakyReLU", "MaxPooling2D", "Maximum", "Minimum", "Model"}
+    | {"Multiply", "Normalization", "Permute", "ReLU", "Rescaling", "Reshape", "Resizing", "SeparableConv2D"}
+    | {"Sequential", "Softmax", "SpatialDropout2D", "Subtract", "UpSampling2D", "ZeroPadding2D"}
 )
 """Layers that are arithmetic, and nothing else."""
-PARTS = ("keras.initializers", "keras.regularizers", "keras.constraints")  # packages of what belongs to layers
 VALUES = frozenset({"__keras_tensor__", "__tuple__", "__tensor__", "__numpy__", "TensorShape"})
 POLICIES = frozenset({"DTypePolicy", "FloatDTypePolicy", "Policy"})
 OPERATIONS = ("keras.src.ops.numpy", "keras.src.ops.nn", "keras.src.ops.image")  # x + y of layers' outputs is one
@@ -57,7 +67,9 @@ def freeze_keras(path: Path, confine: Callable[[], None]) -> Frozen:
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except (ValueError, TypeError, KeyError, AttributeError, OSError) as exc:
-        raise GraphError(f"a Keras model that Keras {keras.__version__} cannot load: {first_line(exc)}; {EXPORT}") from exc
+        raise GraphError(
+            f"a Keras model that Keras {keras.__version__} cannot load: {first_line(exc)}; {EXPORT}"
+        ) from exc
     return _frozen(model)
 
 
@@ -93,7 +105,9 @@ def _config_of_zip(path: Path) -> object:
             if others or len(sizes) != len(archive.infolist()):
                 raise GraphError(f"a Keras model with more in its zip than a network has ({', '.join(others[:5])!r})")
             if sizes[CONFIG] > CONFIG_BYTES or sum(sizes.values()) > FILE_BYTES:
-                raise GraphError(f"a Keras model that unpacks to {sum(sizes.values()):,} bytes; expected {FILE_BYTES:,}")
+                raise GraphError(
+                    f"a Keras model that unpacks to {sum(sizes.values()):,} bytes; expected {FILE_BYTES:,}"
+                )
             config: object = json.loads(archive.read(CONFIG))
             with archive.open(WEIGHTS) as weights:
                 _check_hdf5(weights)
@@ -121,7 +135,11 @@ def _config_of_hdf5(path: Path) -> object:
 
 def _is_weights(file: Any) -> bool:
     """Whether an HDF5 file is what `save_weights` writes, now or in Keras 2."""
-    return "layer_names" in file.attrs or {"layers", "vars"} & set(file) != set() or "_layer_checkpoint_dependencies" in file
+    return (
+        "layer_names" in file.attrs
+        or {"layers", "vars"} & set(file) != set()
+        or "_layer_checkpoint_dependencies" in file
+    )
 
 
 def _check_hdf5(source: Any) -> None:
@@ -187,17 +205,18 @@ def _check_class(value: dict[str, Any]) -> None:
         raise GraphError("a Keras model with a Conv2DTranspose layer, which no DeepLab network has; it is not taken")
     is_own = ">" in name or ">" in registered or (module and not module.startswith(("keras", "builtins")))
     if is_own:
-        raise GraphError(f"a Keras model with a {shown} of its own, whose code is not in the file; {EXPORT}")
-    is_layer = name in LAYERS and (not module or module in ("keras", "keras.layers", "keras.models") or "keras.src." in module)
-    if is_layer or name in VALUES or name in POLICIES or module.startswith(PARTS):
+        raise GraphError(f"a Keras model with a layer {shown}, whose code is not in the file; {EXPORT}")
+    inside = not module or module == "keras" or module.startswith("keras.")
+    if inside and name in LAYERS | VALUES | POLICIES | _parts():
         return
-    if module in OPERATIONS or (not module and name[:1].isupper() and name in _plain_parts()):
+    if module in OPERATIONS and name[:1].isupper():
         return
-    raise GraphError(f"a Keras model with a {shown}, which is not run: no network that labels pictures needs it; {EXPORT}")
+    raise GraphError(f"a Keras model with {shown}, which is none of the layers that are taken, and not run; {EXPORT}")
 
 
-def _plain_parts() -> frozenset[str]:
-    """Names of initializers, regularizers and constraints, which Keras 2 wrote without their package."""
+@cache
+def _parts() -> frozenset[str]:
+    """Returns the names of Keras' initializers, regularizers and constraints, which belong to layers."""
     import keras
 
     packages = (keras.initializers, keras.regularizers, keras.constraints)

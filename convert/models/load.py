@@ -48,8 +48,8 @@ def load_frozen_graph(model: str, *, track: Track = silent, notice: Callable[[st
     says so. Nothing else falls back.
 
     Raises DownloadError where an official model cannot be fetched, GraphError where a file holds no graph that could
-    be read or frozen, ConversionError where freezing needs TensorFlow and it is missing, MemoryError where freezing took
-    more memory than there is, UsageError where `model` is none of these.
+    be read or frozen, ConversionError where freezing needs TensorFlow and it is missing, MemoryError where freezing
+    took more memory than there is, UsageError where `model` is none of these.
     """
     if model == "demo":
         return _demo()

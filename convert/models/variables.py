@@ -43,7 +43,7 @@ def read_weights(meta: Any, needed: Mapping[str, NodeDef], folder: Path) -> Weig
         if elements > MAX_ELEMENTS:
             raise GraphError(f"a SavedModel of {elements:,} weights, expected {MAX_ELEMENTS:,} at most")
         return {name: reader.get_tensor(keys[name]) for name in variables}
-    except (tf.errors.OpError, ValueError, RuntimeError) as exc:
+    except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as exc:
         raise GraphError(f"a SavedModel whose variables cannot be read: {first_line(exc)}; copy it again") from exc
 
 
@@ -102,7 +102,9 @@ def _side_by_side(saved: Any, kept: Any) -> dict[int, str]:
         if here in seen or here >= len(saved) or there >= len(kept):
             continue
         seen.add(here)
-        keys.update({here: a.checkpoint_key for a in kept[there].attributes if a.name == VALUE})
+        for attribute in kept[there].attributes:
+            if attribute.name == VALUE:
+                keys[here] = attribute.checkpoint_key
         children = {child.local_name: child.node_id for child in kept[there].children}
         todo.extend((c.node_id, children[c.local_name]) for c in saved[here].children if c.local_name in children)
     return keys
