@@ -79,10 +79,12 @@ def _plain_edges(graph: GraphDef, roots: Sequence[str]) -> GraphDef:
 
 
 def _in_order(graph: GraphDef, roots: Sequence[str]) -> GraphDef:
-    """Returns the graph with every node behind its inputs: the order of the optimizer differs from run to run."""
+    """Returns the graph with every node behind its inputs: what the optimizer writes differs from run to run."""
     nodes = by_name(graph)
     ordered = tf.compat.v1.GraphDef(versions=graph.versions)
     ordered.node.extend(nodes[name] for name in topological(nodes, roots))
+    for node in ordered.node:
+        node.ClearField("experimental_debug_info")  # where it came from, with numbers that count up
     return ordered
 
 
