@@ -47,6 +47,7 @@ LAYERS = frozenset(
     | {"Sequential", "Softmax", "SpatialDropout2D", "Subtract", "UpSampling2D", "ZeroPadding2D"}
 )
 """Layers that are arithmetic, and nothing else."""
+TRAINING = "compile_config"  # loss and optimizer, which `compile=False` leaves unread in the outermost model
 VALUES = frozenset({"__keras_tensor__", "__tuple__", "__tensor__", "__numpy__", "TensorShape"})
 POLICIES = frozenset({"DTypePolicy", "FloatDTypePolicy", "Policy"})
 OPERATIONS = ("keras.src.ops.numpy", "keras.src.ops.nn", "keras.src.ops.image")  # x + y of layers' outputs is one
@@ -184,7 +185,7 @@ def check_config(config: object) -> None:
     """
     if not isinstance(config, dict) or "class_name" not in config:
         raise GraphError(f"a damaged Keras model: its configuration names no class; {SAVE}")
-    todo: list[object] = [config]
+    todo: list[object] = [{key: value for key, value in config.items() if key != TRAINING}]
     while todo:
         value = todo.pop()
         if isinstance(value, dict):

@@ -92,7 +92,8 @@ def _from_file(path: Path, notice: Callable[[str], None]) -> FrozenGraph:
         name = folder.resolve().name
         return _frozen(name or "saved_model", freeze(folder, str(path), notice), path.name or name)
     if not regular:
-        raise GraphError(f"{path}: a folder without a {SAVED_MODEL}, or a device; expected {EXPECTED}")
+        what = f"a folder without a {SAVED_MODEL}" if path.is_dir() else "a device or a pipe"
+        raise GraphError(f"{path}: {what}; expected {EXPECTED}")
     if suffix is None:
         if known := kind_of_file(path):
             raise GraphError(f"{path}: {known}")

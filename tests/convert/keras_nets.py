@@ -60,7 +60,8 @@ def _train(model: Any) -> None:
             layer.set_weights([spread[0], middle[0], middle[1], spread[1]])
     last = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)][-1]
     scores = keras.Model(model.inputs[0], last.output)
-    found = np.asarray(scores(noise(random, (65, 129)), training=False)).reshape(-1, 5)
+    height, width = model.input_shape[1:3]
+    found = np.asarray(scores(noise(random, (height or 64, width or 128)), training=False)).reshape(-1, 5)
     kernel, _ = last.get_weights()
     last.set_weights([kernel / found.std(axis=0), -found.mean(axis=0) / found.std(axis=0)])
 

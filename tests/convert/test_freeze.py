@@ -89,6 +89,13 @@ def test_a_frozen_network_computes_what_the_saved_one_does(saved: Path, name: st
     assert retarget(graph, anatomy, (97, 129), 16).output_stride == 16
 
 
+def test_how_a_network_was_trained_does_not_matter(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((33, 49, 3)), keras.layers.Conv2D(4, 3)])
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.save(tmp_path / "net.keras")
+    assert discover(parse(frozen(tmp_path / "net.keras").graph_bytes, "net"), "net").classes == 4
+
+
 def test_a_network_for_any_size_gets_one_and_that_is_said(tmp_path: Path) -> None:
     model = deeplab((None, None), softmax=True, rescaling=False)
     model.export(tmp_path / "any", verbose=False)
