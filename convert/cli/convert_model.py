@@ -38,7 +38,7 @@ def build_parser() -> Parser:
         nargs="*",
         metavar="GRAPH",
         help="an official model by its name (--list; downloaded once), demo (embedded), a .pb or .tar.gz, "
-        "or auto: mobilenetv2 if it can be had, else demo (default: auto)",
+        "a SavedModel's folder, a .keras or .h5, or auto: mobilenetv2 if it can be had, else demo (default: auto)",
     )
     made.add_argument("--list", action="store_true", help="show the official models and end; with --json as JSON")
     made.add_argument("--quantize", default="int8", metavar="RECIPE,...", help=f"any of {','.join(RECIPES)}")

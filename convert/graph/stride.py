@@ -28,7 +28,10 @@ def change_stride(nodes: Nodes, anatomy: Anatomy, stride: int) -> None:
         now *= 2
     reached = max(strides(nodes, anatomy.normalised, anatomy.logits).values())
     if reached != stride:
-        raise GraphError(f"output stride {stride} cannot be reached from {anatomy.output_stride}: got {reached}")
+        raise GraphError(
+            f"output stride {stride} cannot be reached from {anatomy.output_stride}: got {reached}; use "
+            "`output_stride` keep"
+        )
 
 
 def _coarsen(nodes: Nodes, anatomy: Anatomy, now: int) -> None:

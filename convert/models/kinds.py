@@ -7,6 +7,7 @@ from pathlib import Path
 from edge.segmenter import MAX_FILE
 
 EXPORT = "export a frozen graph from it with DeepLab's export_model.py"
+RENAME = "if it is one, rename it to end in {}"
 TFLITE = b"TFL3"  # at byte 4 of every .tflite
 EDGE_TPU = b"edgetpu-custom-op"
 
@@ -18,7 +19,7 @@ def kind_of_name(name: str) -> str | None:
     if name == "checkpoint" or name.endswith((".ckpt", ".index")) or ".data-0" in name:
         return f"a part of a checkpoint: weights without the graph; {EXPORT}"
     if name.endswith((".h5", ".keras")):
-        return "a Keras model; convert it with TensorFlow Lite's own converter"
+        return f"a Keras model; {RENAME.format('.keras or .h5')}"
     if name.endswith(".tflite"):
         return "a TensorFlow Lite model already; show it with inspect-model, run it with run-model"
     return None
@@ -34,10 +35,17 @@ def kind_of_content(data: bytes) -> str | None:
     if data[4:8] == TFLITE:
         return kind_of_name(".tflite")
     if data[:8] == b"\x89HDF\r\n\x1a\n":
-        return kind_of_name(".h5")
-    if data[:2] == b"\x08\x01":  # `saved_model_schema_version` 1; a GraphDef begins with a node
-        return "a SavedModel, whose weights lie in a folder beside it; freeze it with convert_variables_to_constants_v2"
+        return f"an HDF5 file, as Keras models are; {RENAME.format('.h5')}"
+    if data[:2] == b"PK":
+        return f"a zip, as Keras models are; {RENAME.format('.keras')}"
+    if is_saved_model(data):
+        return "a SavedModel; call it saved_model.pb as it was, with its variables folder beside it"
     return None
+
+
+def is_saved_model(data: bytes) -> bool:
+    """Returns whether bytes begin with `saved_model_schema_version` 1; a GraphDef begins with a node."""
+    return data[:2] == b"\x08\x01"
 
 
 def kind_of_file(path: Path) -> str | None:

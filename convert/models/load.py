@@ -1,4 +1,7 @@
-"""Loads a frozen graph: an official model, a file, or the demo graph that comes with the kit."""
+"""Loads a frozen graph: an official model, a file, or the demo graph that comes with the kit.
+
+SavedModels and Keras models are frozen on the way.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ from importlib import resources
 from pathlib import Path
 from stat import S_ISREG
 
-from convert.models.kinds import kind_of_content, kind_of_file
+from convert.models.freeze import KERAS_SUFFIXES, SAVED_MODEL, freeze, saved_model_folder
+from convert.models.kinds import is_saved_model, kind_of_content, kind_of_file
 from convert.models.official import official_graph
 from convert.models.tarball import read_graph
 from convert.models.zoo import MODELS
@@ -21,7 +25,10 @@ __all__ = ["FrozenGraph", "load_frozen_graph"]
 
 PROTOBUF_BYTES = 2 << 30  # no protobuf message can be longer
 ARCHIVES = (".tar.gz", ".tgz", ".tar")
-EXPECTED = "auto, demo, " + ", ".join(MODELS) + ", or the path of a .pb, " + ", ".join(ARCHIVES) + " file"
+EXPECTED = (
+    f"auto, demo, {', '.join(MODELS)}, or the path of a .pb, {', '.join((*ARCHIVES, *KERAS_SUFFIXES))} file or of a "
+    "SavedModel's folder"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +48,9 @@ def load_frozen_graph(model: str, *, track: Track = silent, notice: Callable[[st
     `auto` is the official MobileNetV2 or, where that cannot be had, the demo graph: then `notice` gets one line that
     says so. Nothing else falls back.
 
-    Raises DownloadError where an official model cannot be fetched, GraphError where a file holds no frozen graph that
-    could be read, UsageError where `model` is none of these.
+    Raises DownloadError where an official model cannot be fetched, GraphError where a file holds no graph that could
+    be read or frozen, ConversionError where freezing needs TensorFlow and it is missing, MemoryError where freezing
+    took more memory than there is, UsageError where `model` is none of these.
     """
     if model == "demo":
         return _demo()
@@ -56,7 +64,7 @@ def load_frozen_graph(model: str, *, track: Track = silent, notice: Callable[[st
             return _demo()
     if "://" in model:
         raise UsageError(f"{public(model)}: a graph is read from a file, not from a network; download it first")
-    return _from_file(Path(model))
+    return _from_file(Path(model), notice)
 
 
 def _frozen(name: str, graph_bytes: bytes, origin: str, path: Path | None = None) -> FrozenGraph:
@@ -71,24 +79,41 @@ def _demo() -> FrozenGraph:
     return _frozen("demo", graph_bytes, "embedded demo graph")
 
 
-def _from_file(path: Path) -> FrozenGraph:
-    suffix = next((s for s in (".pb", *ARCHIVES) if path.name.lower().endswith(s) and len(path.name) > len(s)), None)
+def _from_file(path: Path, notice: Callable[[str], None]) -> FrozenGraph:
+    suffixes = (".pb", *ARCHIVES, *KERAS_SUFFIXES)
+    suffix = next((s for s in suffixes if path.name.lower().endswith(s) and len(path.name) > len(s)), None)
     try:
         regular = S_ISREG(path.stat().st_mode)
     except OSError as exc:
         if suffix is None:
             raise UsageError(f"unknown model {str(path)!r}: expected {EXPECTED}") from exc
         raise GraphError(f"{path}: {exc.strerror}; expected {EXPECTED}") from exc
+    folder = saved_model_folder(path)
+    if folder is not None and (not regular or _is_saved_model(path)):
+        name = folder.resolve().name
+        return _frozen(name or "saved_model", freeze(folder, str(path), notice), path.name or name)
     if not regular:
-        raise GraphError(f"{path}: a folder or a device; expected {EXPECTED}")
+        what = f"a folder without a {SAVED_MODEL}" if path.is_dir() else "a device or a pipe"
+        raise GraphError(f"{path}: {what}; expected {EXPECTED}")
     if suffix is None:
         if known := kind_of_file(path):
             raise GraphError(f"{path}: {known}")
         raise GraphError(f"{path}: not a kind of file a graph is kept in; expected {EXPECTED}")
+    if suffix in KERAS_SUFFIXES:
+        return _frozen(path.name[: -len(suffix)], freeze(path, str(path), notice), path.name)
     graph_bytes = _read_pb(path) if suffix == ".pb" else read_graph(path, str(path))
     if known := kind_of_content(graph_bytes):
         raise GraphError(f"{path}: {known}")
     return _frozen(path.name[: -len(suffix)], graph_bytes, path.name, path)
+
+
+def _is_saved_model(path: Path) -> bool:
+    """Whether a file of that name is a SavedModel, and not a frozen graph."""
+    try:
+        with path.open("rb") as file:
+            return is_saved_model(file.read(2))
+    except OSError:
+        return False  # which is said where it is read
 
 
 def _read_pb(path: Path) -> bytes:

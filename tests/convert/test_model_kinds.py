@@ -20,8 +20,13 @@ TFLITE = b"\x1c\x00\x00\x00TFL3"
         ("net.tflite", TFLITE, "a TensorFlow Lite model already; show it with inspect-model"),
         ("net_edgetpu.tflite", TFLITE + b"....edgetpu-custom-op", "compiled for an Edge TPU and runs nowhere else"),
         ("frozen_inference_graph.pb", TFLITE + b"edgetpu-custom-op", "compiled for an Edge TPU and runs nowhere else"),
-        ("saved_model.pb", b"\x08\x01\x12\x03serve", "a SavedModel, whose weights lie in a folder beside it"),
-        ("weights.h5", b"\x89HDF\r\n\x1a\n", "a Keras model"),
+        (
+            "renamed.pb",
+            b"\x08\x01\x12\x03serve",
+            r"a SavedModel; call it saved_model\.pb as it was, with its variables",
+        ),
+        ("renamed.hdf", b"\x89HDF\r\n\x1a\n", r"an HDF5 file, as Keras models are; .* rename it to end in \.h5"),
+        ("renamed.zip", b"PK\x03\x04", r"a zip, as Keras models are; .* rename it to end in \.keras"),
     ],
 )
 def test_what_is_taken_for_a_frozen_graph_is_named(tmp_path: Path, name: str, content: bytes, what: str) -> None:
