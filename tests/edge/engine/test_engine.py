@@ -347,9 +347,10 @@ def test_openvino_computes_int8_in_int8(int8_model: Path) -> None:
     pytest.importorskip("openvino")
     engine = OpenVinoEngine(int8_model.read_bytes(), "x", "openvino", 1, only_output("x"), counters=True)
     engine.invoke(np.zeros(engine.input.shape, np.int8))
-    kernels = {
-        kind: {node.kind for node, _ in engine.counters() if node.kind.split()[0] == kind}
-        for kind in ("Convolution", "GroupConvolution")
+    kinds = [node.kind for node, _ in engine.counters()]
+    kernels = {  # some kernels for AMX end in i8
+        what: {kind.upper() for kind in kinds if kind.split()[0] == what}
+        for what in ("Convolution", "GroupConvolution")
     }
     if not all(kernel.endswith("I8") for kernel in kernels["Convolution"]):
         pytest.skip("OpenVINO has no int8 convolutions for this processor")
