@@ -10,13 +10,14 @@ import hashlib
 import json
 import os
 import subprocess
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from edge.cache import cache_folder
 from edge.child import command, death, is_starved
 from edge.device import board
 from edge.engine.runtimes import AUTO, RUNTIMES
 from edge.errors import ModelError
+from edge.leftovers import TemporaryFolder
 from edge.versions import installed
 
 ANSWER_S = 300.0  # longer than the first run of any model that is of use on a small device
@@ -44,7 +45,11 @@ def _runs(model: bytes, where: str, runtime: str, threads: int | None) -> bool:
     """Whether a model ran; False where it was refused. Raises what `try_out` does, and OSError."""
     words = [*command("edge.trial_process"), runtime, str(threads or 0), str(os.getpid())]
     by = "its runtime" if runtime == AUTO else runtime
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    with ExitStack() as stack:
+        env = os.environ | _scratch(stack)
+        process = stack.enter_context(
+            subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=env)
+        )
         try:
             answer, _ = process.communicate(model, ANSWER_S)
         except subprocess.TimeoutExpired as exc:
@@ -60,6 +65,13 @@ def _runs(model: bytes, where: str, runtime: str, threads: int | None) -> bool:
         f"{where}: this model crashes {by} ({how}): it is damaged, hostile or not made for it; get it anew, or take "
         "another `runtime`"
     )
+
+
+def _scratch(stack: ExitStack) -> dict[str, str]:
+    """Where a trial keeps its files, which one that crashes leaves behind; nothing where no folder can be made."""
+    with suppress(OSError):
+        return {"TMPDIR": stack.enter_context(TemporaryFolder())}
+    return {}
 
 
 def _key(model: bytes, runtime: str) -> str:

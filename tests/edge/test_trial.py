@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -110,6 +111,18 @@ def test_a_model_that_never_comes_back_is_given_up(monkeypatch: pytest.MonkeyPat
     with pytest.raises(ModelError, match=r"x\.tflite: this model hangs its runtime: its first run did not end in 2 s"):
         try_out(small_models.endless(), "x.tflite")
     assert not psutil.Process().children()
+
+
+def test_nothing_is_left_of_a_trial_that_crashes(
+    tmp_path: Path, tiny_model: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = "import os, signal, tempfile; tempfile.mkdtemp(); os.kill(os.getpid(), 11)"
+    monkeypatch.setattr(trial, "command", lambda _: [sys.executable, "-c", code])
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    with pytest.raises((ModelError, MemoryError), match="SIGSEGV"):
+        try_out(tiny_model(), "x")
+    assert [path.name for path in tmp_path.iterdir() if path.name != "cache"] == []
 
 
 def test_a_killed_trial_most_likely_ran_out_of_memory(tiny_model: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
