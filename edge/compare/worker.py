@@ -46,6 +46,7 @@ class Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,
+                env=os.environ | {"TMPDIR": self._folder.name},  # what one that crashes leaves goes with it
             )
         except OSError as exc:
             row.error = f"{row.candidate.python}: cannot be started ({exc.strerror})"
