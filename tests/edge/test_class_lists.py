@@ -220,7 +220,7 @@ def test_a_huge_file_is_refused_instead_of_being_cut(tmp_path: Path) -> None:
 def test_a_file_of_millions_of_lines_takes_seconds_at_most(line: str) -> None:
     begin = time.process_time()
     assert "printable" in refusal(line * (MAX_BYTES // len(line)), "a.txt")
-    assert time.process_time() - begin < 5
+    assert time.process_time() - begin < 8
 
 
 def test_a_list_of_all_classes_that_there_may_be_is_read() -> None:
