@@ -15,8 +15,8 @@ from convert.graph.graphdef import (
     GraphDef,
     NodeDef,
     Nodes,
-    ancestors,
     by_name,
+    descendants,
     inputs,
     prune,
     running,
@@ -28,7 +28,9 @@ from convert.ranges import Range
 from convert.tensorflow import tf
 from edge.errors import GraphError
 
-ONE_SCALE = frozenset({"ConcatV2", "MaxPool", "Pad", "Reshape", "ResizeBilinear"})  # their result has their inputs' one
+ONE_SCALE = frozenset(
+    {"ConcatV2", "MaxPool", "Pad", "Reshape", "ResizeBilinear"}
+)  # which the values of their inputs keep
 
 
 def take_out(network: RetargetedNetwork) -> tuple[RetargetedNetwork, dict[str, Range]]:
@@ -42,7 +44,8 @@ def take_out(network: RetargetedNetwork) -> tuple[RetargetedNetwork, dict[str, R
     rounding = [name for name, node in nodes.items() if node.op in FAKE_QUANTS]
     if not rounding:
         return network, {}
-    _round_weights(graph, nodes, rounding)
+    moving = descendants(nodes, [network.image])
+    _round_weights(graph, nodes, [name for name in rounding if name not in moving])
     found: dict[str, list[Range]] = {}
     for name in [name for name in topological(nodes, [network.logits]) if nodes[name].op in FAKE_QUANTS]:
         node = nodes[name]
@@ -54,9 +57,8 @@ def take_out(network: RetargetedNetwork) -> tuple[RetargetedNetwork, dict[str, R
     return replace(network, graph=graph, logits=logits), ranges
 
 
-def _round_weights(graph: GraphDef, nodes: Nodes, rounding: list[str]) -> None:
-    """Puts a constant in the place of every FakeQuant over constants."""
-    fixed = [n for n in rounding if not any(nodes[a].op.startswith("Placeholder") for a in ancestors(nodes, [n]))]
+def _round_weights(graph: GraphDef, nodes: Nodes, fixed: list[str]) -> None:
+    """Puts a constant in the place of every FakeQuant that does not depend on the picture."""
     if fixed:
         with running(graph, fixed) as run:
             values = run({})

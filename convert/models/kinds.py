@@ -18,8 +18,6 @@ def kind_of_name(name: str) -> str | None:
         return f"the graph of a training, without its weights, which lie beside it in the checkpoint; {EXPORT}"
     if name == "checkpoint" or name.endswith((".ckpt", ".index")) or ".data-0" in name:
         return f"a part of a checkpoint: weights without the graph; {EXPORT}"
-    if name.endswith((".h5", ".keras")):
-        return f"a Keras model; {RENAME.format('.keras or .h5')}"
     if name.endswith(".tflite"):
         return "a TensorFlow Lite model already; show it with inspect-model, run it with run-model"
     return None
