@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from edge.leftovers import TemporaryFolder
 from edge.memory import limit_kb, says_shortage, shortage
 
 _START = "import sys; sys.path[:1] = {paths!r}; from {module} import main; main()"
@@ -22,6 +24,34 @@ def command(module: str, *, python: str = "", paths: Sequence[str] = ()) -> list
     """
     found = [path or os.getcwd() for path in paths or sys.path]
     return [python or sys.executable, "-c", _START.format(paths=found, module=module)]
+
+
+def ask(module: str, *arguments: str, data: bytes = b"", within_s: float) -> tuple[bytes, int]:
+    """Runs `main()` of a module in a process of its own, and returns what that writes to stdout, and its exit code.
+
+    It gets `data` on stdin, the arguments, and as the last of them this process' id, for `end_with_parent`. When this
+    returns or raises it has ended, and what it left among the temporary files is gone.
+
+    Raises subprocess.TimeoutExpired, and OSError where it cannot be started.
+    """
+    words = [*command(module), *arguments, str(os.getpid())]
+    with contextlib.ExitStack() as stack:
+        env = os.environ | _scratch(stack)
+        process = stack.enter_context(
+            subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=env)
+        )
+        try:
+            answer, _ = process.communicate(data, within_s)
+        finally:
+            process.kill()  # also when this one is interrupted: it may never end by itself
+    return answer, process.returncode
+
+
+def _scratch(stack: contextlib.ExitStack) -> dict[str, str]:
+    """Where a process keeps its files, which one that crashes leaves behind; nothing where no folder can be made."""
+    with contextlib.suppress(OSError):
+        return {"TMPDIR": stack.enter_context(TemporaryFolder())}
+    return {}
 
 
 def end_with_parent(parent: int, how: signal.Signals = signal.SIGTERM) -> None:

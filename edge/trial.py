@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import subprocess
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 
 from edge.cache import cache_folder
-from edge.child import command, death, is_starved
+from edge.child import ask, death, is_starved
 from edge.device import board
 from edge.engine.runtimes import AUTO, RUNTIMES
 from edge.errors import ModelError
-from edge.leftovers import TemporaryFolder
 from edge.versions import installed
 
 ANSWER_S = 300.0  # longer than the first run of any model that is of use on a small device
@@ -43,35 +41,20 @@ def try_out(model: bytes, where: str, *, runtime: str = AUTO, threads: int | Non
 
 def _runs(model: bytes, where: str, runtime: str, threads: int | None) -> bool:
     """Whether a model ran; False where it was refused. Raises what `try_out` does, and OSError."""
-    words = [*command("edge.trial_process"), runtime, str(threads or 0), str(os.getpid())]
     by = "its runtime" if runtime == AUTO else runtime
-    with ExitStack() as stack:
-        env = os.environ | _scratch(stack)
-        process = stack.enter_context(
-            subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=env)
-        )
-        try:
-            answer, _ = process.communicate(model, ANSWER_S)
-        except subprocess.TimeoutExpired as exc:
-            raise ModelError(f"{where}: this model hangs {by}: its first run did not end in {ANSWER_S:.0f} s") from exc
-        finally:
-            process.kill()  # also when this one is interrupted: it may never end by itself
+    try:
+        answer, code = ask("edge.trial_process", runtime, str(threads or 0), data=model, within_s=ANSWER_S)
+    except subprocess.TimeoutExpired as exc:
+        raise ModelError(f"{where}: this model hangs {by}: its first run did not end in {ANSWER_S:.0f} s") from exc
     if answer:
         return answer == b"ran"
-    how = death(process.returncode, "")
-    if is_starved(process.returncode):
+    how = death(code, "")
+    if is_starved(code):
         raise MemoryError(f"the first run of {where} ended with {how}")
     raise ModelError(
         f"{where}: this model crashes {by} ({how}): it is damaged, hostile or not made for it; get it anew, or take "
         "another `runtime`"
     )
-
-
-def _scratch(stack: ExitStack) -> dict[str, str]:
-    """Where a trial keeps its files, which one that crashes leaves behind; nothing where no folder can be made."""
-    with suppress(OSError):
-        return {"TMPDIR": stack.enter_context(TemporaryFolder())}
-    return {}
 
 
 def _key(model: bytes, runtime: str) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.child import command, death, is_starved
+from edge.child import ask, death, is_starved
 from edge.errors import ConversionError, GraphError
 
 FREEZE_S = 600.0  # a hundred times what a network of 40 million weights takes
@@ -47,15 +46,8 @@ def freeze(path: Path, where: str, notice: Callable[[str], None]) -> bytes:
 
 def _ask(path: Path, where: str) -> bytes:
     """Returns what the process says about a file. Raises what `freeze` does."""
-    words = [*command("convert.models.freeze_process"), str(path), str(os.getpid())]
     try:
-        with subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        ) as process:
-            try:
-                answer, _ = process.communicate(timeout=FREEZE_S)
-            finally:
-                process.kill()  # also when this one is interrupted: it may never end by itself
+        answer, code = ask("convert.models.freeze_process", str(path), within_s=FREEZE_S)
     except subprocess.TimeoutExpired as exc:
         raise GraphError(
             f"{where}: TensorFlow does not freeze it within {FREEZE_S:.0f} s; it is damaged, hostile or too large"
@@ -64,8 +56,8 @@ def _ask(path: Path, where: str) -> bytes:
         raise ConversionError(f"{where}: no process can be started to freeze it: {exc.strerror}") from exc
     if answer:
         return answer
-    how = death(process.returncode, "")
-    if is_starved(process.returncode):
+    how = death(code, "")
+    if is_starved(code):
         raise MemoryError(f"freezing {where} ended with {how}")
     raise GraphError(f"{where}: it ends TensorFlow ({how}): it is damaged or hostile; export it anew")
 

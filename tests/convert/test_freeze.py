@@ -26,6 +26,7 @@ from convert.models.keras_file import check_config, freeze_keras
 from convert.models.load import load_frozen_graph
 from convert.models.saved_model import freeze_saved_model
 from convert.tensorflow import tf
+from edge import child as children
 from edge.errors import GraphError
 
 pytestmark = pytest.mark.tensorflow
@@ -398,7 +399,7 @@ def test_a_configuration_that_names_code_is_refused_wherever_it_does(layer: dict
     ],
 )
 def test_a_process_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch, code: str, reason: str) -> None:
-    monkeypatch.setattr(freezing, "command", lambda _module: [sys.executable, "-c", code])
+    monkeypatch.setattr(children, "command", lambda _module: [sys.executable, "-c", code])
     monkeypatch.setattr(freezing, "FREEZE_S", 1.0)
     with pytest.raises(GraphError, match=f"^net: .*{reason}"):
         freezing.freeze(Path("net"), "net", pytest.fail)

@@ -15,6 +15,7 @@ import psutil
 import pytest
 from waiting import PATIENCE_S, wait_for
 
+from edge import child as children
 from edge import trial
 from edge.child import command
 from edge.errors import ModelError
@@ -41,8 +42,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         modules.append(module)
         return real(module)
 
-    real = trial.command
-    monkeypatch.setattr(trial, "command", command)
+    real = children.command
+    monkeypatch.setattr(children, "command", command)
     return modules
 
 
@@ -101,7 +102,7 @@ def test_where_nothing_can_be_remembered_the_trial_is_made_each_time(
 def test_where_no_process_can_be_started_the_model_is_not_tried(
     tiny_model: Tiny, monkeypatch: pytest.MonkeyPatch, remembered: Path
 ) -> None:
-    monkeypatch.setattr(trial, "command", lambda _: ["/nonexistent/python"])
+    monkeypatch.setattr(children, "command", lambda _: ["/nonexistent/python"])
     try_out(tiny_model(), "x", runtime="litert")
     assert not remembered.exists()
 
@@ -117,7 +118,7 @@ def test_nothing_is_left_of_a_trial_that_crashes(
     tmp_path: Path, tiny_model: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = "import os, signal, tempfile; tempfile.mkdtemp(); os.kill(os.getpid(), 11)"
-    monkeypatch.setattr(trial, "command", lambda _: [sys.executable, "-c", code])
+    monkeypatch.setattr(children, "command", lambda _: [sys.executable, "-c", code])
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)
     with pytest.raises((ModelError, MemoryError), match="SIGSEGV"):
@@ -127,7 +128,7 @@ def test_nothing_is_left_of_a_trial_that_crashes(
 
 def test_a_killed_trial_most_likely_ran_out_of_memory(tiny_model: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     kills_itself = [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"]
-    monkeypatch.setattr(trial, "command", lambda _: kills_itself)
+    monkeypatch.setattr(children, "command", lambda _: kills_itself)
     with pytest.raises(MemoryError, match=r"the first run of x ended with SIGKILL, most likely because memory ran out"):
         try_out(tiny_model(), "x")
 
