@@ -68,7 +68,11 @@ class Server:
             listener.close()
             self._viewers.leave()
         finally:
+            ways = [connection.transport for connection in runner.server.connections]
             await runner.cleanup()
+            for way in filter(None, ways):
+                way.abort()  # one that is closed with something left to send would stay open
+            await asyncio.sleep(0)  # the loop lets them go
 
     def _app(self) -> web.Application:
         app = web.Application(middlewares=[without_body, Guard(self._address).middleware(self._health)])

@@ -267,6 +267,17 @@ def test_answers_that_nobody_reads_hold_no_connection(monkeypatch: pytest.Monkey
         wait_for(lambda: connections_of(sink) == 0)
 
 
+def test_an_answer_that_nobody_reads_ends_with_the_page() -> None:
+    with closing(socket.socket()) as deaf:
+        with closing(opened()) as sink:
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            deaf.connect(("127.0.0.1", sink.address.port))
+            deaf.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 400)
+            wait_for(lambda: connections_of(sink) == 1)
+            time.sleep(0.5)
+        assert connections_of(sink) == 0
+
+
 def test_who_leaves_a_stream_without_news_is_noticed(sink: WebPage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(viewers, "REPEAT_S", 2 * PATIENCE_S)  # nothing is sent that could fail
 
