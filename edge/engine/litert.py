@@ -72,13 +72,12 @@ class InterpreterEngine:
         if all(map(_is_fixed, details)):
             return specs
         self._run(np.zeros(self.input.shape, self.input.dtype))
-        made = (self._interpreter.get_tensor(detail["index"]) for detail in details)
+        made = (self._read(detail["index"]) for detail in details)
         return [replace(spec, shape=array.shape) for spec, array in zip(specs, made, strict=True)]
 
     def invoke(self, x: NDArray[Any]) -> NDArray[Any]:
         self._run(x)
-        output: NDArray[Any] = self._interpreter.get_tensor(self._output_index)
-        return output
+        return self._read(self._output_index)
 
     def _run(self, x: NDArray[Any]) -> None:
         try:
@@ -86,6 +85,14 @@ class InterpreterEngine:
             self._interpreter.invoke()
         except (ValueError, RuntimeError) as exc:
             raise ModelError(f"{self._where}: {self.runtime} cannot run it ({reason(exc)})") from exc
+
+    def _read(self, index: int) -> NDArray[Any]:
+        """A copy of an output; one of free size that no operator writes has no memory."""
+        try:
+            output: NDArray[Any] = self._interpreter.get_tensor(index)
+        except (ValueError, RuntimeError) as exc:
+            raise ModelError(f"{self._where}: {self.runtime} cannot read its output ({reason(exc)})") from exc
+        return output
 
     def layer_timer(self, model: bytes, x: NDArray[Any]) -> PrefixTimer:
         return PrefixTimer(self, model, x)

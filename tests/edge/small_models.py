@@ -115,6 +115,9 @@ def strongest_colour(
     resized = [picture, made_size if output == "free" else size]
     graph.operator("RESIZE_BILINEAR", resized, [scores], "ResizeBilinearOptions", alignCorners=True)
     graph.operator("ARG_MAX", [scores, axis], [labels], "ArgMaxOptions", outputType=TYPES["int64"])
+    if output == "unwritten":
+        scores = graph.tensor("scores", (1, 1, 1, 3), dtype)
+        graph.tensors[scores].shapeSignature = [1, -1, -1, 3]
     if output == "nothing":
         graph.tensors = None
     return graph.packed([picture], {"labels": [labels], "both": [scores, labels]}.get(output, [scores]))

@@ -57,6 +57,10 @@ def test_an_output_whose_size_shows_only_when_it_runs(tiny_model: Tiny) -> None:
     assert open_engine(tiny_model(output="free"), "x").output.shape == (1, 5, 9, 3)
 
 
+def test_an_output_that_no_operator_writes_is_refused(tiny_model: Tiny) -> None:
+    assert "cannot read its output" in refusal(tiny_model(output="unwritten"))
+
+
 def test_an_input_without_a_fixed_size_is_refused(tiny_model: Tiny) -> None:
     assert "no fixed size" in refusal(tiny_model(free_input=True))
 
