@@ -206,7 +206,7 @@ class Labels:
         return np.where(known, labels, self._ignored).astype(self._dtype)
 
     def _check_whole(self, labels: NDArray[Any]) -> None:
-        odd = labels[labels != np.floor(labels)]  # nan too
+        odd = labels[~(np.isfinite(labels) & (labels == np.floor(labels)))]
         if odd.size:
             raise ModelError(
                 f"{self._where}: expected labels, which are whole numbers, its {labels.dtype} output has {odd[0]:.6g}"

@@ -198,7 +198,7 @@ def test_labels_beyond_the_names_are_an_error_that_counts_them(values: list[int]
         labels(19, guessed=guessed)(np.array([[values]]))
 
 
-@pytest.mark.parametrize("odd", [0.5, np.nan])
+@pytest.mark.parametrize("odd", [0.5, np.nan, np.inf, -np.inf])
 def test_labels_that_are_no_whole_numbers_are_refused(odd: float) -> None:
     with pytest.raises(ModelError, match="expected labels, which are whole numbers"):
         labels(19, dtype="float32")(np.array([[[0, 1, odd, 2]]], np.float32))
