@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from scoreboard import say
 
-from convert import job as jobs
+from convert.conversion import run
 from convert.demo.random_weights import random_weights
+from convert.job import Job
 from convert.model_grid import converter_hash
 from convert.models.load import FrozenGraph
 from convert.networks import mobilenet as builder
@@ -69,9 +70,9 @@ def files(name: str, size_hw: tuple[int, int], stride: int, recipes: str = "int8
         say(f"converting {name} to {size_hw[0]}x{size_hw[1]}, stride {stride}, {' and '.join(missing)}")
         data = graph(name).read_bytes()
         frozen = FrozenGraph(name, data, sha256(data).hexdigest(), "built for the benchmarks")
-        jobs.run(
+        run(
             frozen,
-            jobs.Job(
+            Job(
                 parse_recipes(",".join(missing)),
                 size_hw,
                 str(stride),

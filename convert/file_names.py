@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from convert.tflite.recipes import Recipe
 from edge.destinations import Destination
 
-if TYPE_CHECKING:
-    from convert.graph.retarget import RetargetedNetwork
-
 _SHAPE = re.compile(r".+-\d+x\d+-os\d+-\w+\.tflite")
 
 
-def file_name(name: str, network: RetargetedNetwork, recipe: Recipe) -> str:
+def file_name(name: str, input_hw: tuple[int, int], output_stride: int, recipe: Recipe) -> str:
     """Returns the name of a model's file: `<model>-<H>x<W>-os<stride>-<recipe>.tflite`."""
-    height, width = network.input_hw
-    return f"{name}-{height}x{width}-os{network.output_stride}-{recipe.name}.tflite"
+    height, width = input_hw
+    return f"{name}-{height}x{width}-os{output_stride}-{recipe.name}.tflite"
 
 
 def destination(folder: Path) -> Destination:

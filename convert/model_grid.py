@@ -88,7 +88,8 @@ def _make(
     kept: dict[str, Path],
 ) -> dict[str, str]:
     """Converts into the folders `kept`; returns recipe -> reason of those that did not come out right."""
-    from convert.job import Job, run
+    from convert.conversion import run
+    from convert.job import Job
 
     folder = next(iter(kept.values())).parent
     with TemporaryFolder(within=folder) as scratch:

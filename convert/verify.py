@@ -33,6 +33,7 @@ from edge.evaluation.metrics import Confusion, agreement
 from edge.postprocess import nearest, stretched
 from edge.preprocess import Normalisation, Preprocess, resize
 from edge.progress import Track, silent
+from edge.segmenter import Segmenter
 
 # What a scene stands on and in front of; all other classes are objects.
 BACKGROUND = frozenset(
@@ -98,6 +99,21 @@ def retargeted_answers(
             at_truth = stretched(grid, body.input_hw, sample.truth.shape, anatomy.upsampling)(logits)
         answers.append((ids, at_truth))
     return answers
+
+
+def refer_to_model(
+    segment: Segmenter, input_hw: tuple[int, int], samples: Sequence[Sample], track: Track = silent
+) -> list[Reference]:
+    """Runs the model that is converted over the held-out frames: nothing is re-targeted, so it is its own stock.
+
+    Raises ModelError.
+    """
+    references = []
+    for sample in track(samples, "asking the model", len(samples)):
+        ids = segment.label(sample.pixels, input_hw)
+        at_truth = None if sample.truth is None else segment.label(sample.pixels, sample.truth.shape)
+        references.append(Reference(ids, ids, at_truth))
+    return references
 
 
 def _logits(network: NetworkFunction, picture: Pixels, anatomy: Anatomy) -> Logits:

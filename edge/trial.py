@@ -16,6 +16,7 @@ from edge.child import ask, death, is_starved
 from edge.device import board
 from edge.engine.runtimes import AUTO, RUNTIMES
 from edge.errors import ModelError
+from edge.text import one_line
 from edge.versions import installed
 
 ANSWER_S = 300.0  # longer than the first run of any model that is of use on a small device
@@ -24,11 +25,12 @@ ANSWER_S = 300.0  # longer than the first run of any model that is of use on a s
 def try_out(model: bytes, where: str, *, runtime: str = AUTO, threads: int | None = None) -> None:
     """Loads a model and runs it once, in a process that has ended when this returns; not where it ran before.
 
-    A model that the runtime refuses in good order is left to whoever loads it next. So is one that cannot be tried,
+    A model that the runtime loads but does not run is left to whoever loads it next. So is one that cannot be tried,
     because no process can be started.
 
-    Raises ModelError where native code ends the process or does not come back, MemoryError where that is most likely
-    for want of memory.
+    Raises ModelError where the runtime refuses it, which is not asked again: what it refuses once may crash it the next
+    time. Also where native code ends the process or does not come back, MemoryError where that is most likely for want
+    of memory.
     """
     memory = cache_folder("trials") / _key(model, runtime)
     if memory.is_file():
@@ -40,14 +42,17 @@ def try_out(model: bytes, where: str, *, runtime: str = AUTO, threads: int | Non
 
 
 def _runs(model: bytes, where: str, runtime: str, threads: int | None) -> bool:
-    """Whether a model ran; False where it was refused. Raises what `try_out` does, and OSError."""
+    """Whether a model ran. Raises what `try_out` does, and OSError."""
     by = "its runtime" if runtime == AUTO else runtime
     try:
-        answer, code = ask("edge.trial_process", runtime, str(threads or 0), data=model, within_s=ANSWER_S)
+        answer, code = ask("edge.trial_process", where, runtime, str(threads or 0), data=model, within_s=ANSWER_S)
     except subprocess.TimeoutExpired as exc:
         raise ModelError(f"{where}: this model hangs {by}: its first run did not end in {ANSWER_S:.0f} s") from exc
+    what, _, why = answer.decode(errors="replace").partition(" ")
+    if what == "refused":
+        raise ModelError(one_line(why))
     if answer:
-        return answer == b"ran"
+        return what == "ran"
     how = death(code, "")
     if is_starved(code):
         raise MemoryError(f"the first run of {where} ended with {how}")

@@ -100,7 +100,8 @@ def _models(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 def make_models(graph: bytes, frames: str, folder: Path) -> dict[str, Path]:
     """The float32 and int8 models of a frozen graph, calibrated on frames."""
-    from convert.job import Job, run
+    from convert.conversion import run
+    from convert.job import Job
     from convert.models.load import FrozenGraph
     from convert.tflite.recipes import parse_recipes
 

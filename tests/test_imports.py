@@ -34,6 +34,8 @@ LAYERS = (
     "convert.provenance convert.tflite",
     "convert.file_names convert.reference convert.verify",
     "convert.job",
+    "convert.preparation",
+    "convert.conversion",
     "convert.demo convert.model_grid",
     "convert.cli",
 )

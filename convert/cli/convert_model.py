@@ -19,8 +19,10 @@ from edge.files import writable_folder
 from edge.progress import bars
 
 if TYPE_CHECKING:
-    from convert.job import Outcome
+    from convert.conversion import Outcome
+    from convert.models.load import FrozenGraph
     from convert.tflite.build import MixedModel
+    from convert.tflite.source import TfliteSource
 
 
 EXAMPLES = (
@@ -32,17 +34,20 @@ FIELDS = {"labels_dir": "--labels"}
 
 
 def build_parser() -> Parser:
-    made = parser("convert-model", "Turn frozen DeepLab graphs into small, verified .tflite files.", EXAMPLES, FIELDS)
+    made = parser("convert-model", "Turn DeepLab networks into small, verified .tflite files.", EXAMPLES, FIELDS)
     made.add_argument(
         "graphs",
         nargs="*",
         metavar="GRAPH",
         help="an official model by its name (--list; downloaded once), demo (embedded), a .pb or .tar.gz, "
-        "a SavedModel's folder, a .keras or .h5, or auto: mobilenetv2 if it can be had, else demo (default: auto)",
+        "a SavedModel's folder, a .keras or .h5, a float .tflite, or auto: mobilenetv2 if it can be had, else demo "
+        "(default: auto)",
     )
     made.add_argument("--list", action="store_true", help="show the official models and end; with --json as JSON")
     made.add_argument("--quantize", default="int8", metavar="RECIPE,...", help=f"any of {','.join(RECIPES)}")
-    made.add_argument("--input-size", default="513x1025", metavar="HxW", help="height and width of the model's input")
+    made.add_argument(
+        "--input-size", metavar="HxW", help="height and width of the model's input (default: 513x1025; a .tflite's own)"
+    )
     made.add_argument(
         "--output-stride",
         default="auto",
@@ -151,18 +156,17 @@ def convert(options: argparse.Namespace) -> int:
 
 def convert_one(graph: str, options: argparse.Namespace, done: dict[str, str]) -> list[Outcome]:
     """Converts a graph, and notes in `done` how its files are named. Raises RoadliteError."""
-    from convert.models.load import load_frozen_graph
+    source = load(graph)
+    if source.name in done:
+        raise UsageError(f"{graph}: its files would be named like those of {done[source.name]}; rename it")
+    done[source.name] = graph
 
-    frozen = load_frozen_graph(graph, track=bars, notice=say)
-    if frozen.name in done:
-        raise UsageError(f"{graph}: its files would be named like those of {done[frozen.name]}; rename it")
-    done[frozen.name] = graph
+    from convert.conversion import run  # brings TensorFlow
+    from convert.job import Job
 
-    from convert import job as jobs  # brings TensorFlow
-
-    job = jobs.Job(
+    job = Job(
         recipes=parse_recipes(options.quantize),
-        input_hw=parse_hw(options.input_size),
+        input_hw=asked_size(options),
         output_stride=options.output_stride,
         output_dir=options.output,
         calibrate=options.calibrate or ["demo"],
@@ -177,13 +181,29 @@ def convert_one(graph: str, options: argparse.Namespace, done: dict[str, str]) -
         rescue=not options.no_rescue,
         norm=normalisation(options),
     )
-    return jobs.run(frozen, job, bars, say)
+    return run(source, job, bars, say)
+
+
+def load(graph: str) -> FrozenGraph | TfliteSource:
+    """Reads what the user named. Raises RoadliteError."""
+    if graph.lower().endswith(".tflite"):
+        from convert.tflite.source import load_tflite
+
+        return load_tflite(Path(graph))
+    from convert.models.load import load_frozen_graph
+
+    return load_frozen_graph(graph, track=bars, notice=say)
+
+
+def asked_size(options: argparse.Namespace) -> tuple[int, int] | None:
+    """Returns the size asked for; None where none was. Raises UsageError."""
+    return parse_hw(options.input_size) if options.input_size is not None else None
 
 
 def check(options: argparse.Namespace) -> None:
     """Refuses what makes no sense before anything is loaded. Raises UsageError, CardError."""
     parse_recipes(options.quantize)
-    parse_hw(options.input_size)
+    asked_size(options)
     classes(options)
     normalisation(options)
     for name in ("min_agreement", "max_miou_drop"):
@@ -224,7 +244,7 @@ def show(outcomes: list[Outcome]) -> None:
 
     console = Console()
     console.print(table(outcomes))
-    console.print("IoU with what the frozen graph sees at this size and stride", style="italic")
+    console.print("IoU with what the network that was given sees at this size and stride", style="italic")
     console.print(class_table(outcomes))
     for o in outcomes:
         if o.rescued and o.plain:
@@ -263,8 +283,8 @@ def table(outcomes: list[Outcome]) -> object:
     made = Table(
         title=f"Share of equal pixels, on {first.frames} frames not used for calibration",
         title_justify="left",
-        caption="fidelity, worst frame, objects (where either sees one): against the frozen graph at this size and "
-        "stride. stock: against the frozen graph as it was, at its own size and stride." + _graphs_truth(outcomes),
+        caption="fidelity, worst frame, objects (where either sees one): against the network that was given, at this "
+        "size and stride. stock: against it as it came, at its own size and stride." + _its_truth(outcomes),
         caption_justify="left",
         box=SIMPLE_HEAD,
         padding=0,
@@ -304,11 +324,11 @@ def class_table(outcomes: list[Outcome]) -> object:
     return made
 
 
-def _graphs_truth(outcomes: list[Outcome]) -> str:
+def _its_truth(outcomes: list[Outcome]) -> str:
     v = outcomes[0].verdict
     if v.stock_mean_iou is None:
         return ""
-    return f" The frozen graph's own mIoU: {v.stock_mean_iou:.4f}, at this size and stride {v.retargeted_mean_iou:.4f}."
+    return f" Its own mIoU: {v.stock_mean_iou:.4f}, at this size and stride {v.retargeted_mean_iou:.4f}."
 
 
 def _share(value: float | None) -> str:

@@ -19,7 +19,10 @@ def kind_of_name(name: str) -> str | None:
     if name == "checkpoint" or name.endswith((".ckpt", ".index")) or ".data-0" in name:
         return f"a part of a checkpoint: weights without the graph; {EXPORT}"
     if name.endswith(".tflite"):
-        return "a TensorFlow Lite model already; show it with inspect-model, run it with run-model"
+        return (
+            "a TensorFlow Lite model already: convert-model makes int8 of one in float that is called .tflite, "
+            "inspect-model shows it, run-model runs it"
+        )
     return None
 
 

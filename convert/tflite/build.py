@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Protocol
 
 from convert.frames import CalibrationTensors, Sample
 from convert.graph.fake_quant import take_out
@@ -13,7 +15,8 @@ from convert.graph.int8_forms import for_integers
 from convert.graph.retarget import RetargetedNetwork
 from convert.ranges import Range
 from convert.subprocesses import Runner, in_this_process
-from convert.tflite.export import convert, export, quantized
+from convert.tflite.export import check_promise, convert, export, quantized
+from convert.tflite.integer_forms import spelled_for_integers
 from convert.tflite.mixed_precision import FRAMES, Cost, QuantizationTrials, costly, keep_in_float
 from convert.tflite.quantize import first_name, measure_ranges, operators
 from convert.tflite.recipes import FLOAT, Recipe
@@ -33,31 +36,75 @@ class MixedModel:
     costs: list[Cost]  # what hurts, the costliest first
 
 
+class FloatModels(Protocol):
+    """The float models of a network, as they come and in the form that suits integers.
+
+    The methods raise ConversionError.
+    """
+
+    @property
+    def trained(self) -> Mapping[str, Range]:
+        """The ranges that the network has learned in its training, by the name of the node."""
+
+    def make(self, recipe: Recipe) -> bytes:
+        """Returns the .tflite of a recipe that needs no calibration."""
+
+    def for_integers(self, in_float: Collection[str] = ()) -> bytes:
+        """Returns the float model that is quantized, with the operators named `in_float` left out of that."""
+
+
+class GraphModels:
+    """`FloatModels` of a re-targeted graph, which TensorFlow Lite's converter makes; `folder` is for SavedModels."""
+
+    def __init__(
+        self, network: RetargetedNetwork, folder: Path, track: Track = silent, runner: Runner = in_this_process
+    ) -> None:
+        self._network, self.trained = take_out(network)
+        self._folder, self._track, self._runner = folder, track, runner
+
+    def make(self, recipe: Recipe) -> bytes:
+        return self._build(self._network, recipe)
+
+    def for_integers(self, in_float: Collection[str] = ()) -> bytes:
+        return self._build(for_integers(self._network, in_float), FLOAT)
+
+    def _build(self, network: RetargetedNetwork, recipe: Recipe) -> bytes:
+        with TemporaryDirectory(dir=self._folder) as saved:
+            self._runner(export, network, Path(saved), track=self._track)
+            return self._runner(convert, Path(saved), recipe, track=self._track)
+
+
+class TfliteModels:
+    """`FloatModels` of a float .tflite, which is there already."""
+
+    def __init__(self, model: bytes) -> None:
+        self._model = model
+        self.trained: Mapping[str, Range] = {}
+
+    def make(self, recipe: Recipe) -> bytes:
+        check_promise(self._model, recipe)
+        return self._model
+
+    def for_integers(self, in_float: Collection[str] = ()) -> bytes:
+        return spelled_for_integers(self._model)
+
+
 class ModelBuilder:
     """Makes the models of a network; what several recipes share is made once.
 
-    `folder` is for what is in between, and `samples` at the network's size are what it calibrates with. Its methods
-    raise ConversionError.
+    `samples` at the network's size are what it calibrates with. Its methods raise ConversionError.
     """
 
     def __init__(
-        self,
-        network: RetargetedNetwork,
-        folder: Path,
-        samples: list[Sample],
-        norm: Normalisation,
-        track: Track = silent,
-        runner: Runner = in_this_process,
+        self, networks: FloatModels, samples: list[Sample], norm: Normalisation, track: Track = silent
     ) -> None:
-        self._network, self._trained = take_out(network)
-        self._folder, self._samples, self._norm = folder, samples, norm
-        self._track, self._runner = track, runner
+        self._networks, self._samples, self._norm, self._track = networks, samples, norm, track
 
     def make(self, recipe: Recipe) -> bytes:
         """Returns the .tflite of a recipe."""
         if recipe.calibrated:
             return quantized(self._integer_form, self._ranges, recipe)
-        return self._build(self._network, recipe)
+        return self._networks.make(recipe)
 
     def rescue(self, recipe: Recipe, limit: float) -> MixedModel:
         """Makes a calibrated recipe with as few operators in float as an agreement of `limit` with float needs.
@@ -72,7 +119,7 @@ class ModelBuilder:
         kept = keep_in_float(trials, costs, aim, self._track)
         if not kept:
             return MixedModel(self.make(recipe), [], costs)
-        model = self._build(for_integers(self._network, kept), FLOAT)
+        model = self._networks.for_integers(kept)
         names = {first_name(name): name for name in operators(model)}  # what several made in int8 may be one in float
         ranges = self._ranges | {
             names[first_name(name)]: known for name, known in self._ranges.items() if first_name(name) in names
@@ -83,17 +130,12 @@ class ModelBuilder:
     @cached_property
     def _integer_form(self) -> bytes:
         """The float model in the form that suits integers."""
-        return self._build(for_integers(self._network), FLOAT)
+        return self._networks.for_integers()
 
     @cached_property
     def _ranges(self) -> dict[str, Range]:
         tensors = CalibrationTensors(self._samples, self._norm, self._track)
-        return measure_ranges(self._integer_form, tensors, pixel_range(self._norm), self._trained)
-
-    def _build(self, network: RetargetedNetwork, recipe: Recipe) -> bytes:
-        with TemporaryDirectory(dir=self._folder) as saved:
-            self._runner(export, network, Path(saved), track=self._track)
-            return self._runner(convert, Path(saved), recipe, track=self._track)
+        return measure_ranges(self._integer_form, tensors, pixel_range(self._norm), self._networks.trained)
 
 
 def pixel_range(norm: Normalisation) -> Range:

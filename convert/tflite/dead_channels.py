@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convert.tflite.flatbuffer import FLOAT32, INT8, kind, pack, parse, set_values
+
 DEAD = 1e-6  # of the layer's median channel; what weighs less is nothing in int8
 Channels = Mapping[str, NDArray[np.intp]]
 """Name of a kernel's tensor -> the channels that are dead."""
@@ -20,7 +22,7 @@ Channels = Mapping[str, NDArray[np.intp]]
 
 def enliven(model: bytes) -> tuple[bytes, Channels]:
     """Returns a float .tflite in which each dead channel has one weight, and the channels."""
-    parsed, dead = _read(model), dict[str, NDArray[np.intp]]()
+    parsed, dead = parse(model), dict[str, NDArray[np.intp]]()
     for name, axis, tensor, buffer in _kernels(parsed):
         if tensor.type != FLOAT32:
             continue
@@ -32,25 +34,24 @@ def enliven(model: bytes) -> tuple[bytes, Channels]:
             dead[name] = channels
             kernel[channels] = 0
             kernel.reshape(len(kernel), -1)[channels, 0] = usual
-            _set(parsed, tensor, np.moveaxis(kernel, 0, axis))
-    return (_written(parsed), dead) if dead else (model, dead)
+            set_values(parsed, tensor, np.moveaxis(kernel, 0, axis))
+    return (pack(parsed), dead) if dead else (model, dead)
 
 
 def silence(model: bytes, dead: Channels) -> bytes:
     """Returns a .tflite made from an enlivened one with the weights of its dead channels 0."""
     if not dead:
         return model
-    parsed = _read(model)
+    parsed = parse(model)
     for name, axis, tensor, buffer in _kernels(parsed):
         if name in dead:
             dtype = np.int8 if tensor.type == INT8 else np.float32
             kernel = np.moveaxis(np.frombuffer(bytes(buffer.data), dtype).reshape(tensor.shape).copy(), axis, 0)
             kernel[dead[name]] = 0
-            _set(parsed, tensor, np.moveaxis(kernel, 0, axis))
-    return _written(parsed)
+            set_values(parsed, tensor, np.moveaxis(kernel, 0, axis))
+    return pack(parsed)
 
 
-FLOAT32, INT8 = 0, 9  # TensorType of the TensorFlow Lite schema
 CHANNEL_AXES = {3: 0, 4: 3}  # BuiltinOperator CONV_2D, DEPTHWISE_CONV_2D -> axis of the outputs in their kernels
 
 
@@ -58,33 +59,10 @@ def _kernels(parsed: Any) -> Iterator[tuple[str, int, Any, Any]]:
     """Name, axis of the outputs, tensor and buffer of each convolution's kernel."""
     graph = parsed.subgraphs[0]
     for op in graph.operators:
-        code = parsed.operatorCodes[op.opcodeIndex]
-        axis = CHANNEL_AXES.get(max(code.builtinCode, code.deprecatedBuiltinCode))
+        axis = CHANNEL_AXES.get(kind(parsed, op))
         if axis is None:
             continue
         tensor = graph.tensors[int(op.inputs[1])]
         buffer = parsed.buffers[tensor.buffer]
         if buffer.data is not None and len(buffer.data) and tensor.type in (FLOAT32, INT8):
             yield tensor.name.decode(), axis, tensor, buffer
-
-
-def _set(parsed: Any, tensor: Any, values: NDArray[Any]) -> None:
-    """Gives a tensor values in a buffer of its own: constants that are equal may share one."""
-    from ai_edge_litert.schema_py_generated import BufferT
-
-    buffer = BufferT()
-    buffer.data = np.frombuffer(values.tobytes(), np.uint8)
-    tensor.buffer = len(parsed.buffers)
-    parsed.buffers.append(buffer)
-
-
-def _read(model: bytes) -> Any:
-    from ai_edge_litert.tools import flatbuffer_utils
-
-    return flatbuffer_utils.read_model_from_bytearray(bytearray(model))
-
-
-def _written(parsed: Any) -> bytes:
-    from ai_edge_litert.tools import flatbuffer_utils
-
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(parsed))

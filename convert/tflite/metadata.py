@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from convert.tflite.flatbuffer import pack, parse
 from edge.card import CARD, LABELS, Card
 
 _AXIS_LABELS, _RGB = 2, 1  # AssociatedFileType.TENSOR_AXIS_LABELS, ColorSpaceType.RGB
@@ -19,15 +20,14 @@ _NORMALISATION = 1  # ProcessUnitOptions
 def embed(model: bytes, card: Card) -> bytes:
     """Returns the .tflite with metadata that names the card's files and says how pixels are normalised."""
     from ai_edge_litert import schema_py_generated as schema
-    from ai_edge_litert.tools import flatbuffer_utils
 
-    parsed = flatbuffer_utils.read_model_from_bytearray(bytearray(model))
+    parsed = parse(model)
     buffer, entry = schema.BufferT(), schema.MetadataT()
     buffer.data = list(describe(card))
     entry.name, entry.buffer = b"TFLITE_METADATA", len(parsed.buffers)
     parsed.buffers.append(buffer)
     parsed.metadata = [*(parsed.metadata or []), entry]
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(parsed))
+    return pack(parsed)
 
 
 def describe(card: Card) -> bytes:

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from convert.graph.finite import DIVERGED
 from convert.ranges import Range
 from convert.tflite.dead_channels import enliven, silence
+from convert.tflite.flatbuffer import kind, pack, parse
 from convert.tflite.recipes import Recipe
 from edge.errors import ConversionError
 
@@ -93,14 +94,12 @@ def _shared(model: bytes, ranges: dict[str, Range]) -> dict[str, Range]:
     and is an operator that OpenVINO does not read.
     """
     from ai_edge_litert.schema_py_generated import BuiltinOperator
-    from ai_edge_litert.tools import flatbuffer_utils
 
-    parsed = flatbuffer_utils.read_model_from_bytearray(bytearray(model))
+    parsed = parse(model)
     graph, shared = parsed.subgraphs[0], dict(ranges)
     readers = Counter(int(index) for op in graph.operators for index in op.inputs)
     for op in reversed(graph.operators):
-        kind = parsed.operatorCodes[op.opcodeIndex].builtinCode
-        if kind in (BuiltinOperator.CONCATENATION, BuiltinOperator.RESIZE_BILINEAR):
+        if kind(parsed, op) in (BuiltinOperator.CONCATENATION, BuiltinOperator.RESIZE_BILINEAR):
             for index in map(int, op.inputs):
                 name = graph.tensors[index].name.decode()
                 if name in shared and readers[index] == 1:
@@ -141,17 +140,13 @@ def first_name(name: str) -> str:
 
 def operators(model: bytes) -> list[str]:
     """Returns the operators of a .tflite in order, each by the name of its output tensor."""
-    from ai_edge_litert.tools import flatbuffer_utils
-
-    graph = flatbuffer_utils.read_model_from_bytearray(bytearray(model)).subgraphs[0]
+    graph = parse(model).subgraphs[0]
     return [graph.tensors[int(op.outputs[0])].name.decode() for op in graph.operators]
 
 
 def _groups(model: bytes) -> list[list[tuple[int, str]]]:
     """The activations, (index, name) in order, in groups that fit in memory together."""
-    from ai_edge_litert.tools import flatbuffer_utils
-
-    graph = flatbuffer_utils.read_model_from_bytearray(bytearray(model)).subgraphs[0]
+    graph = parse(model).subgraphs[0]
     groups: list[list[tuple[int, str]]] = [[]]
     held = 0
     for index in (int(tensor) for op in graph.operators for tensor in op.outputs):
@@ -166,12 +161,10 @@ def _groups(model: bytes) -> list[list[tuple[int, str]]]:
 
 def _with_outputs(model: bytes, tensors: Iterable[int]) -> bytes:
     """The model with these tensors as its outputs, so that a delegate keeps them."""
-    from ai_edge_litert.tools import flatbuffer_utils
-
-    instrumented = flatbuffer_utils.read_model_from_bytearray(bytearray(model))
+    instrumented = parse(model)
     instrumented.subgraphs[0].outputs = np.array(list(tensors), np.int32)
     instrumented.signatureDefs = None  # it names outputs that are no more
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(instrumented))
+    return pack(instrumented)
 
 
 def _extremes(
@@ -195,8 +188,6 @@ def _extremes(
 
 
 def _input_name(model: bytes) -> str:
-    from ai_edge_litert.tools import flatbuffer_utils
-
-    graph = flatbuffer_utils.read_model_from_bytearray(bytearray(model)).subgraphs[0]
+    graph = parse(model).subgraphs[0]
     name: str = graph.tensors[int(graph.inputs[0])].name.decode()
     return name

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from convert import model_grid as grid
-from convert.job import Job, Outcome
+from convert.conversion import Outcome
+from convert.job import Job
 from convert.model_grid import convert_missing
 from convert.models.load import FrozenGraph
 from convert.verify import Verdict
@@ -48,7 +49,7 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
                 path.write_bytes(b"model")
         return made
 
-    monkeypatch.setattr("convert.job.run", run)
+    monkeypatch.setattr("convert.conversion.run", run)
     return asked
 
 

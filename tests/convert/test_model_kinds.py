@@ -17,7 +17,7 @@ TFLITE = b"\x1c\x00\x00\x00TFL3"
         ("model.ckpt-30000.index", b"\x00\x00", "a part of a checkpoint: weights without the graph"),
         ("model.ckpt-30000.data-00000-of-00001", b"\x00", "a part of a checkpoint: weights without the graph"),
         ("checkpoint", b"model_checkpoint_path", "a part of a checkpoint: weights without the graph"),
-        ("net.tflite", TFLITE, "a TensorFlow Lite model already; show it with inspect-model"),
+        ("net.tflite", TFLITE, "a TensorFlow Lite model already: convert-model makes int8 of one in float"),
         ("net_edgetpu.tflite", TFLITE + b"....edgetpu-custom-op", "compiled for an Edge TPU and runs nowhere else"),
         ("frozen_inference_graph.pb", TFLITE + b"edgetpu-custom-op", "compiled for an Edge TPU and runs nowhere else"),
         (

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from convert.cli.convert_model import main
-from convert.job import Job, collect_frames
+from convert.job import Job
+from convert.preparation import collect_frames
 from convert.suspicious_frames import Look, judge, look
 from convert.tflite.recipes import RECIPES
 from edge.classes import CITYSCAPES
@@ -203,5 +204,5 @@ def test_label_masks_end_the_command_before_the_graph_is_asked(
 
 def told(job: Job) -> list[str]:
     said: list[str] = []
-    collect_frames(job, CITYSCAPES, silent, said.append)
+    collect_frames(job, (33, 65), CITYSCAPES, silent, said.append)
     return said

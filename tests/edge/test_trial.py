@@ -82,10 +82,21 @@ def test_what_ran_is_remembered_for_its_bytes_runtime_versions_and_processor(
     assert len(started) == 5
 
 
-def test_what_is_refused_in_good_order_is_left_to_the_next_loader(started: list[str], remembered: Path) -> None:
+def test_what_is_refused_is_not_loaded_again(started: list[str], remembered: Path, tmp_path: Path) -> None:
+    """What reads beyond its memory is refused one time and ends the process the next."""
     for _ in range(2):
-        try_out(b"no model", "x", runtime="litert")
+        with pytest.raises(ModelError, match=r"^x: litert cannot load it as a \.tflite model \("):
+            try_out(b"no model", "x", runtime="litert")
     assert len(started) == 2
+    assert not remembered.exists()
+    path = tmp_path / "x\udcff.tflite"
+    path.write_bytes(b"no model")
+    with pytest.raises(ModelError, match="tflite: litert cannot load it"):
+        Segmenter(path, runtime="litert", trial=True)
+
+
+def test_what_cannot_be_tried_is_left_to_the_next_loader(tiny_model: Tiny, remembered: Path) -> None:
+    try_out(tiny_model(), "x", runtime="a runtime that is not there")
     assert not remembered.exists()
 
 
@@ -134,7 +145,7 @@ def test_a_killed_trial_most_likely_ran_out_of_memory(tiny_model: Tiny, monkeypa
 
 
 def test_a_trial_whose_command_has_ended_already_ends_too() -> None:
-    words = [*command("edge.trial_process"), "litert", "0", str(os.getppid())]
+    words = [*command("edge.trial_process"), "x", "litert", "0", str(os.getppid())]
     done = subprocess.run(words, input=small_models.endless(), check=False, timeout=PATIENCE_S, capture_output=True)
     assert done.returncode == -signal.SIGKILL
 

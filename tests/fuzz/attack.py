@@ -44,7 +44,8 @@ def _graph(chance: random.Random, sources: Path) -> Case:
 
 
 KINDS: dict[str, tuple[Make, int]] = {  # and how many of twenty cases are of it
-    "models": (models.make, 7),
+    "models": (models.make, 6),
+    "sources": (models.source, 1),
     "graphs": (_graph, 4),
     "cards": (model_cards.make, 2),
     "pictures": (files.picture, 1),

@@ -31,6 +31,14 @@ class Case:
         return " ".join((self.program, *self.arguments))
 
 
+def drive(material: Path) -> dict[str, bytes]:
+    """Returns three pictures that differ a little, by their paths: what calibrates is not what verifies."""
+    return {f"p/1{suffix}": (material / f"picture{suffix}").read_bytes() for suffix in (".png", ".jpg", ".webp")}
+
+
+FRAMES = ("--calibrate", "p", "--any-frames", "--calibration-frames", "2", "--verification-frames", "1")
+"""Takes the pictures of `drive` for frames."""
+
 Make = Callable[[random.Random, Path], Case]
 """Makes a case by chance, of the material in a folder."""
 

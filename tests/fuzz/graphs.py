@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from case import FLOATS, NUMBERS, TEXTS, Case, damaged
+from case import FLOATS, FRAMES, NUMBERS, TEXTS, Case, damaged, drive
 
 from convert.graph.anatomy import KNOWN_OPS
 from convert.graph.graphdef import GraphDef, NodeDef
@@ -19,11 +19,9 @@ def make(chance: random.Random, material: Path) -> Case:
     files = {"g.pb": mutated(chance.choice(sorted(material.glob("*.pb"))).read_bytes(), chance)}
     if chance.random() < 0.93:
         return Case("inspect-model", ["g.pb", "--json", "--input-size", chance.choice(["33x49", "65x49"])], files)
-    frames = ["--calibrate", "p", "--calibration-frames", "2", "--verification-frames", "1", "--min-agreement", "0"]
     recipe = chance.choice(["float32"] * 6 + ["float16", "dynamic", "int8"])
-    size = ["--input-size", chance.choice(["33x49", "17x33"]), "--output", "out", "--no-rescue"]
-    pictures = {f"p/{name}.png": (material / "picture.png").read_bytes() for name in "123"}
-    return Case("convert-model", ["g.pb", "--quantize", recipe, *size, *frames], files | pictures)
+    size = ["--input-size", chance.choice(["33x49", "17x33"]), "--output", "out", "--no-rescue", "--min-agreement", "0"]
+    return Case("convert-model", ["g.pb", "--quantize", recipe, *size, *FRAMES], files | drive(material))
 
 
 def mutated(data: bytes, chance: random.Random) -> bytes:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import random
 import struct
+import zipfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from case import FLOATS, NUMBERS, TEXTS, Case, damaged
+from case import FLOATS, FRAMES, NUMBERS, TEXTS, Case, damaged, drive
 
 from edge import card as cards
 
@@ -28,6 +30,18 @@ def make(chance: random.Random, material: Path) -> Case:
     if signed and card is not None:
         model = cards.attach(model, card)
     return command(chance, material, model, signed=signed)
+
+
+def source(chance: random.Random, material: Path) -> Case:
+    """A damaged float model that another one is to be made of."""
+    path = chance.choice([path for path in sorted(material.glob("*.tflite")) if "int8" not in path.name])
+    data = path.read_bytes()
+    card, model = cards.read(data, path.name), mutated(bare(data), chance)
+    known = ["--normalise", "deeplab"]
+    if card is not None and chance.random() < 0.7:
+        model, known = cards.attach(model, card), []
+    settings = ["--quantize", chance.choice(["int8", "float32,int8"]), "--min-agreement", "0", "--output", "out"]
+    return Case("convert-model", ["m.tflite", *known, *settings, *FRAMES], {"m.tflite": model} | drive(material))
 
 
 def command(chance: random.Random, material: Path, model: bytes, *, signed: bool) -> Case:
@@ -49,9 +63,11 @@ def command(chance: random.Random, material: Path, model: bytes, *, signed: bool
 
 @cache
 def bare(data: bytes) -> bytes:
-    """Returns a model without its card: the archive begins with the first local header of zip, which names the card."""
-    end = data.rfind(b"PK\x03\x04", 0, data.find(cards.CARD.encode())) if cards.CARD.encode() in data else len(data)
-    return data[:end]
+    """Returns a model without its card."""
+    try:
+        return data[: min(entry.header_offset for entry in zipfile.ZipFile(io.BytesIO(data)).infolist())]
+    except zipfile.BadZipFile:
+        return data  # it has none
 
 
 def mutated(data: bytes, chance: random.Random) -> bytes:

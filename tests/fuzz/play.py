@@ -74,5 +74,5 @@ def preload(kinds: Collection[str]) -> None:
         importlib.import_module(module.name)
     for name in MODULES.values():
         importlib.import_module(name)
-    if "graphs" in kinds or "archives" in kinds:
+    if {"graphs", "archives", "sources"} & set(kinds):
         import graphs  # noqa: F401

@@ -14,7 +14,7 @@ from typing import Any
 import nets
 import pytest
 
-from convert import job
+from convert import conversion
 from convert.cli.convert_model import main
 from convert.cli.inspect_model import main as inspect_main
 from convert.models.load import FrozenGraph
@@ -203,13 +203,13 @@ def test_an_interrupt_does_not_hide_the_rows_of_what_is_written(
     for path in graphs:
         path.write_bytes(random_graph)
 
-    def run(frozen: FrozenGraph, *rest: Any) -> list[job.Outcome]:
+    def run(frozen: FrozenGraph, *rest: Any) -> list[conversion.Outcome]:
         if frozen.name == "b":
             raise KeyboardInterrupt
         return whole(frozen, *rest)
 
-    whole = job.run
-    monkeypatch.setattr(job, "run", run)
+    whole = conversion.run
+    monkeypatch.setattr(conversion, "run", run)
     arguments = [*map(str, graphs), "--quantize", "float32", "--json", "--calibrate", str(pictures)]
     assert main([*arguments, *SMALL, "--output", str(tmp_path / "out")]) == 130
     captured = capsys.readouterr()

@@ -166,7 +166,8 @@ def test_a_product_of_activations_which_nothing_makes_smaller_is_refused(tmp_pat
 @pytest.fixture(scope="module")
 def demo_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The demo graph at 129x257 in float32 and int8."""
-    from convert.job import Job, run
+    from convert.conversion import run
+    from convert.job import Job
     from convert.models.load import load_frozen_graph
     from convert.tflite.recipes import parse_recipes
 

@@ -11,8 +11,10 @@ import pytest
 import small_models
 
 from convert.cli.convert_model import main
+from convert.conversion import Check, Outcome, asked
 from convert.frames import Samples
-from convert.job import Check, Job, Outcome, asked, collect_frames
+from convert.job import Job
+from convert.preparation import collect_frames
 from convert.tflite.recipes import RECIPES
 from convert.verify import Verdict
 from edge.classes import CITYSCAPES
@@ -59,7 +61,7 @@ def test_pictures_that_cannot_be_read_are_told_and_strict_ends_with_one(
     (tmp_path / "notes.txt").touch()
     said: list[str] = []
     job = Job([RECIPES["float32"]], (33, 65), "auto", tmp_path, [str(tmp_path)], 4, 4, None, None)
-    collect_frames(job, CITYSCAPES, silent, said.append)
+    collect_frames(job, (33, 65), CITYSCAPES, silent, said.append)
     assert said == [
         "left out: 1 .txt file (notes.txt)",
         "left out: 3.png (expected a picture, found an empty file)",
