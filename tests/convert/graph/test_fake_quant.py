@@ -18,7 +18,7 @@ from convert.graph.retarget import RetargetedNetwork, retarget
 from convert.models.load import load_frozen_graph
 from convert.ranges import Range
 from convert.tensorflow import tf
-from convert.tflite.build import ModelBuilder
+from convert.tflite.build import GraphModels, ModelBuilder
 from convert.tflite.recipes import RECIPES
 from convert.verify import refer, verify
 from edge.classes import guess
@@ -130,7 +130,7 @@ def test_int8_takes_the_trained_ranges_and_agrees_better_than_float(tmp_path: Pa
     quantization_aware(graph, stock.logits, feeds, shrunk=0.5)
     anatomy = discover(graph, "demo")
     body = retarget(graph, anatomy, hw, 16)
-    builder = ModelBuilder(body, tmp_path, frames.calibration, anatomy.norm)
+    builder = ModelBuilder(GraphModels(body, tmp_path), frames.calibration, anatomy.norm)
     references = refer(graph, anatomy, body, frames.held_out)
     found = {}
     for name in ("float32", "int8"):

@@ -12,7 +12,7 @@ from convert.graph.anatomy import Anatomy, discover
 from convert.graph.graphdef import GraphDef, parse
 from convert.graph.retarget import retarget
 from convert.tensorflow import tf
-from convert.tflite.build import ModelBuilder, pixel_range
+from convert.tflite.build import GraphModels, ModelBuilder, pixel_range
 from convert.tflite.export import as_function, convert, save
 from convert.tflite.mixed_precision import Cost, QuantizationTrials, costly, keep_in_float
 from convert.tflite.quantize import first_name, measure_ranges
@@ -99,7 +99,7 @@ def test_rescued_model_keeps_its_promise_but_there(
     graph: GraphDef, anatomy: Anatomy, samples: list[Sample], tmp_path: Path
 ) -> None:
     body = retarget(graph, anatomy, HW, 16)
-    maker = ModelBuilder(body, tmp_path, samples, DEEPLAB)
+    maker = ModelBuilder(GraphModels(body, tmp_path), samples, DEEPLAB)
     plain, rescued = maker.make(RECIPES["int8"]), maker.rescue(RECIPES["int8"], LIMIT)
     assert {first_name(name) for name in rescued.in_float} == {"trip/there", "trip/back"}
     spoilt, engine = open_engine(plain, "plain"), open_engine(rescued.model, "rescued")
