@@ -22,6 +22,7 @@ from edge.text import counted
 LEAST_SPREAD = 2.0
 LEAST_CORRELATION = 0.45
 MOST_COLOURS, MOST_EQUAL = 64, 0.93
+LEAST_CONTRAST, MOST_RINGING, LEAST_FLAT, MOST_FLAT_COLOURS, LEAST_IN_THEM = 30.0, 16, 0.74, 24, 0.96
 LEAST_DIFFERENCE = 1.0
 _BLACK = "black or one colour"
 _NOISE = "noise"
@@ -57,16 +58,20 @@ def fault_of(pixels: Pixels, grey: NDArray[np.uint8]) -> str:
       darker ones 0.59. Noise has -0.02 to 0.13, blurred by a pixel or enlarged twice 0.2 to 0.3, in a film of H.264
       0.02 to 0.38.
     - *Label masks*: at most 64 colours, and more than 93 % of neighbours exactly equal. Masks have 8 to 18 colours and
-      at least 98.9 %. Pictures have 1300 colours and more, with at most 72 % equal; reduced to 8 colours 92 %. A mask
-      that JPEG has blurred has thousands of colours and is not told from a picture.
+      at least 98.9 %. Pictures have 1300 colours and more, with at most 72 % equal; reduced to 8 colours 92 %.
+    - *Label masks that JPEG has blurred* have thousands of colours, but only along their edges: away from them, which
+      is 76 % of the pixels or more, at least 98 % have one of 24 colours. Pictures have at most 73 % of such pixels,
+      and 93 % of these in 24 colours. Dark pictures have more, so that masks in dark colours are not told from them.
     """
-    if cv2.meanStdDev(pixels)[1].max() < LEAST_SPREAD:
+    spread = cv2.meanStdDev(pixels)[1].max()
+    if spread < LEAST_SPREAD:
         return _BLACK
     height, width = grey.shape
     by = max(1, min(4, min(height, width) // 32))  # leaves at least 32 pixels to correlate, where there are as many
     if _correlation(_reduced(grey, (height // by, width // by))) < LEAST_CORRELATION:
         return _NOISE
-    return _MASK if _is_mask(pixels, grey) else ""
+    blurred = spread > LEAST_CONTRAST and _is_blurred_mask(pixels)
+    return _MASK if blurred or _is_mask(pixels, grey) else ""
 
 
 def _reduced(grey: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArray[np.float32]:
@@ -88,6 +93,16 @@ def _is_mask(pixels: Pixels, grey: NDArray[np.uint8]) -> bool:
     wide = pixels.astype(np.uint32)
     packed = wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
     return _equal(packed) > MOST_EQUAL and len(np.unique(packed)) <= MOST_COLOURS
+
+
+def _is_blurred_mask(pixels: Pixels) -> bool:
+    around = np.ones((9, 9), np.uint8)  # a block of JPEG and a pixel
+    flat = (cv2.dilate(pixels, around) - cv2.erode(pixels, around)).max(-1) <= MOST_RINGING
+    if flat.mean() < LEAST_FLAT:
+        return False
+    wide = pixels[flat].astype(np.uint32) // 4  # what JPEG does to one colour
+    counts = np.sort(np.unique(wide[:, 0] << 12 | wide[:, 1] << 6 | wide[:, 2], return_counts=True)[1])
+    return bool(counts[-MOST_FLAT_COLOURS:].sum() > LEAST_IN_THEM * counts.sum())
 
 
 def _equal(values: NDArray[Any]) -> float:

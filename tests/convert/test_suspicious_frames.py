@@ -97,6 +97,13 @@ def test_label_masks_are_told(seed: int) -> None:
     assert fault(grey_ids(seed)) == "label masks"
 
 
+@pytest.mark.parametrize("quality", [30, 60, 75, 90, 98])
+def test_coloured_masks_that_jpeg_has_blurred_are_told(quality: int) -> None:
+    for seed in range(6):
+        assert fault(jpeg(mask(seed, (540, 960)), quality)) == "label masks"
+        assert fault(jpeg(scene(seed, (540, 960)), quality)) == ""
+
+
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("hw", [(33, 65), HW, (720, 1280)])
 def test_drawn_scenes_are_pictures_at_any_size(seed: int, hw: tuple[int, int]) -> None:
