@@ -29,7 +29,7 @@ from edge.files import write_whole
 from edge.leftovers import TemporaryFolder
 from edge.preprocess import Normalisation
 from edge.progress import Track, silent
-from edge.text import quiet
+from edge.text import counted, quiet
 from edge.trial import try_out
 from edge.versions import installed
 
@@ -87,6 +87,8 @@ def run(
     outcomes = []
     with TemporaryFolder() as folder:
         networks = prepared.networks(Path(folder), track)
+        if networks.trained and any(recipe.calibrated for recipe in job.recipes):
+            notice(f"{prepared.name}: {counted(len(networks.trained), 'range')} of activations from its training")
         builder = ModelBuilder(networks, prepared.samples.calibration, prepared.norm, track)
         check = Check(
             prepared.norm, prepared.classes, prepared.samples, prepared.references, track, prepared.upsampling
@@ -97,7 +99,7 @@ def run(
                 notice(f"{', '.join(outcome.shortcomings)}: looking for the layers that hurt")
                 model, outcome = rescue(builder, check, outcome)
             if outcome.passed:
-                outcome = write(model, make_card(prepared, outcome), outcome)
+                outcome = write(model, make_card(prepared, outcome, len(networks.trained)), outcome)
             outcomes.append(outcome)
     return outcomes
 
@@ -168,12 +170,13 @@ def asked(outcome: Outcome) -> float:
     return max(outcome.limit, (1 + outcome.verdict.fidelity) / 2 if outcome.max_miou_drop is not None else 0.0)
 
 
-def make_card(prepared: Prepared, outcome: Outcome) -> Card:
+def make_card(prepared: Prepared, outcome: Outcome, trained_ranges: int) -> Card:
     """Returns the card of a model, with its provenance."""
     recipe, samples = outcome.recipe, prepared.samples
+    measured = Calibration(SEED, places_in_sources(samples.calibration), trained_ranges)
     provenance = Provenance(
         source=prepared.source,
-        calibration=Calibration(SEED, places_in_sources(samples.calibration)) if recipe.calibrated else None,
+        calibration=measured if recipe.calibrated else None,
         verdict=outcome.verdict,
         held_out=places_in_sources(samples.held_out),
         versions={name: installed(name) or "not installed" for name in ("roadlite", "tensorflow", "litert-quantizer")},

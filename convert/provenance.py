@@ -31,6 +31,7 @@ class Calibration:
 
     seed: int
     frames: FrameIndexes
+    trained_ranges: int = 0  # activations that have the range which the network learned in training instead
 
 
 @dataclass(frozen=True, slots=True)
