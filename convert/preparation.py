@@ -9,8 +9,7 @@ from pathlib import Path
 from convert.frames import Samples, Truths, collect
 from convert.graph.anatomy import Anatomy, discover, remarks
 from convert.graph.graphdef import parse
-from convert.graph.retarget import RetargetedNetwork, retarget
-from convert.graph.stride import stride_for
+from convert.graph.retarget import RetargetedNetwork, retarget_as_asked
 from convert.job import INPUT_HW, Job
 from convert.models.load import FrozenGraph
 from convert.models.offered_names import offer
@@ -50,9 +49,9 @@ def prepare_graph(frozen: FrozenGraph, job: Job, track: Track, notice: Notice) -
     graph, runner = parse(frozen.graph_bytes, frozen.name), runner_for(len(frozen.graph_bytes))
     anatomy = discover(graph, frozen.name, job.norm)
     classes = classes_of(frozen.name, anatomy.classes, job)
-    network = retarget(graph, anatomy, job.input_hw or INPUT_HW, stride_for(job.output_stride, anatomy))
+    network, stays = retarget_as_asked(graph, anatomy, job.input_hw or INPUT_HW, job.output_stride)
     notice(describe(frozen, anatomy, network))
-    for remark in remarks(anatomy):
+    for remark in filter(None, (*remarks(anatomy), stays)):
         notice(f"{frozen.name}: {remark}")
     offer_names(frozen.path, classes, job, notice)
     samples = collect_frames(job, network.input_hw, classes, track, notice)

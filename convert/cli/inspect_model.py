@@ -186,8 +186,7 @@ def _networks(graph: GraphDef, anatomy: Anatomy, input_hw: tuple[int, int] | Non
     """Returns the network as it is and as it is re-targeted; why it cannot be, where nobody asked for that size and
     stride. Raises UsageError, GraphError where somebody did.
     """
-    from convert.graph.retarget import retarget
-    from convert.graph.stride import stride_for
+    from convert.graph.retarget import retarget_as_asked
 
     facts: Facts = {}
     for title, size, asked in (
@@ -195,7 +194,8 @@ def _networks(graph: GraphDef, anatomy: Anatomy, input_hw: tuple[int, int] | Non
         ("re-targeted network", input_hw or anatomy.crop_hw, output_stride),
     ):
         try:
-            facts[title] = _network(retarget(graph, anatomy, size, stride_for(asked, anatomy)))
+            network, stays = retarget_as_asked(graph, anatomy, size, asked)
+            facts[title] = _network(network) | ({"note": stays} if stays else {})
         except (GraphError, UsageError) as exc:
             if asked not in ("auto", "keep") or (input_hw is not None and size == input_hw):
                 raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
+from convert.graph.channel_scaling import join_scalings
 from convert.graph.graphdef import GraphDef, by_name, consumers, inputs, producer
 from convert.graph.retarget import RetargetedNetwork
 from convert.tensorflow import tf
@@ -15,9 +16,8 @@ def for_integers(body: RetargetedNetwork, in_float: Collection[str] = ()) -> Ret
 
     `in_float` names operators of a .tflite made from it that will not be: they keep the form that is fastest in float.
     """
-    graph = tf.compat.v1.GraphDef()
-    graph.CopyFrom(body.graph)
     kept = frozenset(node for name in in_float for node in name.split(";"))  # the converter joins what it fuses
+    graph = join_scalings(body)
     _pool_lone_relus(graph, kept)
     _spell_hard_swish(graph, kept)
     return replace(body, graph=graph)

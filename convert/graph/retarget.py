@@ -26,7 +26,7 @@ from convert.graph.graphdef import (
     set_constant,
     shapes,
 )
-from convert.graph.stride import change_stride
+from convert.graph.stride import change_stride, stride_for
 from convert.tensorflow import releasing_memory, tf
 from edge.errors import GraphError, UsageError
 
@@ -42,6 +42,22 @@ class RetargetedNetwork:
     logits: str  # float32 (1, h, w, classes)
     input_hw: HW
     output_stride: int
+
+
+def retarget_as_asked(
+    graph: GraphDef, anatomy: Anatomy, input_hw: HW, output_stride: str
+) -> tuple[RetargetedNetwork, str]:
+    """Returns the network at the stride that one of `convert.graph.strides.STRIDES` comes to, and a sentence where `auto`
+    keeps the graph's own because it cannot be raised; otherwise an empty text. Raises what `retarget` does.
+    """
+    stride = stride_for(output_stride, anatomy)
+    try:
+        return retarget(graph, anatomy, input_hw, stride), ""
+    except GraphError as exc:
+        if output_stride != "auto" or stride == anatomy.output_stride:
+            raise
+        why, _, _ = str(exc).partition(";")
+        return retarget(graph, anatomy, input_hw), f"its output stride stays {anatomy.output_stride}: {why}"
 
 
 @releasing_memory

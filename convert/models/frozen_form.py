@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from convert.graph.graphdef import CONVOLUTIONS, GraphDef, by_name, first_line, prune, topological
 from convert.graph.graphdef import load as import_graph
+from convert.models.conditions import without_conditions
 from convert.models.freeze import Frozen
+from convert.models.shapes import fix_shapes
 from convert.tensorflow import tf
 from edge.errors import GraphError
 
@@ -49,13 +51,15 @@ def in_frozen_form(graph: GraphDef, image: str, outputs: Mapping[str, str], kind
     """Returns a graph without its functions, for a picture of one size. Raises GraphError.
 
     `image` is its placeholder's node, `outputs` are names of answers and their tensors. Functions become plain nodes,
-    and what the graph asks of its own sizes becomes constants: the batch, which is 1, is known here.
+    one way stays of every condition, and what the graph asks of its own sizes becomes constants: the batch, which is 1,
+    is known here.
     """
     check_convolutions(graph, kind)
     remark = _fix_size(graph, image)
     flat, roots = _flattened(graph, image, outputs)
-    frozen = _in_order(_plain_edges(prune(flat, roots), roots), roots)
-    _fix_shapes(frozen)
+    decided = without_conditions(prune(flat, roots), image, roots, kind)
+    frozen = _in_order(_plain_edges(decided, roots), roots)
+    fix_shapes(frozen)
     return Frozen(prune(frozen, roots).SerializeToString(deterministic=True), remark)
 
 
@@ -86,20 +90,6 @@ def _in_order(graph: GraphDef, roots: Sequence[str]) -> GraphDef:
     for node in ordered.node:
         node.ClearField("experimental_debug_info")  # where it came from, with numbers that count up
     return ordered
-
-
-def _fix_shapes(graph: GraphDef) -> None:
-    """Makes constants of the sizes that the graph asks its tensors for, which are known with the picture's."""
-    with tf.Graph().as_default() as scope:
-        import_graph(graph)
-    for node in [node for node in graph.node if node.op == "Shape"]:
-        shape = scope.get_operation_by_name(node.name).inputs[0].shape
-        if shape.is_fully_defined():
-            dtype = tf.as_dtype(node.attr["out_type"].type or tf.int32.as_datatype_enum)
-            value = tf.make_tensor_proto(shape.as_list(), dtype)
-            node.CopyFrom(tf.compat.v1.NodeDef(name=node.name, op="Const"))
-            node.attr["dtype"].type = dtype.as_datatype_enum
-            node.attr["value"].tensor.CopyFrom(value)
 
 
 def _fix_size(graph: GraphDef, image: str) -> str:

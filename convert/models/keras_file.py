@@ -10,7 +10,6 @@ import os
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from convert.graph.anatomy import MAX_ELEMENTS
 from convert.graph.graphdef import first_line
 from convert.models.freeze import Frozen
 from convert.models.frozen_form import check_outputs, check_picture, in_frozen_form, own_size
+from convert.models.keras_config import EXPORT, SAVE, check_config, without_training
 from convert.tensorflow import tf
 from edge.errors import GraphError
 from edge.text import counted
@@ -27,30 +27,6 @@ CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 MEMBERS = (CONFIG, WEIGHTS, "metadata.json")
 CONFIG_BYTES = 64 << 20  # a network of a thousand layers has 1 MB
 FILE_BYTES = 4 * MAX_ELEMENTS + CONFIG_BYTES  # float32
-SAVE = "save the whole model with model.save('name.keras')"
-EXPORT = "load it where it was made and write it with model.export('folder')"
-
-LAYERS = frozenset(
-    {"Activation", "Add", "Average", "AveragePooling2D", "BatchNormalization", "Concatenate", "Conv2D", "Cropping2D"}
-    | {
-        "Dense",
-        "DepthwiseConv2D",
-        "Dropout",
-        "Flatten",
-        "Functional",
-        "GaussianDropout",
-        "GaussianNoise",
-        "GlobalAveragePooling2D",
-    }
-    | {"GlobalMaxPooling2D", "Identity", "InputLayer", "LeakyReLU", "MaxPooling2D", "Maximum", "Minimum", "Model"}
-    | {"Multiply", "Normalization", "Permute", "ReLU", "Rescaling", "Reshape", "Resizing", "SeparableConv2D"}
-    | {"Sequential", "Softmax", "SpatialDropout2D", "Subtract", "UpSampling2D", "ZeroPadding2D"}
-)
-"""Layers that are arithmetic, and nothing else."""
-TRAINING = "compile_config"  # loss and optimizer, which `compile=False` leaves unread in the outermost model
-VALUES = frozenset({"__keras_tensor__", "__tuple__", "__tensor__", "__numpy__", "TensorShape"})
-POLICIES = frozenset({"DTypePolicy", "FloatDTypePolicy", "Policy"})
-OPERATIONS = ("keras.src.ops.numpy", "keras.src.ops.nn", "keras.src.ops.image")  # x + y of layers' outputs is one
 
 
 def freeze_keras(path: Path, confine: Callable[[], None]) -> Frozen:
@@ -64,9 +40,9 @@ def freeze_keras(path: Path, confine: Callable[[], None]) -> Frozen:
 
     keras.config.disable_traceback_filtering()
     confine()
-    _check_file(path)
+    config = _checked(path)
     try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        model = _loaded(path, config)
     except (ValueError, TypeError, KeyError, AttributeError, OSError) as exc:
         raise GraphError(
             f"a Keras model that Keras {keras.__version__} cannot load: {first_line(exc)}; {EXPORT}"
@@ -74,8 +50,21 @@ def freeze_keras(path: Path, confine: Callable[[], None]) -> Frozen:
     return _frozen(model)
 
 
-def _check_file(path: Path) -> None:
-    """Refuses files that are none of Keras, or hold more than arithmetic. Raises GraphError."""
+def _loaded(path: Path, config: object) -> Any:
+    """Returns the model in a file whose configuration is checked. Raises what Keras does."""
+    import keras
+
+    if path.suffix.lower() != ".keras":
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    model = keras.saving.deserialize_keras_object(config, safe_mode=True)
+    model.load_weights(path)
+    return model
+
+
+def _checked(path: Path) -> object:
+    """Returns the configuration to load from a file. Refuses files that are none of Keras, or hold more than
+    arithmetic. Raises GraphError.
+    """
     size = path.stat().st_size
     if not 0 < size <= FILE_BYTES:
         raise GraphError(f"{size:,} bytes; expected a Keras model of 1 to {FILE_BYTES:,} bytes")
@@ -86,14 +75,17 @@ def _check_file(path: Path) -> None:
             raise GraphError("an HDF5 file, as Keras wrote it before .keras; rename it to end in .h5")
         if start[:2] != b"PK":
             raise GraphError(f"not a Keras model: expected a zip with a {CONFIG} and a {WEIGHTS} in it; {SAVE}")
-        config = _config_of_zip(path)
+        config = without_training(_config_of_zip(path))
     else:
         if start[:2] == b"PK":
             raise GraphError("a zip, as Keras writes .keras files; rename it to end in .keras")
         if start != HDF5:
             raise GraphError(f"not a Keras model: expected an HDF5 file; {SAVE}")
         config = _config_of_hdf5(path)
+        if config != without_training(config):  # which Keras would read
+            raise GraphError(f"an HDF5 file of a Keras model that holds a trained one as a layer; {SAVE}")
     check_config(config)
+    return config
 
 
 def _config_of_zip(path: Path) -> object:
@@ -177,51 +169,6 @@ def _items(file: Any) -> Iterator[tuple[str, Any, Any]]:
             yield f"{group.name.rstrip('/')}/{name}", link, item
             if isinstance(item, h5py.Group):
                 todo.append(item)
-
-
-def check_config(config: object) -> None:
-    """Refuses a configuration that names anything but layers of arithmetic and what belongs to them: all else may be
-    code. Raises GraphError.
-    """
-    if not isinstance(config, dict) or "class_name" not in config:
-        raise GraphError(f"a damaged Keras model: its configuration names no class; {SAVE}")
-    todo: list[object] = [{key: value for key, value in config.items() if key != TRAINING}]
-    while todo:
-        value = todo.pop()
-        if isinstance(value, dict):
-            _check_class(value)
-            todo.extend(value.values())
-        elif isinstance(value, list):
-            todo.extend(value)
-
-
-def _check_class(value: dict[str, Any]) -> None:
-    if "class_name" not in value:
-        return
-    name, module, registered = (str(value.get(key) or "") for key in ("class_name", "module", "registered_name"))
-    shown = name.rpartition(">")[2][:80]
-    if name in ("Lambda", "__lambda__", "function") or "lambda" in name.lower():
-        raise GraphError(f"a Keras model with a Lambda layer or a function of its own, which is code; {EXPORT}")
-    if name == "Conv2DTranspose":
-        raise GraphError("a Keras model with a Conv2DTranspose layer, which no DeepLab network has; it is not taken")
-    is_own = ">" in name or ">" in registered or (module and not module.startswith(("keras", "builtins")))
-    if is_own:
-        raise GraphError(f"a Keras model with a layer {shown}, whose code is not in the file; {EXPORT}")
-    inside = not module or module == "keras" or module.startswith("keras.")
-    if inside and name in LAYERS | VALUES | POLICIES | _parts():
-        return
-    if module in OPERATIONS and name[:1].isupper():
-        return
-    raise GraphError(f"a Keras model with {shown}, which is none of the layers that are taken, and not run; {EXPORT}")
-
-
-@cache
-def _parts() -> frozenset[str]:
-    """Returns the names of Keras' initializers, regularizers and constraints, which belong to layers."""
-    import keras
-
-    packages = (keras.initializers, keras.regularizers, keras.constraints)
-    return frozenset(name for package in packages for name in dir(package) if name[:1].isupper())
 
 
 def _frozen(model: Any) -> Frozen:

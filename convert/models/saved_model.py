@@ -1,6 +1,7 @@
 """Reads a SavedModel: its signature, what its graph would run, and its weights. Only a process of its own does that.
 
-Nothing of the SavedModel is run, not even what restores its variables: their values are read from the checkpoint.
+Nothing of the SavedModel is run but the known arithmetic that a condition follows from, not even what restores its
+variables: their values are read from the checkpoint.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from convert.graph.anatomy import KNOWN_OPS
 from convert.graph.graphdef import GraphDef, NodeDef, ancestors, by_name, first_line, producer, prune
+from convert.models.conditions import CONDITIONS, DROPOUT
 from convert.models.freeze import SAVED_MODEL, Frozen
 from convert.models.frozen_form import check_outputs, check_picture, in_frozen_form
 from convert.models.variables import ANEW, VARIABLES, Weights, read_weights
@@ -23,7 +25,7 @@ from edge.text import counted
 
 FILE_BYTES = 2 << 30  # no protobuf message can be longer
 CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall", "If", "StatelessIf"})
-ALLOWED = KNOWN_OPS | CALLS | VARIABLES | {"IdentityN", "ReadVariableOp"}
+ALLOWED = KNOWN_OPS | CALLS | CONDITIONS | DROPOUT | VARIABLES | {"IdentityN", "ReadVariableOp"}
 SERVING = "serving_default"
 HIDDEN = "__saved_model"  # what TensorFlow itself keeps among the signatures
 

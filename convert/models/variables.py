@@ -35,22 +35,28 @@ def read_weights(meta: Any, needed: Mapping[str, NodeDef], folder: Path) -> Weig
     try:
         reader = tf.train.load_checkpoint(str(prefix))
         shapes = reader.get_variable_to_shape_map()
-        keys = _keys_of_names(meta) | (_keys_of_objects(meta, needed, reader) if OBJECTS in shapes else {})
-        missing = next((name for name in variables if keys.get(name) not in shapes), None)
+        places = _restored(meta)
+        if OBJECTS in shapes:
+            places |= {name: (key, "") for name, key in _keys_of_objects(meta, needed, reader).items()}
+        missing = next((name for name in variables if places.get(name, ("", ""))[0] not in shapes), None)
         if missing is not None:
             raise GraphError(f"a SavedModel whose checkpoint has no value for the variable {missing}; {ANEW}")
-        elements = sum(tf.TensorShape(shapes[key]).num_elements() for key in {keys[name] for name in variables})
+        keys = {places[name][0] for name in variables}
+        elements = sum(tf.TensorShape(shapes[key]).num_elements() for key in keys)
         if elements > MAX_ELEMENTS:
             raise GraphError(f"a SavedModel of {elements:,} weights, expected {MAX_ELEMENTS:,} at most")
-        return {name: reader.get_tensor(keys[name]) for name in variables}
+        values = {key: reader.get_tensor(key) for key in keys}
     except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as exc:
         raise GraphError(f"a SavedModel whose variables cannot be read: {first_line(exc)}; copy it again") from exc
+    return {name: _part(values[places[name][0]], places[name][1], name) for name in variables}
 
 
-def _keys_of_names(meta: Any) -> dict[str, str]:
-    """Returns the checkpoint's keys of variables as TensorFlow 1 restores them: RestoreV2, then an Assign each."""
+def _restored(meta: Any) -> dict[str, tuple[str, str]]:
+    """Returns the checkpoint's keys of variables as TensorFlow 1 restores them, RestoreV2, then an Assign each; and
+    which part of the value there a variable is, empty where it is all of it.
+    """
     nodes, restore = by_name(meta.graph_def), producer(meta.saver_def.restore_op_name)
-    keys = {}
+    found = {}
     for name in ancestors(nodes, [restore]) if restore in nodes else ():
         node = nodes[name]
         if node.op not in ("Assign", "AssignVariableOp") or len(node.input) < 2:
@@ -58,14 +64,38 @@ def _keys_of_names(meta: Any) -> dict[str, str]:
         variable, value = producer(node.input[0]), node.input[1]
         while nodes[producer(value)].op == "Identity":
             value = nodes[producer(value)].input[0]
-        reading = nodes[producer(value)]
-        names = nodes[inputs(reading)[1]] if reading.op == "RestoreV2" else reading
-        if names.op == "Const":
-            listed = tf.make_ndarray(names.attr["value"].tensor).ravel().tolist()
-            place = int(value.partition(":")[2] or 0)
-            if place < len(listed) and isinstance(listed[place], bytes):
-                keys[variable] = listed[place].decode(errors="replace")
-    return keys
+        reading, place = nodes[producer(value)], int(value.partition(":")[2] or 0)
+        if reading.op != "RestoreV2":
+            found[variable] = (_text(reading, 0), "")
+        elif len(reading.input) == 3:
+            keys, parts = (nodes[source] for source in inputs(reading)[1:3])
+            found[variable] = (_text(keys, place), _text(parts, place))
+    return {variable: known for variable, known in found.items() if known[0]}
+
+
+def _text(node: NodeDef, place: int) -> str:
+    """Returns one of the texts in a constant, empty where it is none."""
+    listed = tf.make_ndarray(node.attr["value"].tensor).ravel().tolist() if node.op == "Const" else []
+    return listed[place].decode(errors="replace") if place < len(listed) and isinstance(listed[place], bytes) else ""
+
+
+def _part(value: NDArray[Any], part: str, name: str) -> NDArray[Any]:
+    """Returns the part of a value that a variable is of a partitioned one: `part` is its whole shape, then a start and
+    a length for every axis, or `-` for all of it, as in `3 3 8 0,3:-:4,2`. Raises GraphError.
+    """
+    if not part:
+        return value
+    *shape, ranges = part.split(" ")
+    window = [(0, n) if text == "-" else _pair(text) for text, n in zip(ranges.split(":"), value.shape, strict=False)]
+    fits = all(start >= 0 and 0 < length <= n - start for (start, length), n in zip(window, value.shape, strict=False))
+    if shape != [str(n) for n in value.shape] or ranges.count(":") + 1 != value.ndim or not fits:
+        raise GraphError(f"a SavedModel whose variable {name} is no part ({part:.80}) of {value.shape}; {ANEW}")
+    return value[tuple(slice(start, start + length) for start, length in window)]
+
+
+def _pair(text: str) -> tuple[int, int]:
+    start, _, length = text.partition(",")
+    return (int(start), int(length)) if len(text) < 32 and start.isdecimal() and length.isdecimal() else (0, 0)
 
 
 def _keys_of_objects(meta: Any, needed: Mapping[str, NodeDef], reader: Any) -> dict[str, str]:

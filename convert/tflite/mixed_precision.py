@@ -34,7 +34,7 @@ class Cost:
     """What quantizing one operator alone does."""
 
     operator: str  # name of its output tensor
-    lost: float  # share of pixels that change their class
+    lost: float  # share of pixels that change their class, beyond those that change with the picture's own steps
 
 
 class QuantizationTrials:
@@ -69,7 +69,8 @@ def costly(trials: QuantizationTrials, limit: float, track: Track = silent) -> l
     Where they are too many for a rescue, the search ends.
     """
     costs: list[Cost] = []
-    halving = _halve(trials, 0, len(trials.operators), CLEARED * (1 - limit))
+    most = trials.agreement(trials.operators)
+    halving = _halve(trials, most, (0, len(trials.operators)), CLEARED * (1 - limit))
     for cost in track(halving, "finding the layers that hurt"):
         if cost is not None:
             costs.append(cost)
@@ -78,17 +79,20 @@ def costly(trials: QuantizationTrials, limit: float, track: Track = silent) -> l
     return sorted(costs, key=lambda cost: -cost.lost)
 
 
-def _halve(trials: QuantizationTrials, first: int, last: int, tolerance: float) -> Iterator[Cost | None]:
-    names = trials.operators
-    lost = 1 - trials.agreement(names[:first] + names[last:])
+def _halve(trials: QuantizationTrials, most: float, run: tuple[int, int], tolerance: float) -> Iterator[Cost | None]:
+    """Looks for costs in a run of operators, from the first to before the last. `most` is the agreement with none of
+    them quantized: the picture itself is in int8 even then, and what that costs is no operator's.
+    """
+    names, (first, last) = trials.operators, run
+    lost = most - trials.agreement(names[:first] + names[last:])
     if last - first == 1 and lost > tolerance:
         yield Cost(names[first], lost)
     else:
         yield None
     if last - first > 1 and lost > tolerance:
         middle = (first + last) // 2
-        yield from _halve(trials, first, middle, tolerance)
-        yield from _halve(trials, middle, last, tolerance)
+        yield from _halve(trials, most, (first, middle), tolerance)
+        yield from _halve(trials, most, (middle, last), tolerance)
 
 
 def keep_in_float(trials: QuantizationTrials, costs: Sequence[Cost], limit: float, track: Track = silent) -> list[str]:

@@ -34,6 +34,23 @@ def deeplab(hw: tuple[int | None, int | None] = (65, 129), *, softmax: bool = Fa
     return model
 
 
+def with_backbone(*, compiled: bool = False) -> Any:
+    """A network whose layers are models: a backbone of two answers, a Sequential in front of it and one in that."""
+    keras.utils.set_random_seed(5)
+    layers = keras.layers
+    picture = keras.Input((65, 129, 16))
+    shallow = _unit(picture, 16, strides=2)
+    backbone = keras.Model(picture, [shallow, _unit(_unit(shallow, 24, strides=2), 24)], name="backbone")
+    block = keras.Sequential([layers.Conv2D(16, 3, padding="same"), layers.BatchNormalization()], name="block")
+    stem = keras.Sequential([block, layers.ReLU()], name="stem")
+    if compiled:
+        backbone.compile("adam", "mse")
+    picture = keras.Input((65, 129, 3))
+    shallow, deep = backbone(stem(layers.Rescaling(1 / 127.5, -1)(picture)))
+    deep = layers.Resizing(*shallow.shape[1:3], interpolation="bilinear")(deep)
+    return keras.Model(picture, layers.Conv2D(5, 1)(layers.Concatenate()([shallow, deep])))
+
+
 def _convolution(x: Any, filters: int, size: int, strides: int = 1, *, relu: bool = True) -> Any:
     layers = keras.layers
     x = layers.Conv2D(filters, size, strides=strides, padding="same", use_bias=False)(x)

@@ -13,7 +13,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from keras_nets import deeplab, noise
+from keras_nets import deeplab, noise, with_backbone
 
 from convert.cli import convert_model, inspect_model
 from convert.graph.anatomy import discover
@@ -22,7 +22,8 @@ from convert.graph.retarget import retarget
 from convert.models import freeze as freezing
 from convert.models import load
 from convert.models.freeze import Frozen
-from convert.models.keras_file import check_config, freeze_keras
+from convert.models.keras_config import MAX_DEPTH, check_config, without_training
+from convert.models.keras_file import freeze_keras
 from convert.models.load import load_frozen_graph
 from convert.models.saved_model import freeze_saved_model
 from convert.tensorflow import tf
@@ -385,6 +386,53 @@ def test_a_configuration_that_names_code_is_refused_wherever_it_does(layer: dict
     check_config({"class_name": "Sequential", "config": {"layers": [{**conv, "config": {"activation": "relu"}}]}})
     with pytest.raises(GraphError, match=r"code|not run"):
         check_config({"class_name": "Sequential", "config": {"layers": [conv]}})
+
+
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_models_may_be_layers(tmp_path: Path, ending: str, compiled: bool) -> None:
+    model = with_backbone(compiled=compiled)
+    model.save(tmp_path / f"net{ending}")
+    graph = parse(frozen(tmp_path / f"net{ending}").graph_bytes, "net")
+    anatomy = discover(graph, "net")
+    picture = noise(np.random.default_rng(0), (65, 129))
+    expected = np.asarray(model(picture, training=False))
+    found = evaluate(graph, [anatomy.labels], {anatomy.image: picture})[0]
+    assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+@pytest.mark.filterwarnings("ignore")
+def test_code_in_a_model_that_is_a_layer_is_refused(tmp_path: Path, ending: str) -> None:
+    inner = keras.Sequential([keras.Input((33, 49, 3)), L.Lambda(lambda x: x * 2)])
+    with pytest.raises(GraphError, match="with a Lambda layer or a function of its own, which is code"):
+        frozen(keras_file(tmp_path / f"net{ending}", inner, L.Conv2D(4, 3)))
+
+
+def test_an_hdf5_file_that_would_have_keras_train_is_refused(tmp_path: Path) -> None:
+    path = keras_file(tmp_path / "net.h5", keras.Sequential([keras.Input((33, 49, 3)), L.Conv2D(4, 3)]))
+    with h5py.File(path, "a") as file:
+        config = json.loads(file.attrs["model_config"])
+        config["config"]["layers"][1]["compile_config"] = {"optimizer": "adam", "loss": {"class_name": "own"}}
+        file.attrs["model_config"] = json.dumps(config)
+    with pytest.raises(GraphError, match="holds a trained one as a layer; save the whole model"):
+        frozen(path)
+
+
+def doubling(times: int) -> dict[str, Any]:
+    """A model that calls one twice, which calls one twice, and so on."""
+    made: dict[str, Any] = {"class_name": "ReLU", "config": {}, "inbound_nodes": [[], []]}
+    for _ in range(times):
+        made = {"class_name": "Functional", "config": {"layers": [made]}, "inbound_nodes": [[], []]}
+    return made
+
+
+def test_models_in_models_without_end_are_refused() -> None:
+    check_config(without_training(doubling(5)))
+    with pytest.raises(GraphError, match=r"calls [\d,]+ layers and their parts, expected 100,000 at most"):
+        check_config(without_training(doubling(20)))
+    with pytest.raises(GraphError, match=f"more than {MAX_DEPTH} deep in each other"):
+        without_training(doubling(MAX_DEPTH // 3))
 
 
 # The process
