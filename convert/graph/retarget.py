@@ -47,8 +47,8 @@ class RetargetedNetwork:
 def retarget_as_asked(
     graph: GraphDef, anatomy: Anatomy, input_hw: HW, output_stride: str
 ) -> tuple[RetargetedNetwork, str]:
-    """Returns the network at the stride that one of `convert.graph.strides.STRIDES` comes to, and a sentence where `auto`
-    keeps the graph's own because it cannot be raised; otherwise an empty text. Raises what `retarget` does.
+    """Returns the network at the stride that one of `convert.graph.strides.STRIDES` comes to, and a sentence where
+    `auto` keeps the graph's own because it cannot be raised; otherwise an empty text. Raises what `retarget` does.
     """
     stride = stride_for(output_stride, anatomy)
     try:
