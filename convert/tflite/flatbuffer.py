@@ -17,7 +17,8 @@ def parse(model: bytes) -> Any:
 
     An operator's number is in two fields, of which older files fill the one and the quantizer the other, and readers
     look at either: here both have it. Older files give scalars no shape, for which the quantizer takes that of their
-    bytes: here they have an empty one.
+    bytes: here they have an empty one. Weights that lie behind the flatbuffer, as the quantizer leaves them, come as
+    arrays too: bytes would be packed one by one, which takes seconds.
     """
     from ai_edge_litert.tools import flatbuffer_utils
 
@@ -25,6 +26,9 @@ def parse(model: bytes) -> Any:
     for code in parsed.operatorCodes:
         code.builtinCode = max(code.builtinCode, code.deprecatedBuiltinCode)
         code.deprecatedBuiltinCode = min(code.builtinCode, PLACEHOLDER_FOR_GREATER_OP_CODES)
+    for buffer in parsed.buffers:
+        if isinstance(buffer.data, bytearray):
+            buffer.data = np.frombuffer(buffer.data, np.uint8)
     for tensor in (tensor for graph in parsed.subgraphs for tensor in graph.tensors):
         tensor.shape = np.array([], np.int32) if tensor.shape is None else tensor.shape
     return parsed

@@ -116,9 +116,9 @@ def quantize(model: bytes, ranges: dict[str, Range], made_as: Recipe, in_float: 
     lively, dead = enliven(model)
     made = quantizer.Quantizer(bytearray(lively))
     made.load_quantization_recipe(getattr(recipe, made_as.quantizer)())
-    for name in in_float:
-        skip = algorithm_manager.AlgorithmName.NO_QUANTIZE
-        made.update_quantization_recipe(f"^{re.escape(name)};", "*", algorithm_key=skip)
+    if in_float:  # in one rule: it looks at every rule for every operator
+        names = f"^(?:{'|'.join(map(re.escape, in_float))});"
+        made.update_quantization_recipe(names, "*", algorithm_key=algorithm_manager.AlgorithmName.NO_QUANTIZE)
     values: dict[str, Any] = {
         name: {"min": np.full((1, 1, 1, 1), r.low, np.float32), "max": np.full((1, 1, 1, 1), r.high, np.float32)}
         for name, r in ranges.items()
