@@ -65,7 +65,7 @@ class Outcome:
         if self.rescued is None or self.plain is None:
             return None
         lost = {cost.operator: round(cost.lost, 5) for cost in self.rescued.costs}
-        return Rescue(tuple(self.rescued.in_float), lost, round(self.plain.fidelity, 5))
+        return Rescue(tuple(self.rescued.in_float), lost, round(self.plain.fidelity, 5), finished=self.rescued.finished)
 
     @property
     def passed(self) -> bool:
@@ -97,7 +97,7 @@ def run(
             model, outcome = make(builder, check, recipe, prepared, job)
             if recipe.calibrated and job.rescue and not outcome.passed:
                 notice(f"{', '.join(outcome.shortcomings)}: looking for the layers that hurt")
-                model, outcome = rescue(builder, check, outcome)
+                model, outcome = rescue(builder, check, outcome, job.rescue_seconds)
             if outcome.passed:
                 outcome = write(model, make_card(prepared, outcome, len(networks.trained)), outcome)
             outcomes.append(outcome)
@@ -143,10 +143,10 @@ def make(builder: ModelBuilder, check: Check, recipe: Recipe, prepared: Prepared
     return model, Outcome(recipe, path, len(model), seconds, check(model, recipe), limit, job.max_miou_drop)
 
 
-def rescue(builder: ModelBuilder, check: Check, outcome: Outcome) -> tuple[bytes, Outcome]:
+def rescue(builder: ModelBuilder, check: Check, outcome: Outcome, within_s: float) -> tuple[bytes, Outcome]:
     """Returns the model with layers left in float that it needs to pass, and what became of it."""
     start = time.perf_counter()
-    mixed = builder.rescue(outcome.recipe, asked(outcome))
+    mixed = builder.rescue(outcome.recipe, asked(outcome), within_s)
     seconds = outcome.seconds + time.perf_counter() - start
     return mixed.model, replace(
         outcome,

@@ -11,6 +11,8 @@ from edge.preprocess import Normalisation
 
 INPUT_HW = 513, 1025  # half of Cityscapes' pictures, for graphs
 
+RESCUE_SECONDS = 180.0  # two or three times what MobileNetV3 takes on two cores
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -30,4 +32,5 @@ class Job:
     strict: bool = False  # a picture that cannot be read is an error, instead of being left out
     max_miou_drop: float | None = None  # against the network that is converted; None does not ask
     rescue: bool = True  # int8 that falls short may keep layers in float
+    rescue_seconds: float = RESCUE_SECONDS  # for finding which
     norm: Normalisation | None = None  # of a network that takes normalised pictures; None takes what is known of it

@@ -48,6 +48,7 @@ class Rescue:
     in_float: tuple[str, ...]
     lost_alone: Mapping[str, float]  # share of pixels that each layer costs, quantized alone
     fidelity_before: float
+    finished: bool = True  # in the time that it had
 
 
 @dataclass(frozen=True, slots=True)

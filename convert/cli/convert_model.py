@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from convert.file_names import destination
 from convert.graph.strides import STRIDES
+from convert.job import RESCUE_SECONDS
 from convert.tflite.recipes import RECIPES, parse_recipes
 from edge.cli.main import Parser, parser, run, say
 from edge.cli.options import add_strict, classes, normalisation, parse_hw
@@ -116,6 +117,13 @@ def _add_limits(made: argparse.ArgumentParser) -> None:
         action="store_true",
         help="int8 stays int8 throughout, instead of keeping the layers that hurt in float where it falls short",
     )
+    made.add_argument(
+        "--rescue-seconds",
+        type=float,
+        default=RESCUE_SECONDS,
+        metavar="S",
+        help="how long to look for those layers; then the best found so far is taken (default: %(default)g)",
+    )
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -179,6 +187,7 @@ def convert_one(graph: str, options: argparse.Namespace, done: dict[str, str]) -
         strict=options.strict,
         max_miou_drop=options.max_miou_drop,
         rescue=not options.no_rescue,
+        rescue_seconds=options.rescue_seconds,
         norm=normalisation(options),
     )
     return run(source, job, bars, say)
@@ -210,6 +219,8 @@ def check(options: argparse.Namespace) -> None:
         value = getattr(options, name)
         if value is not None and not 0 <= value <= 1:
             raise UsageError(f"expected 0 to 1, got {value}", name)
+    if not 1 <= options.rescue_seconds <= 86400:
+        raise UsageError(f"expected 1 to 86400 seconds, got {options.rescue_seconds:g}", "rescue_seconds")
     if not 1 <= options.calibration_frames <= 10000 or not 1 <= options.verification_frames <= 1000:
         raise UsageError("expected 1 to 10000 calibration frames and 1 to 1000 verification frames")
 
@@ -258,7 +269,8 @@ def _in_float(rescued: MixedModel) -> str:
     from convert.tflite.quantize import first_name
 
     names = ", ".join(map(first_name, rescued.in_float))
-    return f"{len(rescued.in_float)} layers left in float: {names}" if names else "no layer found that would help"
+    found = f"{len(rescued.in_float)} layers left in float: {names}" if names else "no layer found that would help"
+    return found if rescued.finished else f"{found}; the search was ended by --rescue-seconds"
 
 
 def as_row(outcome: Outcome) -> dict[str, object]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +19,7 @@ from convert.ranges import Range
 from convert.subprocesses import Runner, in_this_process
 from convert.tflite.export import check_promise, convert, export, quantized
 from convert.tflite.integer_forms import spelled_for_integers
-from convert.tflite.mixed_precision import FRAMES, Cost, QuantizationTrials, costly, keep_in_float
+from convert.tflite.mixed_precision import FRAMES, Cost, QuantizationTrials, search
 from convert.tflite.quantize import first_name, measure_ranges, operators
 from convert.tflite.recipes import FLOAT, Recipe
 from edge.evaluation.samples import evenly
@@ -34,6 +36,7 @@ class MixedModel:
     model: bytes
     in_float: list[str]  # by the names of their output tensors
     costs: list[Cost]  # what hurts, the costliest first
+    finished: bool = True  # whether the search came to its end in the time that it had
 
 
 class FloatModels(Protocol):
@@ -106,26 +109,27 @@ class ModelBuilder:
             return quantized(self._integer_form, self._ranges, recipe)
         return self._networks.make(recipe)
 
-    def rescue(self, recipe: Recipe, limit: float) -> MixedModel:
+    def rescue(self, recipe: Recipe, limit: float, within_s: float = math.inf) -> MixedModel:
         """Makes a calibrated recipe with as few operators in float as an agreement of `limit` with float needs.
 
-        Looks at calibration frames only, so that the verdict stays one on frames that nothing was fitted to.
+        Looks at calibration frames only, so that the verdict stays one on frames that nothing was fitted to. After
+        `within_s` seconds it takes what it has found so far.
         """
+        begun = time.monotonic()
         chosen = [self._samples[i] for i in evenly(len(self._samples), FRAMES)]
         inputs = list(CalibrationTensors(chosen, self._norm))
         trials = QuantizationTrials(self._integer_form, self._ranges, recipe, inputs)
-        aim = 1 - AIMED_SHARE * (1 - limit)
-        costs = costly(trials, aim, self._track)
-        kept = keep_in_float(trials, costs, aim, self._track)
+        found = search(trials, 1 - AIMED_SHARE * (1 - limit), self._track, begun + within_s)
+        kept = found.in_float
         if not kept:
-            return MixedModel(self.make(recipe), [], costs)
+            return MixedModel(self.make(recipe), [], found.costs, found.finished)
         model = self._networks.for_integers(kept)
         names = {first_name(name): name for name in operators(model)}  # what several made in int8 may be one in float
         ranges = self._ranges | {
             names[first_name(name)]: known for name, known in self._ranges.items() if first_name(name) in names
         }
         kept = [names[first_name(name)] for name in kept if first_name(name) in names]
-        return MixedModel(quantized(model, ranges, recipe, kept), kept, costs)
+        return MixedModel(quantized(model, ranges, recipe, kept), kept, found.costs, found.finished)
 
     @cached_property
     def _integer_form(self) -> bytes:

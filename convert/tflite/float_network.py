@@ -47,6 +47,7 @@ def float_network(model: bytes, output: str, where: str) -> FloatNetwork:
         raise ModelError(f"{where}: has {len(parsed.subgraphs)} subgraphs; expected a network without control flow")
     graph = parsed.subgraphs[0]
     _check_float(parsed, where)
+    _name_tensors(graph)
     stored = _unpack_weights(parsed)
     whole = pack(parsed)
     places = [int(i) for i in graph.outputs if graph.tensors[int(i)].name.decode(errors="replace") == output]
@@ -65,6 +66,15 @@ def _check_float(parsed: Any, where: str) -> None:
             f"{where}: its activations are quantized already; give the float .tflite or the frozen graph that it was "
             "made from"
         )
+
+
+def _name_tensors(graph: Any) -> None:
+    """Gives every tensor a name of its own, by which ranges are kept and operators left in float."""
+    taken: set[bytes] = set()
+    for place, tensor in enumerate(graph.tensors):
+        name = tensor.name or b"tensor"
+        tensor.name = name if name not in taken else b"%s_%d" % (name, place)
+        taken.add(tensor.name)
 
 
 def _unpack_weights(parsed: Any) -> frozenset[str]:

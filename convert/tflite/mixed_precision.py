@@ -1,13 +1,16 @@
 """Finds the operators that quantization hurts, and keeps as few of them as needed in float.
 
 A tensor of wide range whose small differences matter has too few steps in int8. It shows in the operators on both
-sides of it, so those are what is looked for: each run of operators is quantized alone, all else in float, and where
-that costs agreement the run is halved until single operators are left. Costs of single operators do not hide each
+sides of it, so those are what is looked for: each run of operators is quantized alone, all else in float, and the one
+that costs most agreement is halved, until single operators are left. Costs of single operators do not hide each
 other that way, and most of a network is cleared by a few trials.
 """
 
 from __future__ import annotations
 
+import heapq
+import math
+import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -26,7 +29,8 @@ from edge.progress import Track, silent
 
 FRAMES = 6  # that a trial looks at: costs worth keeping an operator in float show on few
 MOST = 0.2  # of the operators: a network that needs more of them in float is not one for int8
-CLEARED = 0.25  # of the agreement that may be lost: a run of operators that costs less is left alone
+SEARCH_SHARE = 0.75  # of the time, for finding what costs
+CLEARED = (0.25, 0.1, 0.04)  # of the agreement that may be lost: a run that costs less is left alone, at first
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +53,19 @@ class QuantizationTrials:
         self._model, self._ranges, self._recipe, self._samples = model, ranges, recipe, samples
         self.operators = operators(model)
         self._wanted = list(self._labels(model))
+        self._known: dict[frozenset[str], float] = {}
 
     def agreement(self, in_float: Collection[str]) -> float:
-        """Returns the share of pixels as in the float model when all but these operators are quantized."""
-        labels = self._labels(quantize(self._model, self._ranges, self._recipe, in_float))
-        return float(np.mean([agreement(*pair) for pair in zip(labels, self._wanted, strict=True)]))
+        """Returns the share of pixels as in the float model when all but these operators are quantized.
+
+        What was tried once is known.
+        """
+        tried = frozenset(in_float)
+        if tried not in self._known:
+            labels = self._labels(quantize(self._model, self._ranges, self._recipe, in_float))
+            shares = [agreement(*pair) for pair in zip(labels, self._wanted, strict=True)]
+            self._known[tried] = float(np.mean(shares))
+        return self._known[tried]
 
     def _labels(self, model: bytes) -> Iterator[Ids]:
         engine = open_engine(model, "a trial")
@@ -63,55 +75,114 @@ class QuantizationTrials:
             yield upsample(engine.invoke(stored(sample, engine.input))[0])
 
 
-def costly(trials: QuantizationTrials, limit: float, track: Track = silent) -> list[Cost]:
-    """Returns the operators that alone cost a good part of what may be lost, 1 - `limit`; the costliest first.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search has found."""
 
-    Where they are too many for a rescue, the search ends.
+    costs: list[Cost]  # the costliest first
+    in_float: list[str]  # the operators to keep so
+    finished: bool  # in the time that there was
+
+
+def search(trials: QuantizationTrials, limit: float, track: Track = silent, until: float = math.inf) -> Found:
+    """Returns the operators to keep in float for an agreement of `limit`, or that come nearest to it with as many as
+    `MOST` allows; none where none helps.
+
+    Smaller costs are looked for where the larger ones are not all. It ends at the time `until`, by the monotonic clock,
+    with what it has found so far; the last quarter of the time is for finding how little of it is enough.
+    """
+    now = time.monotonic()
+    searched = now + SEARCH_SHARE * (until - now)
+    found = Found([], [], True)
+    for cleared in CLEARED:
+        costs = costly(trials, cleared * (1 - limit), track, searched)
+        kept = keep_in_float(trials, costs, limit, track, until)
+        if trials.agreement(kept) < trials.agreement(found.in_float):  # more may be too many
+            kept = found.in_float
+        found = Found(costs, kept, time.monotonic() < searched)
+        if trials.agreement(found.in_float) >= limit or len(costs) > _most(trials) or not found.finished:
+            break
+    return found
+
+
+def costly(trials: QuantizationTrials, tolerance: float, track: Track = silent, until: float = math.inf) -> list[Cost]:
+    """Returns the operators that alone cost more than `tolerance` in agreement; the costliest first.
+
+    Where they are more than a rescue may keep, the search ends, and so it does at the time `until`, by the monotonic
+    clock: what costs most is looked for first.
     """
     costs: list[Cost] = []
-    most = trials.agreement(trials.operators)
-    halving = _halve(trials, most, (0, len(trials.operators)), CLEARED * (1 - limit))
-    for cost in track(halving, "finding the layers that hurt"):
+    for cost in track(_halved(trials, tolerance, until), "finding the layers that hurt"):
         if cost is not None:
             costs.append(cost)
-        if len(costs) > MOST * len(trials.operators):
+        if len(costs) > _most(trials):
             break
     return sorted(costs, key=lambda cost: -cost.lost)
 
 
-def _halve(trials: QuantizationTrials, most: float, run: tuple[int, int], tolerance: float) -> Iterator[Cost | None]:
-    """Looks for costs in a run of operators, from the first to before the last. `most` is the agreement with none of
-    them quantized: the picture itself is in int8 even then, and what that costs is no operator's.
+def _most(trials: QuantizationTrials) -> int:
+    return int(MOST * len(trials.operators))
+
+
+def _halved(trials: QuantizationTrials, tolerance: float, until: float) -> Iterator[Cost | None]:
+    """Halves the run of operators that costs most, again and again; yields after each trial, and each single operator.
+
+    When the time is over, the operators of the costliest runs share their costs. The picture itself is in int8 where no
+    operator is, and what that costs is no operator's.
     """
-    names, (first, last) = trials.operators, run
-    lost = most - trials.agreement(names[:first] + names[last:])
-    if last - first == 1 and lost > tolerance:
-        yield Cost(names[first], lost)
-    else:
-        yield None
-    if last - first > 1 and lost > tolerance:
+    names = trials.operators
+    most = trials.agreement(names)
+    yield None
+
+    def run(first: int, last: int) -> tuple[float, int, int]:
+        return trials.agreement(names[:first] + names[last:]) - most, first, last
+
+    runs = [run(0, len(names))]
+    while runs and time.monotonic() < until:
+        gained, first, last = heapq.heappop(runs)
+        if -gained <= tolerance:
+            return
+        if last - first == 1:
+            yield Cost(names[first], -gained)
+            continue
         middle = (first + last) // 2
-        yield from _halve(trials, most, (first, middle), tolerance)
-        yield from _halve(trials, most, (middle, last), tolerance)
+        for half in ((first, middle), (middle, last)):
+            heapq.heappush(runs, run(*half))
+            yield None
+    for gained, first, last in sorted(runs):
+        if -gained > tolerance:
+            yield from (Cost(name, -gained / (last - first)) for name in names[first:last])
 
 
-def keep_in_float(trials: QuantizationTrials, costs: Sequence[Cost], limit: float, track: Track = silent) -> list[str]:
-    """Returns as few of the costly operators as needed for an agreement of `limit`; all of them where that is not
-    enough, none where they are more than what `MOST` allows.
+def keep_in_float(
+    trials: QuantizationTrials, costs: Sequence[Cost], limit: float, track: Track = silent, until: float = math.inf
+) -> list[str]:
+    """Returns as few of the costly operators as needed for an agreement of `limit`; where that is out of reach, the
+    costliest of them, as many as `MOST` allows.
 
-    They are taken in the order of their costs until the limit is met, then each is given back if it can be.
+    Those that are enough are found by bisection, then each is given back if it can be, up to the time `until`.
     """
-    kept: list[str] = []
-    if len(costs) > MOST * len(trials.operators):
-        return kept
-    for cost in track(costs, "keeping layers in float", len(costs)):
-        kept.append(cost.operator)
-        if trials.agreement(kept) >= limit:
-            break
-    else:
-        return kept
+    names = [cost.operator for cost in costs[: _most(trials)]]
+    trying = track(_kept(trials, names, limit, until), "keeping layers in float")
+    *_, kept = [[], *trying]
+    return kept or names
+
+
+def _kept(trials: QuantizationTrials, names: list[str], limit: float, until: float) -> Iterator[list[str]]:
+    """Yields after each trial what is enough so far; nothing where all are not."""
+    if not names or trials.agreement(names) < limit:
+        return
+    few, many = 0, len(names)  # too few, and enough
+    yield names
+    while many - few > 1 and time.monotonic() < until:
+        middle = (few + many) // 2
+        few, many = (few, middle) if trials.agreement(names[:middle]) >= limit else (middle, many)
+        yield names[:many]
+    kept = names[:many]
     for name in kept[-2::-1]:
+        if time.monotonic() >= until:
+            return
         fewer = [other for other in kept if other != name]
         if trials.agreement(fewer) >= limit:
             kept = fewer
-    return kept
+        yield kept

@@ -30,6 +30,7 @@ from convert.tflite.dead_channels import enliven, silence
 from convert.tflite.flatbuffer import kind, pack, parse
 from convert.tflite.recipes import Recipe
 from edge.errors import ConversionError
+from edge.text import reason
 
 LEAST_WIDTH = 1e-3  # of a range, as a share of the median one; narrower ones still have most of their steps
 MAX_OUTPUT_BYTES = 1 << 30  # of activations kept at once; what exceeds it is measured in another pass
@@ -171,20 +172,37 @@ def _extremes(
     model: bytes, tensors: list[int], samples: Iterable[NDArray[np.float32]]
 ) -> tuple[list[float], list[float]]:
     """Lowest and highest value of each tensor; what is not a number makes both so."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(model_content=model, num_threads=cv2.getNumberOfCPUs())
-    interpreter.allocate_tensors()
+    interpreter = _interpreter(model)
     source = interpreter.get_input_details()[0]["index"]
     views = [interpreter.tensor(index) for index in tensors]
     lows, highs = np.full(len(views), np.inf), np.full(len(views), -np.inf)
     for sample in samples:
-        interpreter.set_tensor(source, sample)
-        interpreter.invoke()
+        try:
+            interpreter.set_tensor(source, sample)
+            interpreter.invoke()
+        except (ValueError, RuntimeError) as exc:
+            raise ConversionError(f"its activations cannot be measured: {reason(exc)}") from exc
         # OpenCV's minMaxLoc overlooks what is not a number, and takes several times as long.
         lows = np.minimum(lows, [view().min() for view in views])
         highs = np.maximum(highs, [view().max() for view in views])
     return lows.tolist(), highs.tolist()
+
+
+def _interpreter(model: bytes) -> Any:
+    """One that is ready to run, on plain kernels where XNNPACK refuses the model. Raises ConversionError."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    for kernels in (OpResolverType.AUTO, OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES):
+        try:
+            interpreter = Interpreter(
+                model_content=model, num_threads=cv2.getNumberOfCPUs(), experimental_op_resolver_type=kernels
+            )
+            interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as exc:
+            refusal = exc
+        else:
+            return interpreter
+    raise ConversionError(f"its activations cannot be measured: {reason(refusal)}") from refusal
 
 
 def _input_name(model: bytes) -> str:

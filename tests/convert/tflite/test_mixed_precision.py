@@ -13,9 +13,10 @@ from convert.graph.anatomy import Anatomy, discover
 from convert.graph.graphdef import GraphDef, parse
 from convert.graph.retarget import retarget
 from convert.tensorflow import tf
+from convert.tflite import mixed_precision
 from convert.tflite.build import GraphModels, ModelBuilder, pixel_range
 from convert.tflite.export import as_function, convert, save
-from convert.tflite.mixed_precision import Cost, QuantizationTrials, costly, keep_in_float
+from convert.tflite.mixed_precision import CLEARED, MOST, Cost, QuantizationTrials, costly, keep_in_float, search
 from convert.tflite.quantize import first_name, measure_ranges
 from convert.tflite.recipes import RECIPES
 from edge.engine.open import open_engine
@@ -66,7 +67,7 @@ def trials(
 
 @pytest.fixture(scope="module")
 def costs(trials: QuantizationTrials) -> list[Cost]:
-    return costly(trials, LIMIT)
+    return costly(trials, CLEARED[0] * (1 - LIMIT))
 
 
 def test_the_operators_around_the_spoilt_tensor_are_found(trials: QuantizationTrials, costs: list[Cost]) -> None:
@@ -78,8 +79,8 @@ def test_the_operators_around_the_spoilt_tensor_are_found(trials: QuantizationTr
 
 
 def test_most_of_a_network_is_cleared_by_few_trials(trials: QuantizationTrials) -> None:
-    counted = []
-    list(costly(trials, LIMIT, lambda items, what, total=None: (counted.append(i) or i for i in items)))
+    counted, tolerance = [], CLEARED[0] * (1 - LIMIT)
+    list(costly(trials, tolerance, lambda items, what, total=None: (counted.append(i) or i for i in items)))
     assert len(counted) < len(trials.operators) / 2
 
 
@@ -98,7 +99,7 @@ class WhereThePictureItselfCosts(QuantizationTrials):
 
 def test_what_the_picture_loses_is_no_operators_cost() -> None:
     trials = WhereThePictureItselfCosts()
-    costs = costly(trials, LIMIT)
+    costs = costly(trials, CLEARED[0] * (1 - LIMIT))
     assert [(cost.operator, round(cost.lost, 3)) for cost in costs] == [("operator 7", 0.045)]
     assert keep_in_float(trials, costs, LIMIT) == ["operator 7"]
 
@@ -113,7 +114,41 @@ def test_as_few_as_needed_are_kept(trials: QuantizationTrials, costs: list[Cost]
 def test_what_is_out_of_reach(trials: QuantizationTrials, costs: list[Cost]) -> None:
     assert keep_in_float(trials, costs, 1.1) == [cost.operator for cost in costs], "all that helps"
     everything = [Cost(name, 1.0) for name in trials.operators]
-    assert keep_in_float(trials, everything, LIMIT) == []
+    few = keep_in_float(trials, everything, 1.1)
+    assert few == trials.operators[: int(MOST * len(trials.operators))], "and no more"
+
+
+def test_smaller_costs_are_looked_for_where_the_larger_ones_are_not_all(trials: QuantizationTrials) -> None:
+    plain, all_ = trials.agreement([]), trials.agreement(trials.operators)
+    few, more, out_of_reach = (search(trials, plain + share * (all_ - plain)) for share in (0.9, 0.97, 1.0))
+    assert few.finished
+    assert more.finished
+    assert trials.agreement(more.in_float) > trials.agreement(few.in_float)
+    assert len(more.in_float) > len(few.in_float) == 2
+    assert trials.agreement(out_of_reach.in_float) >= trials.agreement(few.in_float), "what was found is not lost"
+
+
+def test_a_search_ends_in_its_time_with_the_best_that_it_has(
+    trials: QuantizationTrials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that moves on by a second with every trial."""
+    now = [0.0]
+
+    def agreement(in_float: Collection[str]) -> float:
+        now[0] += 1
+        return whole(in_float)
+
+    whole = trials.agreement
+    monkeypatch.setattr(mixed_precision.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(trials, "agreement", agreement)
+    found = search(trials, LIMIT, until=4.0)
+    assert not found.finished
+    assert now[0] < 12
+    now[0] = 0.0
+    found = search(trials, LIMIT, until=12.0)
+    assert not found.finished
+    assert {first_name(name) for name in found.in_float} >= {"trip/there", "trip/back"}
+    assert whole(found.in_float) > 0.9
 
 
 def test_rescued_model_keeps_its_promise_but_there(

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from ai_edge_litert import interpreter
 from small_models import Graph, strongest_colour
 
 from convert.cli.convert_model import main
 from convert.conversion import run
 from convert.job import Job
+from convert.ranges import Range
+from convert.tflite.export import quantized
 from convert.tflite.flatbuffer import add_scalar, add_tensor, kind, operator, pack, parse, values
 from convert.tflite.float_network import float_network
 from convert.tflite.integer_forms import spelled_for_integers
+from convert.tflite.quantize import measure_ranges
 from convert.tflite.recipes import RECIPES, parse_recipes
 from convert.tflite.source import load_tflite
 from edge.data import Upsampling
 from edge.engine.open import open_engine
-from edge.errors import ModelError
+from edge.errors import ConversionError, ModelError
 from edge.evaluation.metrics import agreement
 from edge.preprocess import DEEPLAB, Normalisation
 from edge.scene import Scene
@@ -168,6 +172,47 @@ def test_older_files_name_their_operators_in_the_older_field(bare: bytes) -> Non
     assert [kind(again, op) for op in again.subgraphs[0].operators] == [
         kind(parse(bare), op) for op in parse(bare).subgraphs[0].operators
     ]
+
+
+def test_tensors_without_a_name_or_with_that_of_another_get_one(bare: bytes, picture: np.ndarray) -> None:
+    """Ranges are kept by names, and so are operators that stay in float."""
+    parsed = parse(bare)
+    for place, tensor in enumerate(parsed.subgraphs[0].tensors):
+        tensor.name = [None, b"same", tensor.name][place % 3]
+    found = float_network(pack(parsed), "", "x")
+    names = [tensor.name for tensor in parse(found.model).subgraphs[0].tensors]
+    assert None not in names
+    assert len({*names}) == len(names)
+    ranges = measure_ranges(spelled_for_integers(found.model), [picture], Range(-1, 1))
+    assert np.abs(answer(quantized(found.model, ranges, RECIPES["int8"]), _stored(picture))).max() > 0
+
+
+def _stored(picture: np.ndarray) -> np.ndarray:
+    return np.round(picture * 127).astype(np.int8)
+
+
+def test_what_only_plain_kernels_run_is_measured_on_them(
+    bare: bytes, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """XNNPACK may refuse what it takes when fewer tensors are asked for."""
+    expected = measure_ranges(bare, [picture], Range(-1, 1))
+
+    def refusing(*arguments: Any, experimental_op_resolver_type: Any, **more: Any) -> Any:
+        asked.append(experimental_op_resolver_type)
+        if experimental_op_resolver_type in refused:
+            raise RuntimeError("failed to delegate CONV_2D node #65")
+        return real(*arguments, experimental_op_resolver_type=experimental_op_resolver_type, **more)
+
+    real, asked = interpreter.Interpreter, list[Any]()
+    kinds = interpreter.OpResolverType
+    refused = {kinds.AUTO}
+    monkeypatch.setattr(interpreter, "Interpreter", refusing)
+    measured = measure_ranges(bare, [picture], Range(-1, 1))
+    assert asked == [kinds.AUTO, kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES]
+    assert all(np.allclose(astuple(measured[name]), astuple(known), atol=1e-2) for name, known in expected.items())
+    refused.add(kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
+    with pytest.raises(ConversionError, match="its activations cannot be measured: failed to delegate"):
+        measure_ranges(bare, [picture], Range(-1, 1))
 
 
 def test_scalars_that_older_files_give_no_shape_have_one(bare: bytes) -> None:
