@@ -16,9 +16,12 @@ from convert.tensorflow import tf
 from convert.tflite import mixed_precision
 from convert.tflite.build import GraphModels, ModelBuilder, pixel_range
 from convert.tflite.export import as_function, convert, save
+from convert.tflite.metadata import embed
 from convert.tflite.mixed_precision import CLEARED, MOST, Cost, QuantizationTrials, costly, keep_in_float, search
 from convert.tflite.quantize import first_name, measure_ranges
 from convert.tflite.recipes import RECIPES
+from edge.card import Card, attach
+from edge.classes import guess
 from edge.engine.open import open_engine
 from edge.preprocess import DEEPLAB
 
@@ -163,3 +166,17 @@ def test_rescued_model_keeps_its_promise_but_there(
     assert engine.partitions().outside == 0
     assert len(rescued.model) < 1.1 * len(plain)
     assert spoilt.operators()["DEQUANTIZE"] == 0 < engine.operators()["DEQUANTIZE"]
+
+
+def test_a_rescued_file_opens_in_openvino_as_it_is_written(
+    graph: GraphDef, anatomy: Anatomy, samples: list[Sample], tmp_path: Path
+) -> None:
+    """Its reader looks at the older field of an operator's number, where the quantizer leaves a 0, which is ADD."""
+    openvino = pytest.importorskip("openvino")
+    body = retarget(graph, anatomy, HW, 16)
+    rescued = ModelBuilder(GraphModels(body, tmp_path), samples, DEEPLAB).rescue(RECIPES["int8"], LIMIT)
+    card = Card("x", "int8", HW, 16, DEEPLAB, "logits", guess(19))
+    path = tmp_path / "x.tflite"
+    path.write_bytes(attach(embed(rescued.model, card), card))
+    model = openvino.Core().read_model(path)
+    assert {"FakeQuantize", "Convolution"} <= {node.get_type_name() for node in model.get_ordered_ops()}
