@@ -54,6 +54,7 @@ def float_network(model: bytes, output: str, where: str) -> FloatNetwork:
     scores, upsampling = _scores(parsed, places[0] if places else int(graph.outputs[0]))
     graph.outputs = np.array([scores], np.int32)
     _drop_unread(parsed)
+    _check_whole(parsed, where)
     parsed.signatureDefs = parsed.metadata = parsed.metadataBuffer = None  # which name what is no more
     return FloatNetwork(pack(parsed), whole, _output_stride(parsed), upsampling, stored)
 
@@ -66,6 +67,16 @@ def _check_float(parsed: Any, where: str) -> None:
             f"{where}: its activations are quantized already; give the float .tflite or the frozen graph that it was "
             "made from"
         )
+
+
+def _check_whole(parsed: Any, where: str) -> None:
+    graph = parsed.subgraphs[0]
+    there = {int(i) for i in graph.inputs} | set(makers(graph))
+    for place in sorted({int(i) for op in graph.operators for i in op.inputs} - there - {-1}):
+        data = parsed.buffers[graph.tensors[place].buffer].data
+        if data is None or not len(data):
+            name = graph.tensors[place].name.decode(errors="replace")
+            raise ModelError(f"{where}: reads {name}, which it neither holds nor makes: it is damaged")
 
 
 def _name_tensors(graph: Any) -> None:

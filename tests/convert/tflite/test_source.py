@@ -326,6 +326,16 @@ def test_activations_that_are_integers_between_float_ends_are_refused(tmp_path: 
     assert "its activations are quantized already; give the float .tflite or the frozen graph" in said
 
 
+def test_a_file_that_reads_what_is_not_there_is_damaged(tmp_path: Path) -> None:
+    """Runtimes take it for a variable, which holds what was in the memory before."""
+    graph = Graph()
+    picture, scores = graph.tensor("picture", (1, 9, 17, 3)), graph.tensor("scores", (1, 9, 17, 3))
+    nowhere = graph.tensor("nowhere", (1, 9, 17, 3))
+    graph.operator("ADD", [picture, nowhere], [scores], "AddOptions")
+    said = refusal(graph.packed([picture], [scores]), tmp_path)
+    assert "x.tflite: reads nowhere, which it neither holds nor makes: it is damaged" in said
+
+
 def _thresholds() -> bytes:
     """A model of one score per pixel."""
     graph = Graph()
