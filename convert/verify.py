@@ -24,7 +24,7 @@ from convert.graph.retarget import RetargetedNetwork
 from convert.subprocesses import Runner, in_this_process
 from convert.tensorflow import tf
 from convert.tflite.export import NetworkFunction, as_function
-from convert.verdict import Verdict
+from convert.verdict import ClassFall, Verdict
 from edge.classes import ClassSet
 from edge.data import Ids, Logits, Pixels, Upsampling
 from edge.engine.base import Engine
@@ -157,14 +157,15 @@ def verify(
             truth.add(sample.truth, labels(logits, sample.truth.shape))
             retargeted.add(sample.truth, reference.at_truth)
             stock.add(sample.truth, nearest(reference.stock, sample.truth.shape))
-    worst = int(np.argmin(fidelities))
+    worst, seen = int(np.argmin(fidelities)), kept.iou()
     verdict = Verdict(
         len(samples),
         fidelity=float(np.mean(fidelities)),
         worst_frame=fidelities[worst],
         worst=f"{samples[worst].source} {samples[worst].index}",
         objects=objects(kept, classes),
-        per_class={n: iou for n, iou in zip(classes.names, kept.iou().tolist(), strict=True) if not math.isnan(iou)},
+        per_class={n: iou for n, iou in zip(classes.names, seen.tolist(), strict=True) if not math.isnan(iou)},
+        seen_pixels={n: pixels for n, pixels in zip(classes.names, kept.union().tolist(), strict=True) if pixels},
         shrinking=float(np.mean(shrunk)),
         invoke_ms=float(np.median(times)) * 1e3,
     )
@@ -176,7 +177,14 @@ def verify(
         retargeted_mean_iou=retargeted.mean_iou(),
         stock_mean_iou=stock.mean_iou(),
         miou_drop=retargeted.mean_iou_in_truth() - truth.mean_iou_in_truth(),
+        class_falls=class_falls(retargeted, truth, classes),
     )
+
+
+def class_falls(retargeted: Confusion, model: Confusion, classes: ClassSet) -> dict[str, ClassFall]:
+    """Returns what became of each class of the truth, which both are held against."""
+    each = zip(retargeted.iou().tolist(), model.iou().tolist(), model.counts.sum(axis=1).tolist(), strict=True)
+    return {n: ClassFall(*one) for n, one in zip(classes.names, each, strict=True) if one[-1]}
 
 
 def objects(counts: Confusion, classes: ClassSet) -> float | None:
