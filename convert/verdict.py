@@ -39,6 +39,17 @@ class Verdict:
     stock_mean_iou: float | None = None
     miou_drop: float | None = None  # against the re-targeted graph, over the classes of the truth
     invoke_ms: float = 0.0  # median
+    best_frame: float | None = None  # highest fidelity of a frame
+
+    @property
+    def between(self) -> float | None:
+        """The share of further frames like these whose fidelity is expected to lie from the worst to the best.
+
+        It holds whatever the distribution: a further frame is as likely to take any place among n, and n-1 of the n+1
+        places lie between (Wilks, Determination of sample sizes for setting tolerance limits, 1941). Frames that follow
+        each other are more alike than that, and say less of what the camera sees on another day.
+        """
+        return (self.frames - 1) / (self.frames + 1) if self.frames > 1 and self.best_frame is not None else None
 
     def as_json(self) -> dict[str, object]:
         """Returns the figures that are known, rounded to what they are good for."""

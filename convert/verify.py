@@ -162,6 +162,7 @@ def verify(
         len(samples),
         fidelity=float(np.mean(fidelities)),
         worst_frame=fidelities[worst],
+        best_frame=max(fidelities),
         worst=f"{samples[worst].source} {samples[worst].index}",
         objects=objects(kept, classes),
         per_class={n: iou for n, iou in zip(classes.names, seen.tolist(), strict=True) if not math.isnan(iou)},

@@ -30,7 +30,7 @@ LAYERS = (
     "convert.ranges convert.suspicious_frames convert.tensorflow",
     "convert.graph convert.networks",
     "convert.models",
-    "convert.frames convert.subprocesses convert.verdict",
+    "convert.frames convert.subprocesses convert.verdict convert.weak_frames",
     "convert.doubts convert.provenance convert.tflite",
     "convert.file_names convert.reference convert.verify",
     "convert.job",

@@ -258,6 +258,8 @@ def show(outcomes: list[Outcome]) -> None:
 
     console = Console()
     console.print(table(outcomes))
+    for line in spreads(outcomes):
+        console.print(line, style="italic", highlight=False)
     console.print("IoU with what the network that was given sees at this size and stride", style="italic")
     console.print(class_table(outcomes))
     for o in outcomes:
@@ -323,6 +325,19 @@ def table(outcomes: list[Outcome]) -> object:
             f"[green]>= {o.limit:g}" if o.passed else "[red]failed",
         )
     return made
+
+
+def spreads(outcomes: list[Outcome]) -> list[str]:
+    """Returns how sure the fidelities are: between which those of single frames lie, and how many more would."""
+    verdicts = [(o.recipe.name, o.verdict) for o in outcomes if o.verdict.between is not None]
+    if not verdicts:
+        return ["How sure this is cannot be told from one frame."]
+    each = ", ".join(f"{name} {verdict.worst_frame:.4f} to {verdict.best_frame:.4f}" for name, verdict in verdicts)
+    first = verdicts[0][1]
+    return [
+        f"Fidelity of single frames: {each}. Of further frames like these, {first.between:.0%} are expected to lie "
+        "between."
+    ]
 
 
 def class_table(outcomes: list[Outcome]) -> object:

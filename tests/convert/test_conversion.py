@@ -79,6 +79,7 @@ def test_pictures_that_cannot_be_read_are_told_and_strict_ends_with_one(
         "left out: 1 .txt file (notes.txt)",
         "left out: 3.png (expected a picture, found an empty file)",
         "1 of 4 pictures was left out",
+        "3 frames to verify with tell little of others",
     ]
     arguments = ["demo", "--quantize", "float32", "--input-size", "33x65", "--calibrate", str(tmp_path)]
     assert main([*arguments, "--output", str(tmp_path / "out"), "--strict"]) == 1

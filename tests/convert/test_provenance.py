@@ -28,6 +28,7 @@ FULL = Provenance(
         {"road": ClassFall(0.9, 0.85, 1000)},
         shrinking=0.8,
         miou_drop=0.01,
+        best_frame=0.98,
         invoke_ms=12.5,
     ),
     {"drive": (3,)},
@@ -56,10 +57,11 @@ def test_a_card_that_tells_less_reads_too() -> None:
     """As converters before this one wrote it."""
     whole = FULL.as_json()
     verification = dict(whole["verification"])  # type: ignore[call-overload]
-    for name in ("seen_pixels", "class_falls"):
+    for name in ("seen_pixels", "class_falls", "best_frame"):
         del verification[name]
     read = read_provenance(carried({**whole, "verification": verification})).verdict
-    assert read == replace(FULL.verdict, seen_pixels={}, class_falls={})
+    assert read == replace(FULL.verdict, seen_pixels={}, class_falls={}, best_frame=None)
+    assert read.between is None
 
 
 @pytest.mark.parametrize("other", [{}, {"verification": 3}, {**FULL.as_json(), "source": {"origin": 5}}])

@@ -150,7 +150,7 @@ def test_frames_of_hardly_any_pixels_can_be_looked_at(hw: tuple[int, int]) -> No
 
 def looks(*faults: str, source: str = "drive.mp4") -> list[Look]:
     """Looks at frames that differ, of which these faults are told."""
-    return [Look(source, fault, np.full((32, 32), 9.0 * n, np.float32)) for n, fault in enumerate(faults)]
+    return [Look(source, fault, np.full((32, 32), 9.0 * n, np.float32), HW) for n, fault in enumerate(faults)]
 
 
 def test_more_than_half_that_cannot_be_right_are_an_error() -> None:

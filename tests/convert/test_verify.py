@@ -109,6 +109,8 @@ def test_worst_frame_is_the_lowest_not_the_mean(
     wrong = Reference((references[1].retargeted + 1) % 5, references[1].stock)
     found = verify(engine, anatomy.norm, guess(anatomy.classes), samples, [references[0], wrong, references[2]])
     assert found.worst_frame < 0.01
+    assert found.best_frame == pytest.approx(1, abs=0.01)
+    assert found.between == 0.5, "a fourth frame takes one of four places among three, two of which lie between"
     assert found.fidelity == pytest.approx(2 / 3, abs=0.01)
 
 

@@ -8,6 +8,7 @@ import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,14 @@ import nets
 import pytest
 
 from convert import conversion
-from convert.cli.convert_model import main
+from convert.cli.convert_model import main, spreads
 from convert.cli.inspect_model import main as inspect_main
+from convert.conversion import Outcome
 from convert.models.load import FrozenGraph
 from convert.provenance import read_provenance
 from convert.tensorflow import tf
+from convert.tflite.recipes import RECIPES
+from convert.verdict import Verdict
 from edge import card as cards
 from edge.preprocess import Normalisation
 from edge.segmenter import Segmenter, read_model
@@ -67,6 +71,17 @@ def test_every_recipe_in_one_run(
     assert sizes[0] > sizes[1] > sizes[3]
     assert main([*arguments, *SMALL, "--calibrate", str(pictures), "--input-size", "64x128"]) == 2
     assert "65x129" in only_line(capsys.readouterr().err)
+
+
+def test_how_sure_a_fidelity_is_is_said_below_the_table() -> None:
+    verdicts = {"float32": Verdict(8, 0.999, 0.998, best_frame=1.0), "int8": Verdict(8, 0.97, 0.961, best_frame=0.98)}
+    made = [Outcome(RECIPES[name], Path("x"), 1, 1.0, verdict, 0.95, None) for name, verdict in verdicts.items()]
+    assert spreads(made) == [
+        "Fidelity of single frames: float32 0.9980 to 1.0000, int8 0.9610 to 0.9800. Of further frames like these, 78% "
+        "are expected to lie between."
+    ]
+    alone = replace(made[0], verdict=Verdict(1, 0.97, 0.97, best_frame=0.97))
+    assert spreads([alone]) == ["How sure this is cannot be told from one frame."]
 
 
 def test_card_names_the_frames_it_was_calibrated_on(int8_model: Path) -> None:
