@@ -49,6 +49,7 @@ class Outcome:
     rescued: MixedModel | None = None  # where int8 fell short as it was
     plain: Verdict | None = None  # what it was before the rescue
     max_class_drop: float | None = None  # of the IoU of any class
+    invoke_ms: float | None = None  # in turns with the others of the run, where that was measured
 
     @property
     def shortcomings(self) -> list[str]:

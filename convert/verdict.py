@@ -38,7 +38,6 @@ class Verdict:
     retargeted_mean_iou: float | None = None
     stock_mean_iou: float | None = None
     miou_drop: float | None = None  # against the re-targeted graph, over the classes of the truth
-    invoke_ms: float = 0.0  # median
     best_frame: float | None = None  # highest fidelity of a frame
 
     @property

@@ -10,7 +10,6 @@ mean IoU    against the truth, where the frames come with labels.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -142,13 +141,10 @@ def verify(
     def labels(logits: Logits, out_hw: tuple[int, int]) -> Ids:
         return stretched(size, preprocess.size_hw, out_hw, upsampling)(logits)
 
-    times, fidelities, shrunk = list[float](), list[float](), list[float]()
+    fidelities, shrunk = list[float](), list[float]()
     kept, truth, retargeted, stock = (Confusion(len(classes)) for _ in range(4))
     for sample, reference in track(list(zip(samples, references, strict=True)), what, len(samples)):
-        x = preprocess(sample.pixels)
-        start = time.perf_counter()
-        logits = engine.invoke(x)[0]
-        times.append(time.perf_counter() - start)
+        logits = engine.invoke(preprocess(sample.pixels))[0]
         ids = labels(logits, reference.retargeted.shape)
         kept.add(reference.retargeted, ids)
         fidelities.append(agreement(ids, reference.retargeted))
@@ -168,7 +164,6 @@ def verify(
         per_class={n: iou for n, iou in zip(classes.names, seen.tolist(), strict=True) if not math.isnan(iou)},
         seen_pixels={n: pixels for n, pixels in zip(classes.names, kept.union().tolist(), strict=True) if pixels},
         shrinking=float(np.mean(shrunk)),
-        invoke_ms=float(np.median(times)) * 1e3,
     )
     if not truth.counts.any():
         return verdict

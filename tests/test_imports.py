@@ -31,7 +31,7 @@ LAYERS = (
     "convert.graph convert.networks",
     "convert.models",
     "convert.frames convert.subprocesses convert.verdict convert.weak_frames",
-    "convert.doubts convert.provenance convert.tflite",
+    "convert.doubts convert.invoke_times convert.provenance convert.tflite",
     "convert.file_names convert.reference convert.verify",
     "convert.job",
     "convert.preparation",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 from convert.file_names import destination
@@ -151,6 +152,7 @@ def convert(options: argparse.Namespace) -> int:
                     say(f"{graph}: not converted: {exc}")
                 continue
             outcomes += made
+            outcomes[-len(made) :] = made = timed(made)
             if not options.json:
                 show(made)
     finally:  # an interrupt does not hide what is written already
@@ -252,9 +254,22 @@ def _hurting(outcome: Outcome) -> str:
     return f"; the layers that cost {outcome.recipe.name} most, each quantized alone: {', '.join(worst)}"
 
 
+def timed(outcomes: list[Outcome]) -> list[Outcome]:
+    """Returns the outcomes of one graph with how long those that were written take, and says which are slow."""
+    from convert.invoke_times import measure, slower
+
+    rounds_s = measure({outcome.recipe.name: outcome.path for outcome in outcomes if outcome.passed}, bars)
+    for line in slower(rounds_s):
+        say(line)
+    medians_ms = {name: median(seconds) * 1e3 for name, seconds in rounds_s.items()}
+    return [replace(outcome, invoke_ms=medians_ms.get(outcome.recipe.name)) for outcome in outcomes]
+
+
 def show(outcomes: list[Outcome]) -> None:
     """Prints what became of one graph."""
     from rich.console import Console
+
+    from convert.cli.convert_table import class_table, spreads, table
 
     console = Console()
     console.print(table(outcomes))
@@ -286,79 +301,7 @@ def as_row(outcome: Outcome) -> dict[str, object]:
         "limit": outcome.limit,
         "size_bytes": outcome.size_bytes,
         "convert_s": round(outcome.seconds, 2),
+        "invoke_ms": None if outcome.invoke_ms is None else round(outcome.invoke_ms, 3),
         **outcome.verdict.as_json(),
     }
     return row if outcome.rescue is None else {**row, "rescue": asdict(outcome.rescue)}
-
-
-def table(outcomes: list[Outcome]) -> object:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    first = outcomes[0].verdict
-    made = Table(
-        title=f"Share of equal pixels, on {first.frames} frames not used for calibration",
-        title_justify="left",
-        caption="fidelity, worst frame, objects (where either sees one): against the network that was given, at this "
-        "size and stride. stock: against it as it came, at its own size and stride." + _its_truth(outcomes),
-        caption_justify="left",
-        box=SIMPLE_HEAD,
-        padding=0,
-        show_edge=False,
-        pad_edge=False,
-    )
-    made.add_column("recipe", no_wrap=True)
-    for name in ("MB", "fidelity", "worst", "objects", "stock", "mIoU", "invoke", "made in", "gate"):
-        made.add_column(name, justify="right", no_wrap=True)
-    for o in outcomes:
-        v = o.verdict
-        made.add_row(
-            o.recipe.name,
-            f"{o.size_bytes / 1e6:.2f}",
-            _share(v.fidelity),
-            _share(v.worst_frame),
-            _share(v.objects),
-            _share(v.shrinking),
-            _share(v.mean_iou),
-            f"{v.invoke_ms:.1f} ms",
-            f"{o.seconds:.1f} s",
-            f"[green]>= {o.limit:g}" if o.passed else "[red]failed",
-        )
-    return made
-
-
-def spreads(outcomes: list[Outcome]) -> list[str]:
-    """Returns how sure the fidelities are: between which those of single frames lie, and how many more would."""
-    verdicts = [(o.recipe.name, o.verdict) for o in outcomes if o.verdict.between is not None]
-    if not verdicts:
-        return ["How sure this is cannot be told from one frame."]
-    each = ", ".join(f"{name} {verdict.worst_frame:.4f} to {verdict.best_frame:.4f}" for name, verdict in verdicts)
-    first = verdicts[0][1]
-    return [
-        f"Fidelity of single frames: {each}. Of further frames like these, {first.between:.0%} are expected to lie "
-        "between."
-    ]
-
-
-def class_table(outcomes: list[Outcome]) -> object:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    made = Table(box=SIMPLE_HEAD, padding=0, show_edge=False, pad_edge=False)
-    made.add_column("class", no_wrap=True)
-    for o in outcomes:
-        made.add_column(o.recipe.name, justify="right", no_wrap=True)
-    for name in dict.fromkeys(name for o in outcomes for name in o.verdict.per_class):
-        made.add_row(name, *(_share(o.verdict.per_class.get(name)) for o in outcomes))
-    return made
-
-
-def _its_truth(outcomes: list[Outcome]) -> str:
-    v = outcomes[0].verdict
-    if v.stock_mean_iou is None:
-        return ""
-    return f" Its own mIoU: {v.stock_mean_iou:.4f}, at this size and stride {v.retargeted_mean_iou:.4f}."
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"

@@ -86,7 +86,6 @@ def test_float_model_is_faithful(verdict: Verdict) -> None:
     assert verdict.frames == 3
     assert verdict.fidelity > 0.999
     assert verdict.worst_frame <= verdict.fidelity
-    assert verdict.invoke_ms > 0
 
 
 def test_damaged_model_gets_a_low_figure(
