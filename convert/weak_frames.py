@@ -12,6 +12,7 @@ from edge.text import counted
 LEAST_SIZE = 0.9  # of the input's height and width: 512x1024 serves an input of 513x1025
 FEWEST, MANY = 5, 20  # frames to verify with: fewer are few whatever they show, so many are enough for different scenes
 MOST_APART = 26.0
+ENOUGH = 64  # frames to compare with each other, of thousands evenly taken ones, which would take minutes
 
 
 def weaknesses(looks: Sequence[Look], held_out: int, input_hw: tuple[int, int]) -> list[str]:
@@ -52,7 +53,7 @@ def _unlike(looks: Sequence[Look], held_out: int) -> str:
     """
     if held_out >= MANY or len(looks) < 2:
         return ""
-    small = np.array([one.small for one in looks])
+    small = np.array([one.small for one in looks[:: max(1, len(looks) // ENOUGH)]])
     apart = [np.abs(np.delete(small, place, axis=0) - one).mean(axis=(1, 2)).min() for place, one in enumerate(small)]
     if np.median(apart) <= MOST_APART:
         return ""
