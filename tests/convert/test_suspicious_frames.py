@@ -202,7 +202,8 @@ def test_label_masks_end_the_command_before_the_graph_is_asked(
     assert list((tmp_path / "out").iterdir()) == []
     job = Job([RECIPES["float32"]], (33, 65), "auto", tmp_path, [str(folder)], 4, 4, None, None, any_frames=True)
     assert told(job) == [
-        "gtFine: 4 of 4 frames look like label masks; frames as the camera sees them would serve better"
+        "gtFine: 4 of 4 frames look like label masks; frames as the camera sees them would serve better",
+        "4 frames to verify with tell little of others",
     ]
     cv2.imwrite(str(folder / "0.png"), scene(0))
     cv2.imwrite(str(folder / "1.png"), scene(1))
