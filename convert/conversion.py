@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from convert.doubts import doubts, fallen
 from convert.file_names import file_name
 from convert.frames import SEED, Samples, places_in_sources
 from convert.job import Job
@@ -47,6 +48,8 @@ class Outcome:
     max_miou_drop: float | None
     rescued: MixedModel | None = None  # where int8 fell short as it was
     plain: Verdict | None = None  # what it was before the rescue
+    max_class_drop: float | None = None  # of the IoU of any class
+    invoke_ms: float | None = None  # in turns with the others of the run, where that was measured
 
     @property
     def shortcomings(self) -> list[str]:
@@ -57,7 +60,15 @@ class Outcome:
         if self.max_miou_drop is not None and (drop is None or drop > self.max_miou_drop):
             said = "mIoU unknown" if drop is None else f"mIoU {drop:.4f} lower, allowed {self.max_miou_drop:g}"
             texts.append(f"{self.recipe.name} {said}")
+        if self.max_class_drop is not None:
+            texts += [f"{self.recipe.name} {said}" for said in self._falls(self.max_class_drop)]
         return texts
+
+    def _falls(self, most: float) -> list[str]:
+        if not self.verdict.class_falls:
+            return ["IoU by class unknown"]
+        falls = fallen(self.verdict, most)
+        return [f"IoU lower by more than {most:g}: {', '.join(falls)}"] if falls else []
 
     @property
     def rescue(self) -> Rescue | None:
@@ -98,6 +109,8 @@ def run(
             if recipe.calibrated and job.rescue and not outcome.passed:
                 notice(f"{', '.join(outcome.shortcomings)}: looking for the layers that hurt")
                 model, outcome = rescue(builder, check, outcome, job.rescue_seconds)
+            for line in doubts(recipe.name, outcome.verdict, job.max_class_drop):
+                notice(line)
             if outcome.passed:
                 outcome = write(model, make_card(prepared, outcome, len(networks.trained)), outcome)
             outcomes.append(outcome)
@@ -140,7 +153,10 @@ def make(builder: ModelBuilder, check: Check, recipe: Recipe, prepared: Prepared
     seconds = time.perf_counter() - start
     limit = recipe.min_agreement if job.min_agreement is None else job.min_agreement
     path = job.output_dir / file_name(prepared.name, prepared.input_hw, prepared.output_stride, recipe)
-    return model, Outcome(recipe, path, len(model), seconds, check(model, recipe), limit, job.max_miou_drop)
+    verdict = check(model, recipe)
+    return model, Outcome(
+        recipe, path, len(model), seconds, verdict, limit, job.max_miou_drop, max_class_drop=job.max_class_drop
+    )
 
 
 def rescue(builder: ModelBuilder, check: Check, outcome: Outcome, within_s: float) -> tuple[bytes, Outcome]:
@@ -166,8 +182,9 @@ def write(model: bytes, card: Card, outcome: Outcome) -> Outcome:
 
 
 def asked(outcome: Outcome) -> float:
-    """Returns the fidelity that a rescue must reach: the limit; where only mIoU fell short, half of what was lost."""
-    return max(outcome.limit, (1 + outcome.verdict.fidelity) / 2 if outcome.max_miou_drop is not None else 0.0)
+    """Returns the fidelity that a rescue must reach: the limit; where only IoU fell short, half of what was lost."""
+    holds_iou = outcome.max_miou_drop is not None or outcome.max_class_drop is not None
+    return max(outcome.limit, (1 + outcome.verdict.fidelity) / 2 if holds_iou else 0.0)
 
 
 def make_card(prepared: Prepared, outcome: Outcome, trained_ranges: int) -> Card:

@@ -31,6 +31,7 @@ class Job:
     any_frames: bool = False  # frames that cannot be what a camera sees are told, instead of being an error
     strict: bool = False  # a picture that cannot be read is an error, instead of being left out
     max_miou_drop: float | None = None  # against the network that is converted; None does not ask
+    max_class_drop: float | None = None  # of the IoU of any class of the truth, likewise
     rescue: bool = True  # int8 that falls short may keep layers in float
     rescue_seconds: float = RESCUE_SECONDS  # for finding which
     norm: Normalisation | None = None  # of a network that takes normalised pictures; None takes what is known of it

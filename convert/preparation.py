@@ -19,6 +19,7 @@ from convert.suspicious_frames import judge
 from convert.tflite.build import FloatModels, GraphModels, TfliteModels
 from convert.tflite.source import TfliteSource
 from convert.verify import Reference, refer, refer_to_model
+from convert.weak_frames import weaknesses
 from edge.classes import ClassSet, guess
 from edge.data import Upsampling
 from edge.errors import SourceError, UsageError
@@ -130,7 +131,8 @@ def collect_frames(job: Job, input_hw: tuple[int, int], classes: ClassSet, track
         say=notice,
         strict=job.strict,
     )
-    for line in (*samples.left_out.lines(), *judge(samples.looks, job.any_frames)):
+    weak = weaknesses(samples.looks, len(samples.held_out), input_hw)
+    for line in (*samples.left_out.lines(), *judge(samples.looks, job.any_frames), *weak):
         notice(line)
     if truths and all(sample.truth is None for sample in samples.held_out):
         raise SourceError(f"{job.labels_dir}: has no label for any of the frames that were held out to verify with")

@@ -37,12 +37,13 @@ class Look:
     source: str  # the frame's
     fault: str  # what the frame looks like that a camera does not see; empty where it may be a picture
     small: NDArray[np.float32]  # the frame in grey, 32x32, for comparing frames
+    size_hw: tuple[int, int]  # the frame's
 
 
 def look(pixels: Pixels, source: str) -> Look:
     """Looks at an RGB frame of any size, as it comes from its source: resizing hides noise and the edges of masks."""
     grey = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)
-    return Look(source, fault_of(pixels, grey), _reduced(grey, _SMALL_HW))
+    return Look(source, fault_of(pixels, grey), _reduced(grey, _SMALL_HW), (grey.shape[0], grey.shape[1]))
 
 
 def fault_of(pixels: Pixels, grey: NDArray[np.uint8]) -> str:

@@ -10,7 +10,6 @@ mean IoU    against the truth, where the frames come with labels.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -24,7 +23,7 @@ from convert.graph.retarget import RetargetedNetwork
 from convert.subprocesses import Runner, in_this_process
 from convert.tensorflow import tf
 from convert.tflite.export import NetworkFunction, as_function
-from convert.verdict import Verdict
+from convert.verdict import ClassFall, Verdict
 from edge.classes import ClassSet
 from edge.data import Ids, Logits, Pixels, Upsampling
 from edge.engine.base import Engine
@@ -142,13 +141,10 @@ def verify(
     def labels(logits: Logits, out_hw: tuple[int, int]) -> Ids:
         return stretched(size, preprocess.size_hw, out_hw, upsampling)(logits)
 
-    times, fidelities, shrunk = list[float](), list[float](), list[float]()
+    fidelities, shrunk = list[float](), list[float]()
     kept, truth, retargeted, stock = (Confusion(len(classes)) for _ in range(4))
     for sample, reference in track(list(zip(samples, references, strict=True)), what, len(samples)):
-        x = preprocess(sample.pixels)
-        start = time.perf_counter()
-        logits = engine.invoke(x)[0]
-        times.append(time.perf_counter() - start)
+        logits = engine.invoke(preprocess(sample.pixels))[0]
         ids = labels(logits, reference.retargeted.shape)
         kept.add(reference.retargeted, ids)
         fidelities.append(agreement(ids, reference.retargeted))
@@ -157,16 +153,17 @@ def verify(
             truth.add(sample.truth, labels(logits, sample.truth.shape))
             retargeted.add(sample.truth, reference.at_truth)
             stock.add(sample.truth, nearest(reference.stock, sample.truth.shape))
-    worst = int(np.argmin(fidelities))
+    worst, seen = int(np.argmin(fidelities)), kept.iou()
     verdict = Verdict(
         len(samples),
         fidelity=float(np.mean(fidelities)),
         worst_frame=fidelities[worst],
+        best_frame=max(fidelities),
         worst=f"{samples[worst].source} {samples[worst].index}",
         objects=objects(kept, classes),
-        per_class={n: iou for n, iou in zip(classes.names, kept.iou().tolist(), strict=True) if not math.isnan(iou)},
+        per_class={n: iou for n, iou in zip(classes.names, seen.tolist(), strict=True) if not math.isnan(iou)},
+        seen_pixels={n: pixels for n, pixels in zip(classes.names, kept.union().tolist(), strict=True) if pixels},
         shrinking=float(np.mean(shrunk)),
-        invoke_ms=float(np.median(times)) * 1e3,
     )
     if not truth.counts.any():
         return verdict
@@ -176,7 +173,14 @@ def verify(
         retargeted_mean_iou=retargeted.mean_iou(),
         stock_mean_iou=stock.mean_iou(),
         miou_drop=retargeted.mean_iou_in_truth() - truth.mean_iou_in_truth(),
+        class_falls=class_falls(retargeted, truth, classes),
     )
+
+
+def class_falls(retargeted: Confusion, model: Confusion, classes: ClassSet) -> dict[str, ClassFall]:
+    """Returns what became of each class of the truth, which both are held against."""
+    each = zip(retargeted.iou().tolist(), model.iou().tolist(), model.counts.sum(axis=1).tolist(), strict=True)
+    return {n: ClassFall(*one) for n, one in zip(classes.names, each, strict=True) if one[-1]}
 
 
 def objects(counts: Confusion, classes: ClassSet) -> float | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 from convert.file_names import destination
@@ -113,6 +114,12 @@ def _add_limits(made: argparse.ArgumentParser) -> None:
         help="how much lower the mean IoU may be than the re-targeted graph's, 0..1; needs frames with labels",
     )
     made.add_argument(
+        "--max-class-drop",
+        type=float,
+        metavar="F",
+        help="how much lower the IoU of any one class may be, likewise (default: a fall of more than 0.05 is told)",
+    )
+    made.add_argument(
         "--no-rescue",
         action="store_true",
         help="int8 stays int8 throughout, instead of keeping the layers that hurt in float where it falls short",
@@ -153,6 +160,7 @@ def convert(options: argparse.Namespace) -> int:
                     say(f"{graph}: not converted: {exc}")
                 continue
             outcomes += made
+            outcomes[-len(made) :] = made = timed(made)
             if not options.json:
                 show(made)
     finally:  # an interrupt does not hide what is written already
@@ -186,6 +194,7 @@ def convert_one(graph: str, options: argparse.Namespace, done: dict[str, str]) -
         any_frames=options.any_frames,
         strict=options.strict,
         max_miou_drop=options.max_miou_drop,
+        max_class_drop=options.max_class_drop,
         rescue=not options.no_rescue,
         rescue_seconds=options.rescue_seconds,
         norm=normalisation(options),
@@ -215,14 +224,21 @@ def check(options: argparse.Namespace) -> None:
     asked_size(options)
     classes(options)
     normalisation(options)
-    for name in ("min_agreement", "max_miou_drop"):
+    for name in ("min_agreement", "max_miou_drop", "max_class_drop"):
         value = getattr(options, name)
         if value is not None and not 0 <= value <= 1:
             raise UsageError(f"expected 0 to 1, got {value}", name)
     if not 1 <= options.rescue_seconds <= 86400:
         raise UsageError(f"expected 1 to 86400 seconds, got {options.rescue_seconds:g}", "rescue_seconds")
+    if options.max_class_drop is not None and not _have_labels(options):
+        raise UsageError("needs frames with labels: the demo's, or name a folder with `labels_dir`", "max_class_drop")
     if not 1 <= options.calibration_frames <= 10000 or not 1 <= options.verification_frames <= 1000:
         raise UsageError("expected 1 to 10000 calibration frames and 1 to 1000 verification frames")
+
+
+def _have_labels(options: argparse.Namespace) -> bool:
+    """Returns whether the truth of some frames may be known; the demo knows its own."""
+    return bool(options.labels) or not options.calibrate or "demo" in options.calibrate
 
 
 def judge(outcomes: list[Outcome], failures: list[RoadliteError], graphs: int) -> None:
@@ -235,7 +251,7 @@ def judge(outcomes: list[Outcome], failures: list[RoadliteError], graphs: int) -
     if failed:
         raise GateFailed(
             f"not written, not good enough: {', '.join(text for o in failed for text in o.shortcomings)}"
-            f"{''.join(_hurting(o) for o in failed)}; try other --calibrate frames or a lower --min-agreement"
+            f"{''.join(_hurting(o) for o in failed)}; try other --calibrate frames or a looser limit"
         )
 
 
@@ -249,12 +265,27 @@ def _hurting(outcome: Outcome) -> str:
     return f"; the layers that cost {outcome.recipe.name} most, each quantized alone: {', '.join(worst)}"
 
 
+def timed(outcomes: list[Outcome]) -> list[Outcome]:
+    """Returns the outcomes of one graph with how long those that were written take, and says which are slow."""
+    from convert.invoke_times import measure, slower
+
+    rounds_s = measure({outcome.recipe.name: outcome.path for outcome in outcomes if outcome.passed}, bars)
+    for line in slower(rounds_s):
+        say(line)
+    medians_ms = {name: median(seconds) * 1e3 for name, seconds in rounds_s.items()}
+    return [replace(outcome, invoke_ms=medians_ms.get(outcome.recipe.name)) for outcome in outcomes]
+
+
 def show(outcomes: list[Outcome]) -> None:
     """Prints what became of one graph."""
     from rich.console import Console
 
+    from convert.cli.convert_table import class_table, spreads, table
+
     console = Console()
     console.print(table(outcomes))
+    for line in spreads(outcomes):
+        console.print(line, style="italic", highlight=False)
     console.print("IoU with what the network that was given sees at this size and stride", style="italic")
     console.print(class_table(outcomes))
     for o in outcomes:
@@ -282,66 +313,7 @@ def as_row(outcome: Outcome) -> dict[str, object]:
         "limit": outcome.limit,
         "size_bytes": outcome.size_bytes,
         "convert_s": round(outcome.seconds, 2),
+        "invoke_ms": None if outcome.invoke_ms is None else round(outcome.invoke_ms, 3),
         **outcome.verdict.as_json(),
     }
     return row if outcome.rescue is None else {**row, "rescue": asdict(outcome.rescue)}
-
-
-def table(outcomes: list[Outcome]) -> object:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    first = outcomes[0].verdict
-    made = Table(
-        title=f"Share of equal pixels, on {first.frames} frames not used for calibration",
-        title_justify="left",
-        caption="fidelity, worst frame, objects (where either sees one): against the network that was given, at this "
-        "size and stride. stock: against it as it came, at its own size and stride." + _its_truth(outcomes),
-        caption_justify="left",
-        box=SIMPLE_HEAD,
-        padding=0,
-        show_edge=False,
-        pad_edge=False,
-    )
-    made.add_column("recipe", no_wrap=True)
-    for name in ("MB", "fidelity", "worst", "objects", "stock", "mIoU", "invoke", "made in", "gate"):
-        made.add_column(name, justify="right", no_wrap=True)
-    for o in outcomes:
-        v = o.verdict
-        made.add_row(
-            o.recipe.name,
-            f"{o.size_bytes / 1e6:.2f}",
-            _share(v.fidelity),
-            _share(v.worst_frame),
-            _share(v.objects),
-            _share(v.shrinking),
-            _share(v.mean_iou),
-            f"{v.invoke_ms:.1f} ms",
-            f"{o.seconds:.1f} s",
-            f"[green]>= {o.limit:g}" if o.passed else "[red]failed",
-        )
-    return made
-
-
-def class_table(outcomes: list[Outcome]) -> object:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    made = Table(box=SIMPLE_HEAD, padding=0, show_edge=False, pad_edge=False)
-    made.add_column("class", no_wrap=True)
-    for o in outcomes:
-        made.add_column(o.recipe.name, justify="right", no_wrap=True)
-    for name in dict.fromkeys(name for o in outcomes for name in o.verdict.per_class):
-        made.add_row(name, *(_share(o.verdict.per_class.get(name)) for o in outcomes))
-    return made
-
-
-def _its_truth(outcomes: list[Outcome]) -> str:
-    v = outcomes[0].verdict
-    if v.stock_mean_iou is None:
-        return ""
-    return f" Its own mIoU: {v.stock_mean_iou:.4f}, at this size and stride {v.retargeted_mean_iou:.4f}."
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"

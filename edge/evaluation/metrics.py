@@ -51,8 +51,12 @@ class Confusion:
 
         nan for a class that is neither in the truth nor predicted.
         """
-        hits = np.diag(self.counts)
-        return _ratio(hits, self.counts.sum(axis=1) + self.counts[:, :-1].sum(axis=0) - hits)
+        return _ratio(np.diag(self.counts), self.union())
+
+    def union(self) -> NDArray[np.int64]:
+        """Returns for each class the pixels that are of it in the truth, the prediction or both."""
+        union: NDArray[np.int64] = self.counts.sum(axis=1) + self.counts[:, :-1].sum(axis=0) - np.diag(self.counts)
+        return union
 
     def mean_iou(self) -> float:
         """Returns the mean IoU over the classes in truth or prediction, as in Cityscapes' evaluation; nan without any.

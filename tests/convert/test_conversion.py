@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from convert.frames import Samples
 from convert.job import Job
 from convert.preparation import collect_frames
 from convert.tflite.recipes import RECIPES
-from convert.verify import Verdict
+from convert.verdict import ClassFall, Verdict
 from edge.classes import CITYSCAPES
 from edge.errors import ConversionError
 from edge.preprocess import DEEPLAB
@@ -46,6 +47,18 @@ def test_gate_asks_for_fidelity_and_where_wanted_for_miou(outcome: Callable[...,
     assert outcome(0.96, drop=0.03).passed, "nobody asked"
 
 
+def test_gate_holds_a_class_that_falls_against_a_model_where_wanted(outcome: Callable[..., Outcome]) -> None:
+    fell = Verdict(8, 0.96, class_falls={"rider": ClassFall(0.8, 0.49, 851), "road": ClassFall(0.9, 0.8, 9)})
+    made = replace(outcome(0.96), verdict=fell)
+    assert made.passed, "nobody asked"
+    assert replace(made, max_class_drop=0.4).passed
+    assert replace(made, max_class_drop=0.3).shortcomings == [
+        "int8 IoU lower by more than 0.3: rider 0.8000 -> 0.4900 (851 pixels)"
+    ]
+    assert replace(outcome(0.96), max_class_drop=0.3).shortcomings == ["int8 IoU by class unknown"]
+    assert asked(replace(made, max_class_drop=0.3)) == pytest.approx(0.98), "as where mIoU fell short"
+
+
 def test_a_rescue_aims_at_the_limit_or_at_half_of_what_was_lost(outcome: Callable[..., Outcome]) -> None:
     assert asked(outcome(0.90)) == 0.95
     assert asked(outcome(0.96, drop=0.03, allowed=0.02)) == pytest.approx(0.98)
@@ -66,6 +79,7 @@ def test_pictures_that_cannot_be_read_are_told_and_strict_ends_with_one(
         "left out: 1 .txt file (notes.txt)",
         "left out: 3.png (expected a picture, found an empty file)",
         "1 of 4 pictures was left out",
+        "3 frames to verify with tell little of others",
     ]
     arguments = ["demo", "--quantize", "float32", "--input-size", "33x65", "--calibrate", str(tmp_path)]
     assert main([*arguments, "--output", str(tmp_path / "out"), "--strict"]) == 1
@@ -89,7 +103,7 @@ def test_labels_of_a_folder_give_miou_and_its_gate(tmp_path: Path, capsys: pytes
         cv2.imwrite(str(labels / f"{index}.png"), truth)
     arguments = ["demo", "--quantize", "float32", "--input-size", "129x257", "--calibrate", str(pictures)]
     arguments += ["--labels", str(labels), "--output", str(tmp_path), "--json"]
-    assert main([*arguments, "--max-miou-drop", "0.01"]) == 0
+    assert main([*arguments, "--max-miou-drop", "0.01", "--max-class-drop", "0.05"]) == 0
     row = json.loads(capsys.readouterr().out)[0]
     assert 0.1 < row["mean_iou"] < 0.9
     assert row["miou_drop"] == pytest.approx(0, abs=0.01)
@@ -98,5 +112,25 @@ def test_labels_of_a_folder_give_miou_and_its_gate(tmp_path: Path, capsys: pytes
     assert row["per_class"]["road"] > 0.99
     for path in labels.iterdir():
         cv2.imwrite(str(path), np.full((129, 257), 255, np.uint8))  # nothing is known
-    assert main([*arguments, "--max-miou-drop", "0.01"]) == 3
-    assert "float32 mIoU unknown" in capsys.readouterr().err
+    assert main([*arguments, "--max-miou-drop", "0.01", "--max-class-drop", "0.05"]) == 3
+    assert "float32 mIoU unknown, float32 IoU by class unknown" in capsys.readouterr().err
+
+
+def test_a_class_that_falls_is_told_or_keeps_the_file_from_being_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("convert.doubts.MOST_FALL", 0.001)  # what int8 of the demo does to some class at any size
+    monkeypatch.setattr("convert.doubts.LEAST_IOU", 1.0)
+    arguments = ["demo", "--quantize", "int8", "--input-size", "65x129", "--calibration-frames", "4", "--no-rescue"]
+    arguments += ["--min-agreement", "0", "--json", "--output", str(tmp_path)]
+    assert main([*arguments, "--max-class-drop", "0"]) == 3
+    captured = capsys.readouterr()
+    assert re.search(r"int8 IoU lower by more than 0: \w.* \d\.\d+ -> \d\.\d+ \(\d+ pixels\)", captured.err)
+    assert "int8: IoU against the truth falls" not in captured.err, "it is said once"
+    assert list(tmp_path.iterdir()) == []
+    falls = json.loads(captured.out)[0]["class_falls"]
+    assert any(fall["retargeted_iou"] > fall["model_iou"] and fall["pixels"] for fall in falls.values())
+    assert main(arguments) == 0
+    said = capsys.readouterr().err
+    assert "int8: IoU against the truth falls by more than 0.001: " in said
+    assert "int8: IoU with what the network that was given sees is below 1: " in said

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from convert.provenance import Calibration, Provenance, Rescue, SourceGraph, read_provenance
-from convert.verdict import Verdict
+from convert.verdict import ClassFall, Verdict
 from edge import card as cards
 from edge.card import Card
 from edge.classes import VOC
@@ -17,7 +17,19 @@ from edge.preprocess import DEEPLAB
 FULL = Provenance(
     SourceGraph("a.pb", "0" * 64, (1025, 2049), 8, "logits/semantic/BiasAdd"),
     Calibration(2018, {"drive": (0, 5)}),
-    Verdict(8, 0.97, 0.95, "drive 3", 0.9, {"road": 0.99}, 0.8, miou_drop=0.01, invoke_ms=12.5),
+    Verdict(
+        8,
+        0.97,
+        0.95,
+        "drive 3",
+        0.9,
+        {"road": 0.99},
+        {"road": 1234},
+        {"road": ClassFall(0.9, 0.85, 1000)},
+        shrinking=0.8,
+        miou_drop=0.01,
+        best_frame=0.98,
+    ),
     {"drive": (3,)},
     {"roadlite": "0.1.0", "litert-quantizer": "0.11"},
     Rescue(("a;b",), {"a;b": 0.02}, 0.91),
@@ -38,6 +50,18 @@ def test_what_a_card_tells_reads_back(whole: Provenance) -> None:
     assert ("rescue" in whole.as_json()) == (whole.rescue is not None)
     later = {**whole.as_json(), "something": "that a newer converter tells"}
     assert read_provenance(carried(later)) == whole
+
+
+def test_a_card_that_tells_less_reads_too() -> None:
+    """As converters before this one wrote it."""
+    whole = FULL.as_json()
+    verification = dict(whole["verification"])  # type: ignore[call-overload]
+    for name in ("seen_pixels", "class_falls", "best_frame"):
+        del verification[name]
+    verification["invoke_ms"] = 12.5  # of a machine that nobody knows
+    read = read_provenance(carried({**whole, "verification": verification})).verdict
+    assert read == replace(FULL.verdict, seen_pixels={}, class_falls={}, best_frame=None)
+    assert read.between is None
 
 
 @pytest.mark.parametrize("other", [{}, {"verification": 3}, {**FULL.as_json(), "source": {"origin": 5}}])

@@ -150,7 +150,7 @@ def test_frames_of_hardly_any_pixels_can_be_looked_at(hw: tuple[int, int]) -> No
 
 def looks(*faults: str, source: str = "drive.mp4") -> list[Look]:
     """Looks at frames that differ, of which these faults are told."""
-    return [Look(source, fault, np.full((32, 32), 9.0 * n, np.float32)) for n, fault in enumerate(faults)]
+    return [Look(source, fault, np.full((32, 32), 9.0 * n, np.float32), HW) for n, fault in enumerate(faults)]
 
 
 def test_more_than_half_that_cannot_be_right_are_an_error() -> None:
@@ -202,7 +202,8 @@ def test_label_masks_end_the_command_before_the_graph_is_asked(
     assert list((tmp_path / "out").iterdir()) == []
     job = Job([RECIPES["float32"]], (33, 65), "auto", tmp_path, [str(folder)], 4, 4, None, None, any_frames=True)
     assert told(job) == [
-        "gtFine: 4 of 4 frames look like label masks; frames as the camera sees them would serve better"
+        "gtFine: 4 of 4 frames look like label masks; frames as the camera sees them would serve better",
+        "4 frames to verify with tell little of others",
     ]
     cv2.imwrite(str(folder / "0.png"), scene(0))
     cv2.imwrite(str(folder / "1.png"), scene(1))

@@ -1,0 +1,82 @@
+"""Makes the tables of `convert-model`, and what stands below them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from convert.conversion import Outcome
+
+
+def table(outcomes: list[Outcome]) -> object:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    first = outcomes[0].verdict
+    made = Table(
+        title=f"Share of equal pixels, on {first.frames} frames not used for calibration",
+        title_justify="left",
+        caption="fidelity, worst frame, objects (where either sees one): against the network that was given, at this "
+        "size and stride. stock: against it as it came, at its own size and stride. invoke: the median, "
+        "of what was written, in turns." + _its_truth(outcomes),
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        padding=0,
+        show_edge=False,
+        pad_edge=False,
+    )
+    made.add_column("recipe", no_wrap=True)
+    for name in ("MB", "fidelity", "worst", "objects", "stock", "mIoU", "invoke", "made in", "gate"):
+        made.add_column(name, justify="right", no_wrap=True)
+    for o in outcomes:
+        v = o.verdict
+        made.add_row(
+            o.recipe.name,
+            f"{o.size_bytes / 1e6:.2f}",
+            _share(v.fidelity),
+            _share(v.worst_frame),
+            _share(v.objects),
+            _share(v.shrinking),
+            _share(v.mean_iou),
+            "-" if o.invoke_ms is None else f"{o.invoke_ms:.1f} ms",
+            f"{o.seconds:.1f} s",
+            f"[green]>= {o.limit:g}" if o.passed else "[red]failed",
+        )
+    return made
+
+
+def spreads(outcomes: list[Outcome]) -> list[str]:
+    """Returns how sure the fidelities are: between which those of single frames lie, and how many more would."""
+    verdicts = [(o.recipe.name, o.verdict) for o in outcomes if o.verdict.between is not None]
+    if not verdicts:
+        return ["How sure this is cannot be told from one frame."]
+    each = ", ".join(f"{name} {verdict.worst_frame:.4f} to {verdict.best_frame:.4f}" for name, verdict in verdicts)
+    first = verdicts[0][1]
+    return [
+        f"Fidelity of single frames: {each}. Of further frames like these, {first.between:.0%} are expected to lie "
+        "between."
+    ]
+
+
+def class_table(outcomes: list[Outcome]) -> object:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    made = Table(box=SIMPLE_HEAD, padding=0, show_edge=False, pad_edge=False)
+    made.add_column("class", no_wrap=True)
+    for o in outcomes:
+        made.add_column(o.recipe.name, justify="right", no_wrap=True)
+    for name in dict.fromkeys(name for o in outcomes for name in o.verdict.per_class):
+        made.add_row(name, *(_share(o.verdict.per_class.get(name)) for o in outcomes))
+    return made
+
+
+def _its_truth(outcomes: list[Outcome]) -> str:
+    v = outcomes[0].verdict
+    if v.stock_mean_iou is None:
+        return ""
+    return f" Its own mIoU: {v.stock_mean_iou:.4f}, at this size and stride {v.retargeted_mean_iou:.4f}."
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
