@@ -198,6 +198,7 @@ def make_card(prepared: Prepared, outcome: Outcome, trained_ranges: int) -> Card
         held_out=places_in_sources(samples.held_out),
         versions={name: installed(name) or "not installed" for name in ("roadlite", "tensorflow", "litert-quantizer")},
         rescue=outcome.rescue,
+        retargeting=prepared.retargeting,
     )
     return Card(
         prepared.name,

@@ -40,6 +40,7 @@ class Prepared:
     upsampling: Upsampling
     input_hw: tuple[int, int]
     output_stride: int
+    retargeting: tuple[str, ...]  # what was decided where the network was re-targeted, a sentence each
     samples: Samples
     references: list[Reference]
     networks: Callable[[Path, Track], FloatModels]  # given a folder for what is in between
@@ -52,7 +53,7 @@ def prepare_graph(frozen: FrozenGraph, job: Job, track: Track, notice: Notice) -
     classes = classes_of(frozen.name, anatomy.classes, job)
     network, stays = retarget_as_asked(graph, anatomy, job.input_hw or INPUT_HW, job.output_stride)
     notice(describe(frozen, anatomy, network))
-    for remark in filter(None, (*remarks(anatomy), stays)):
+    for remark in filter(None, (*remarks(anatomy), stays, *network.remarks)):
         notice(f"{frozen.name}: {remark}")
     offer_names(frozen.path, classes, job, notice)
     samples = collect_frames(job, network.input_hw, classes, track, notice)
@@ -64,6 +65,7 @@ def prepare_graph(frozen: FrozenGraph, job: Job, track: Track, notice: Notice) -
         anatomy.upsampling,
         network.input_hw,
         network.output_stride,
+        network.remarks,
         samples,
         refer(graph, anatomy, network, samples.held_out, track, runner),
         lambda folder, track: GraphModels(network, folder, track, runner),
@@ -94,6 +96,7 @@ def prepare_tflite(source: TfliteSource, job: Job, track: Track, notice: Notice)
         network.upsampling,
         network.input_hw,
         network.output_stride,
+        (),
         samples,
         refer_to_model(source.segmenter(network), network.input_hw, samples.held_out, track),
         lambda _folder, _track: TfliteModels(network.model),

@@ -61,6 +61,7 @@ class Provenance:
     held_out: FrameIndexes
     versions: Mapping[str, str]  # of what made it
     rescue: Rescue | None = None  # None where none was needed
+    retargeting: tuple[str, ...] = ()  # what was decided where the graph was re-targeted, a sentence each
 
     def as_json(self) -> dict[str, object]:
         """Returns the provenance as a card holds it."""
@@ -70,7 +71,11 @@ class Provenance:
             "verification": {"held_out": dict(self.held_out), **self.verdict.as_json()},
             "versions": dict(self.versions),
         }
-        return made if self.rescue is None else {**made, "rescue": asdict(self.rescue)}
+        if self.rescue is not None:
+            made["rescue"] = asdict(self.rescue)
+        if self.retargeting:
+            made["retargeting"] = list(self.retargeting)
+        return made
 
 
 def read_provenance(card: Card) -> Provenance:

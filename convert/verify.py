@@ -17,6 +17,7 @@ import numpy as np
 
 from convert.frames import Sample, normalised
 from convert.graph.anatomy import Anatomy, answer
+from convert.graph.branches import in_turns
 from convert.graph.finite import DIVERGED
 from convert.graph.graphdef import GraphDef, first_line, running
 from convert.graph.retarget import RetargetedNetwork
@@ -78,7 +79,7 @@ def refer(
 def stock_answers(graph: GraphDef, anatomy: Anatomy, samples: Sequence[Sample], track: Track = silent) -> list[Ids]:
     """Returns label maps at the stock size."""
     answers = []
-    with running(graph, [anatomy.labels]) as run:
+    with running(in_turns(graph, anatomy.labels), [anatomy.labels]) as run:
         for sample in track(samples, "asking the frozen graph", len(samples)):
             answers.append(answer(run, anatomy, resize(sample.pixels, anatomy.crop_hw)))
     return answers

@@ -195,7 +195,8 @@ def _networks(graph: GraphDef, anatomy: Anatomy, input_hw: tuple[int, int] | Non
     ):
         try:
             network, stays = retarget_as_asked(graph, anatomy, size, asked)
-            facts[title] = _network(network) | ({"note": stays} if stays else {})
+            note = "; ".join(filter(None, (stays, *network.remarks)))
+            facts[title] = _network(network) | ({"note": note} if note else {})
         except (GraphError, UsageError) as exc:
             if asked not in ("auto", "keep") or (input_hw is not None and size == input_hw):
                 raise

@@ -132,6 +132,7 @@ def running(graph: GraphDef, outputs: list[str]) -> Iterator[Callable[[dict[str,
     """Yields a function {input: value} -> values of `outputs`, on one TensorFlow session. It raises GraphError."""
     with tf.Graph().as_default() as scope:
         load(prune(graph, outputs))
+    del graph  # the last copy, where it was made for this
     session = tf.compat.v1.Session(graph=scope)
     fetches = [f"{name}:0" for name in outputs]
 

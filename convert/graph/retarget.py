@@ -42,6 +42,7 @@ class RetargetedNetwork:
     logits: str  # float32 (1, h, w, classes)
     input_hw: HW
     output_stride: int
+    remarks: tuple[str, ...] = ()  # a sentence for each thing that was decided and changes what the network does
 
 
 def retarget_as_asked(
@@ -77,14 +78,14 @@ def retarget(graph: GraphDef, anatomy: Anatomy, input_hw: HW, output_stride: int
     _check_only_input(nodes, anatomy)
     _drop_identities(nodes)
     _fuse_atrous(nodes)
-    _retarget_pools(nodes, anatomy, input_hw, stride)
+    remarks = _retarget_pools(nodes, anatomy, input_hw, stride)
     _retarget_resizes(nodes, anatomy, input_hw, stride)
     change_stride(nodes, anatomy, stride)
     _plain_adds(nodes)
     packed = cut_at(_pack(nodes, body), anatomy.normalised, (1, *input_hw, 3), [anatomy.logits])
     logits_hw = _moved(anatomy.shapes[anatomy.logits][1:3], anatomy.logits, anatomy, input_hw, stride)
     _check_result(packed, anatomy, input_hw, logits_hw)
-    return RetargetedNetwork(packed, anatomy.normalised, anatomy.logits, input_hw, stride)
+    return RetargetedNetwork(packed, anatomy.normalised, anatomy.logits, input_hw, stride, remarks)
 
 
 def check_size(input_hw: HW, stride: int, anatomy: Anatomy) -> None:
@@ -171,20 +172,23 @@ def _fuse_atrous(nodes: Nodes) -> None:
         nodes[join.name] = fused
 
 
-def _retarget_pools(nodes: Nodes, anatomy: Anatomy, input_hw: HW, stride: int) -> None:
+def _retarget_pools(nodes: Nodes, anatomy: Anatomy, input_hw: HW, stride: int) -> tuple[str, ...]:
     """An average pool over the whole feature map becomes a mean, which has no size.
 
     One over large windows, as MobileNetV3's head has, was built for a region of the picture: its windows keep
     that region and its steps stay as they are, which is what the exporter does at another size and stride. Where the
     input is smaller than the region, which the exporter refuses, they average over all of it: the real
-    MobileNetV3-large labels as many pixels alike so as with windows that shrink with the picture.
+    MobileNetV3-large labels as many pixels alike so as with windows that shrink with the picture. Returns a sentence
+    for each pool of which that holds.
     """
+    remarks = []
     for node in [n for n in nodes.values() if n.op == "AvgPool"]:
         kernel, size = tuple(node.attr["ksize"].list.i[1:3]), anatomy.shapes[inputs(node)[0]][1:3]
         if kernel == size and anatomy.shapes[node.name][1:3] == (1, 1):
             _to_mean(nodes, node)
         else:
-            _move_windows(node, size, anatomy, input_hw, stride)
+            remarks.append(_move_windows(node, size, anatomy, input_hw, stride))
+    return tuple(filter(None, remarks))
 
 
 def _to_mean(nodes: Nodes, pool: NodeDef) -> None:
@@ -196,9 +200,11 @@ def _to_mean(nodes: Nodes, pool: NodeDef) -> None:
     nodes[pool.name] = mean
 
 
-def _move_windows(pool: NodeDef, size: tuple[int | None, ...], anatomy: Anatomy, input_hw: HW, stride: int) -> None:
+def _move_windows(pool: NodeDef, size: tuple[int | None, ...], anatomy: Anatomy, input_hw: HW, stride: int) -> str:
+    """Returns a sentence where windows are cut to the input, otherwise an empty text."""
     region = [(k - 1) * anatomy.output_stride + 1 for k in pool.attr["ksize"].list.i[1:3]]
-    whole_steps = all((n - 1) % stride == 0 for n in region)
+    seen = [min(n, r) for n, r in zip(input_hw, region, strict=True)]
+    whole_steps = all((r - 1) % stride == 0 or n == s < r for n, r, s in zip(input_hw, region, seen, strict=True))
     deepest = tuple(map_size(n, anatomy.output_stride) for n in anatomy.crop_hw)
     if size != deepest or not whole_steps or pool.attr["padding"].s != b"VALID":
         raise GraphError(
@@ -206,7 +212,13 @@ def _move_windows(pool: NodeDef, size: tuple[int | None, ...], anatomy: Anatomy,
             f"over regions of the picture, got {pool.attr['padding'].s.decode()} windows of "
             f"{'x'.join(map(str, pool.attr['ksize'].list.i[1:3]))}"
         )
-    pool.attr["ksize"].list.i[1:3] = [map_size(min(n, r), stride) for n, r in zip(input_hw, region, strict=True)]
+    pool.attr["ksize"].list.i[1:3] = [map_size(n, stride) for n in seen]
+    steps = pool.attr["strides"].list.i  # XNNPACK takes no pool whose step is longer than its window
+    steps[1:3] = [min(step, map_size(n, stride)) for step, n in zip(steps[1:3], input_hw, strict=True)]
+    if seen == region:
+        return ""
+    cut, whole = ("x".join(map(str, hw)) for hw in (seen, region))
+    return f"{pool.name} averages over windows of {cut} pixels instead of {whole}: the input is smaller than those"
 
 
 def _retarget_resizes(nodes: Nodes, anatomy: Anatomy, input_hw: HW, stride: int) -> None:

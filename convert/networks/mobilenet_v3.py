@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
+
 from convert.networks.architecture import BatchNorm, Weights, divisible
 from convert.networks.export_nodes import exported, preprocess
 from convert.networks.layers import Tensor, const, gate, resize
@@ -160,10 +162,14 @@ def _squeeze_excite(writer: Writer, x: Tensor, scope: str) -> Tensor:
 
 
 def _head(arch: MobileNetV3, writer: Writer, x: Tensor, low: Tensor) -> Tensor:
-    """LR-ASPP: averages over large windows weigh a 1x1 branch, and the logits of both strides are added at stride 8."""
-    window = [1, *((n - 1) // arch.output_stride + 1 for n in arch.pooled_hw), 1]
-    steps = [1, *arch.pool_steps, 1]
-    pooled = tf.raw_ops.AvgPool(value=x, ksize=window, strides=steps, padding="VALID", name="AvgPool2D/AvgPool")
+    """LR-ASPP: averages over large windows weigh a 1x1 branch, and the logits of both strides are added at stride 8.
+
+    Neither a window nor a step is larger than the map; the official exporter refuses a crop that is too small for them.
+    """
+    cells = [(n - 1) // arch.output_stride + 1 for n in arch.pooled_hw]
+    window, steps = (np.minimum(wanted, x.shape[1:3]).tolist() for wanted in (cells, arch.pool_steps))
+    ends: dict[str, Any] = {"ksize": [1, *window, 1], "strides": [1, *steps, 1], "padding": "VALID"}
+    pooled = tf.raw_ops.AvgPool(value=x, **ends, name="AvgPool2D/AvgPool")
     pooled = gate(writer.biased(pooled, "image_pooling", HEAD), "image_pooling")
     pooled = resize(pooled, const("ResizeBilinear/size", x.shape[1:3]), "ResizeBilinear")
     branch = tf.identity(writer.conv(x, "aspp0", HEAD, 1), name="concat/concat")

@@ -33,6 +33,7 @@ FULL = Provenance(
     {"drive": (3,)},
     {"roadlite": "0.1.0", "litert-quantizer": "0.11"},
     Rescue(("a;b",), {"a;b": 0.02}, 0.91),
+    ("AvgPool averages over less",),
 )
 
 
@@ -44,10 +45,11 @@ def carried(provenance: dict[str, object]) -> Card:
     return read
 
 
-@pytest.mark.parametrize("whole", [FULL, replace(FULL, calibration=None, rescue=None)])
+@pytest.mark.parametrize("whole", [FULL, replace(FULL, calibration=None, rescue=None, retargeting=())])
 def test_what_a_card_tells_reads_back(whole: Provenance) -> None:
     assert read_provenance(carried(whole.as_json())) == whole
     assert ("rescue" in whole.as_json()) == (whole.rescue is not None)
+    assert ("retargeting" in whole.as_json()) == bool(whole.retargeting)
     later = {**whole.as_json(), "something": "that a newer converter tells"}
     assert read_provenance(carried(later)) == whole
 

@@ -220,6 +220,16 @@ def test_windows_keep_the_region_they_average_over(size: tuple[int, int], stride
 def test_windows_larger_than_the_map_average_over_all_of_it() -> None:
     """The exporter refuses such a size; MobileNetV3's windows, made for crops of 769x769, are larger than many maps."""
     same_as_native(windows(nets.net(), (5, 5)), windows(nets.net((17, 97), 8), (3, 5)), (17, 97), 8)
+    whole = nets.net((17, 33), 16)  # 17 of the 33 rows that a window has: half of a cell at this stride
+    same_as_native(windows(nets.net(), (4, 5)), whole, (17, 33), 16)
+
+
+def test_steps_are_no_longer_than_the_map() -> None:
+    """XNNPACK takes no pool whose step is longer than its window."""
+    graph = windows(nets.net())
+    nets.node(graph, "AvgPool2D/AvgPool").attr["strides"].list.i[:] = [1, 2, 5, 1]
+    moved = retarget(graph, discover(graph, "net.pb"), (33, 25), 8)
+    assert list(nets.node(moved.graph, "AvgPool2D/AvgPool").attr["strides"].list.i) == [1, 2, 4, 1]
 
 
 def test_pools_that_cannot_move_are_refused() -> None:

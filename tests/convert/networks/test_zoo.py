@@ -103,6 +103,35 @@ def test_discovery_and_every_size_and_stride(case: Case) -> None:
         assert_native(case, graph, anatomy, case.other_hw, stride)
 
 
+V3 = MobileNetV3("large", 0.25, 5, (257, 385), pooled_hw=(193, 193))  # no narrower: a block would get a residual
+
+
+@pytest.mark.parametrize("own_stride", [16, 32])
+@pytest.mark.parametrize("hw", [(321, 449), (129, 257), (161, 161), (97, 65)])
+def test_windows_of_mobilenetv3_are_those_of_its_builder(own_stride: int, hw: tuple[int, int]) -> None:
+    """Also where the input is smaller than the region of a window, and where a step is longer than the map."""
+    case = Case(replace(V3, output_stride=own_stride), hw, ())
+    graph = case.graph()
+    anatomy = discover(graph, "x")
+    for stride in {own_stride, 32}:
+        assert_native(case, graph, anatomy, hw, stride)
+
+
+def test_a_window_that_was_cut_is_told_and_kept_in_the_card(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "v3.pb"
+    path.write_bytes(Case(V3, (0, 0), ()).graph().SerializeToString())
+    names, sentence = (
+        str(_names(tmp_path)),
+        "AvgPool2D/AvgPool averages over windows of 129x193 pixels instead of 193x193",
+    )
+    asked = ["--quantize", "float32", "--classes", names, "--verification-frames", "1", "--output", str(tmp_path)]
+    for size, cut in (("129x257", True), ("193x257", False)):
+        assert main([str(path), "--input-size", size, *asked]) == 0
+        assert (sentence in " ".join(capsys.readouterr().err.split())) == cut
+        told = Segmenter(tmp_path / f"v3-{size}-os32-float32.tflite").card.provenance
+        assert [line.startswith(sentence) for line in told.get("retargeting", [])] == [True] * cut
+
+
 def test_float32_file_labels_as_tensorflow_does(case: Case, tmp_path: Path) -> None:
     """From pixels to labels: the file and the kit's own preprocessing, at the baked size and smaller in its shape."""
     graph = case.graph()
