@@ -5,6 +5,8 @@ A large graph passes through a dozen copies of itself on its way, and TensorFlow
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +22,7 @@ T = TypeVar("T")
 CRASHES = {
     -number: number.name for number in (signal.SIGABRT, signal.SIGSEGV, signal.SIGILL, signal.SIGFPE, signal.SIGBUS)
 }
+OWN_BLOCK, M_MMAP_THRESHOLD = 1 << 18, -3  # bytes, and the name of the setting in malloc.h
 LARGE = 50_000_000  # bytes of a graph; below it, starting TensorFlow once more costs more than it saves
 
 
@@ -90,11 +93,21 @@ def _ticks(pipe: Connection) -> Iterator[None]:
         yield
 
 
+def give_blocks_back() -> None:
+    """Lets glibc give a freed block of `OWN_BLOCK` bytes back at once, in this process. By itself it raises that limit
+    with every larger block that is freed, up to 32 MB: the kernels of all copies of a graph then lie on a heap that
+    hardly ever shrinks. It takes a tenth more time, which is why small graphs go without.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # other C libraries have none
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, OWN_BLOCK)
+
+
 def _serve(pipe: Connection) -> None:
     for number in (signal.SIGINT, signal.SIGHUP):  # which a terminal sends to all
         signal.signal(number, signal.SIG_IGN)  # whoever waits for the answer hears it, and ends this process
     if parent := multiprocessing.parent_process():
         end_with_parent(parent.pid or 0, signal.SIGKILL)  # nobody else would stop TensorFlow
+    give_blocks_back()
     work, arguments = pipe.recv()
 
     def track(items: Iterable[Any], what: str, total: int | None = None) -> Iterator[Any]:

@@ -21,11 +21,6 @@ T = TypeVar("T")
 # Start-up notices of the C++ parts; a GPU would only make results differ from run to run.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-# From that size on, glibc gives a freed block back at once. By itself it raises the limit with every larger block that
-# is freed, up to 32 MB: the kernels of all copies of a graph then lie on a heap that hardly ever shrinks.
-OWN_BLOCK, M_MMAP_THRESHOLD = 1 << 18, -3  # bytes, and the name of the setting in malloc.h
-with contextlib.suppress(OSError, AttributeError):  # other C libraries have none
-    ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, OWN_BLOCK)
 try:
     import tensorflow
     from tensorflow.python.util import _pywrap_util_port as build

@@ -97,7 +97,7 @@ def test_labels_of_a_folder_give_miou_and_its_gate(tmp_path: Path, capsys: pytes
     pictures, labels = tmp_path / "pictures", tmp_path / "labels"
     pictures.mkdir()
     labels.mkdir()
-    for index in range(4):
+    for index in range(2):
         pixels, truth = Scene(index).draw(1.0, (129, 257))
         cv2.imwrite(str(pictures / f"{index}.png"), pixels[..., ::-1])
         cv2.imwrite(str(labels / f"{index}.png"), truth)
@@ -122,7 +122,7 @@ def test_a_class_that_falls_is_told_or_keeps_the_file_from_being_written(
     monkeypatch.setattr("convert.doubts.MOST_FALL", 0.001)  # what int8 of the demo does to some class at any size
     monkeypatch.setattr("convert.doubts.LEAST_IOU", 1.0)
     arguments = ["demo", "--quantize", "int8", "--input-size", "65x129", "--calibration-frames", "4", "--no-rescue"]
-    arguments += ["--min-agreement", "0", "--json", "--output", str(tmp_path)]
+    arguments += ["--verification-frames", "3", "--min-agreement", "0", "--json", "--output", str(tmp_path)]
     assert main([*arguments, "--max-class-drop", "0"]) == 3
     captured = capsys.readouterr()
     assert re.search(r"int8 IoU lower by more than 0: \w.* \d\.\d+ -> \d\.\d+ \(\d+ pixels\)", captured.err)

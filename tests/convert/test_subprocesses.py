@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -40,6 +41,20 @@ def sleep(track: Track = silent) -> None:
 def linger(note: str, track: Track = silent) -> None:
     Path(note).write_text(str(os.getpid()))
     time.sleep(60)
+
+
+def freed(track: Track = silent) -> int:
+    """Bytes that the system has back after blocks of the size of kernels are freed, with something that lies
+    behind each of them and stays.
+    """
+    bytearray(20 << 20)  # one large block that is freed is what raises glibc's limit
+    blocks, between = [], []
+    for _ in range(200):
+        blocks.append(bytearray(b"x") * (1 << 20))
+        between.append(bytearray(100_000))  # too large for a gap that is there
+    before = psutil.Process().memory_info().rss
+    blocks.clear()
+    return before - psutil.Process().memory_info().rss
 
 
 def closed_terminal(track: Track = silent) -> str:
@@ -99,6 +114,11 @@ def test_what_a_terminal_sends_to_all_is_for_who_waits() -> None:
 
 
 @pytest.mark.tensorflow
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what glibc's malloc keeps")
+def test_blocks_of_the_size_of_kernels_are_given_back_at_once_where_large_graphs_are_worked_on() -> None:
+    assert in_a_subprocess(freed) > 150 << 20
+
+
 def test_large_graphs_are_worked_on_apart(
     random_graph: bytes, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

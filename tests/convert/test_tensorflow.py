@@ -41,31 +41,6 @@ def test_memory_is_given_back_after_a_large_graph(
     assert len(released) == times
 
 
-BLOCKS = """
-import convert.tensorflow
-import psutil
-
-def taken():
-    return psutil.Process().memory_info().rss
-
-bytearray(20 << 20)  # one large block that is freed is what raises glibc's limit
-blocks, between = [], []
-for _ in range(200):
-    blocks.append(bytearray(b"x") * (1 << 20))
-    between.append(bytearray(600))
-before = taken()
-del blocks
-print(before - taken())
-"""
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what glibc's malloc keeps")
-def test_blocks_of_the_size_of_kernels_are_given_back_at_once() -> None:
-    """Also where something small that lies behind them on the heap stays."""
-    made = subprocess.run([sys.executable, "-c", BLOCKS], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert int(made.stdout) > 150 << 20
-
-
 ATROUS = """
 import numpy as np
 from convert.tensorflow import tf

@@ -149,7 +149,7 @@ def test_below_the_gate_nothing_is_written(
 ) -> None:
     """A deep network with random weights does not survive int8: just the case the gate is for."""
     arguments = [str(graph), "--quantize", "int8,float32", *SMALL, "--calibrate", str(pictures)]
-    assert main([*arguments, "--min-agreement", "0.999", "--output", str(tmp_path)]) == 3
+    assert main([*arguments, "--min-agreement", "0.999", "--rescue-seconds", "4", "--output", str(tmp_path)]) == 3
     line = only_line(capsys.readouterr().err)
     assert "int8 0." in line
     assert "the layers that cost int8 most, each quantized alone: " in line
