@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint con
 SECONDS ?= 180
 KILLS ?= 4
 
-.PHONY: demo test fuzz test-pi test-matrix lint types bench train-demo release constraints clean
+.PHONY: demo test test-long fuzz test-pi test-matrix lint types bench train-demo release constraints clean
 
 demo: .venv/.convert
 	$(BIN)/convert-model demo --quantize float32,int8 --output $(OUT)
@@ -22,7 +22,11 @@ demo: .venv/.convert
 	@echo "Look at $(OUT)/demo-overlay.mp4 and $(OUT)/demo-side-by-side.png; $(DEMO)-int8.tflite is what goes to the Pi."
 
 test: .venv/.dev
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m "not long"
+
+# What takes a process more than ten seconds by itself: a training, the official sizes, large graphs.
+test-long: .venv/.dev
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m long
 
 # Damaged models, graphs, pictures and addresses for so many seconds, then kills at so many moments of each command. For a
 # night: make fuzz SECONDS=30000 KILLS=200. What breaks the rule is said with the command that plays it again.

@@ -119,6 +119,7 @@ def test_blocks_of_the_size_of_kernels_are_given_back_at_once_where_large_graphs
     assert in_a_subprocess(freed) > 150 << 20
 
 
+@pytest.mark.long
 def test_large_graphs_are_worked_on_apart(
     random_graph: bytes, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -113,6 +113,7 @@ def test_overlap_loss_is_nothing_where_all_is_found() -> None:
     assert float(overlap_loss(np.roll(truth, 1, -1) * 100, truth)) == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.long
 def test_training_learns_saves_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(train, "ARCHITECTURE", Architecture(width=0.25, crop_hw=FULL_HW))
     rng = np.random.default_rng(0)
@@ -173,6 +174,7 @@ def test_batches_are_normalised_alike_on_all_backends(monkeypatch: pytest.Monkey
     np.testing.assert_allclose(plain_variance, variance, rtol=1e-2)  # TensorFlow divides by one less
 
 
+@pytest.mark.long
 def test_training_that_is_interrupted_says_how_to_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

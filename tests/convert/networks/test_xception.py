@@ -36,6 +36,7 @@ def picture() -> np.ndarray:
     return np.random.default_rng(0).uniform(-1, 1, (1, *HW, 3)).astype(np.float32)
 
 
+@pytest.mark.long
 def test_official_size() -> None:
     """41 M parameters, as published; 1388 G multiply-accumulates at the stock size."""
     official = Xception(crop_hw=(1025, 2049), output_stride=8)
@@ -43,9 +44,10 @@ def test_official_size() -> None:
     assert sum(value.size for value in parameters.values()) == pytest.approx(41.26e6, rel=0.001)
     graph = build(official, parameters)
     assert graph.ByteSize() == pytest.approx(165.6e6, rel=0.001)
-    body = retarget(graph, discover(graph, "x"), official.crop_hw)
+    anatomy = discover(graph, "x")
+    body = retarget(graph, anatomy, official.crop_hw)
     assert macs(body.graph, body.image, body.logits, body.input_hw) == pytest.approx(1388e9, rel=0.001)
-    body = retarget(graph, discover(graph, "x"), official.crop_hw, 16)
+    body = retarget(graph, anatomy, official.crop_hw, 16)
     assert macs(body.graph, body.image, body.logits, body.input_hw) == pytest.approx(418.6e9, rel=0.001)
 
 

@@ -185,6 +185,7 @@ OFFICIAL = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", OFFICIAL)
 def test_official_sizes_cost_what_the_list_says(name: str) -> None:
     case, listed = Case(OFFICIAL[name], (0, 0), ()), MODELS[name]
