@@ -35,3 +35,4 @@ class Job:
     rescue: bool = True  # int8 that falls short may keep layers in float
     rescue_seconds: float = RESCUE_SECONDS  # for finding which
     norm: Normalisation | None = None  # of a network that takes normalised pictures; None takes what is known of it
+    output_tensor: str | None = None  # of a .tflite with several outputs

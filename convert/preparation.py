@@ -23,6 +23,7 @@ from convert.weak_frames import weaknesses
 from edge.classes import ClassSet, guess
 from edge.data import Upsampling
 from edge.errors import SourceError, UsageError
+from edge.model_description import Told
 from edge.preprocess import Normalisation
 from edge.progress import Track
 
@@ -51,9 +52,9 @@ def prepare_graph(frozen: FrozenGraph, job: Job, track: Track, notice: Notice) -
     graph, runner = parse(frozen.graph_bytes, frozen.name), runner_for(len(frozen.graph_bytes))
     anatomy = discover(graph, frozen.name, job.norm)
     classes = classes_of(frozen.name, anatomy.classes, job)
-    network, stays = retarget_as_asked(graph, anatomy, job.input_hw or INPUT_HW, job.output_stride)
+    network = retarget_as_asked(graph, anatomy, job.input_hw or INPUT_HW, job.output_stride)
     notice(describe(frozen, anatomy, network))
-    for remark in filter(None, (*remarks(anatomy), stays, *network.remarks)):
+    for remark in (*remarks(anatomy), *network.remarks):
         notice(f"{frozen.name}: {remark}")
     offer_names(frozen.path, classes, job, notice)
     samples = collect_frames(job, network.input_hw, classes, track, notice)
@@ -77,7 +78,7 @@ def prepare_tflite(source: TfliteSource, job: Job, track: Track, notice: Notice)
 
     Raises ModelError where it holds no network in float, UsageError for what cannot be made of one.
     """
-    network = source.network(job.norm, job.classes)
+    network = source.network(Told(job.norm, job.classes, job.output_tensor))
     source.check_asked(network, job.recipes, job.input_hw, job.output_stride)
     height, width = network.input_hw
     notice(
@@ -98,7 +99,7 @@ def prepare_tflite(source: TfliteSource, job: Job, track: Track, notice: Notice)
         network.output_stride,
         (),
         samples,
-        refer_to_model(source.segmenter(network), network.input_hw, samples.held_out, track),
+        refer_to_model(source.segmenter(network, job.output_tensor), network.input_hw, samples.held_out, track),
         lambda _folder, _track: TfliteModels(network.model),
     )
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
+from convert.cli.convert_table import as_row, hurting, show
 from convert.file_names import destination
 from convert.graph.strides import STRIDES
 from convert.job import RESCUE_SECONDS
@@ -23,7 +24,6 @@ from edge.progress import bars
 if TYPE_CHECKING:
     from convert.conversion import Outcome
     from convert.models.load import FrozenGraph
-    from convert.tflite.build import MixedModel
     from convert.tflite.source import TfliteSource
 
 
@@ -64,6 +64,11 @@ def build_parser() -> Parser:
         "--normalise",
         metavar="N",
         help="for graphs that take normalised pictures: deeplab (x/127.5-1, the default), unit (x/255) or MEAN,STD",
+    )
+    made.add_argument(
+        "--output-tensor",
+        metavar="NAME",
+        help="of a .tflite with several outputs: the one to read (default: the only one with scores)",
     )
     _add_frames(made)
     _add_limits(made)
@@ -159,11 +164,12 @@ def convert(options: argparse.Namespace) -> int:
                 if len(options.graphs) > 1:
                     say(f"{graph}: not converted: {exc}")
                 continue
-            outcomes += made
-            outcomes[-len(made) :] = made = timed(made)
+            outcomes += made  # which are written: an interrupt while they are timed does not hide them
+            made = timed(made)
+            outcomes[-len(made) :] = made
             if not options.json:
                 show(made)
-    finally:  # an interrupt does not hide what is written already
+    finally:
         if options.json and outcomes:
             print(json.dumps([as_row(outcome) for outcome in outcomes], indent=1))  # noqa: T201
     judge(outcomes, failures, len(options.graphs))
@@ -198,6 +204,7 @@ def convert_one(graph: str, options: argparse.Namespace, done: dict[str, str]) -
         rescue=not options.no_rescue,
         rescue_seconds=options.rescue_seconds,
         norm=normalisation(options),
+        output_tensor=options.output_tensor,
     )
     return run(source, job, bars, say)
 
@@ -251,18 +258,8 @@ def judge(outcomes: list[Outcome], failures: list[RoadliteError], graphs: int) -
     if failed:
         raise GateFailed(
             f"not written, not good enough: {', '.join(text for o in failed for text in o.shortcomings)}"
-            f"{''.join(_hurting(o) for o in failed)}; try other --calibrate frames or a looser limit"
+            f"{''.join(hurting(o) for o in failed)}; try other --calibrate frames or a looser limit"
         )
-
-
-def _hurting(outcome: Outcome) -> str:
-    """Returns which layers cost the most, for the message of a failed gate."""
-    if outcome.rescued is None or not outcome.rescued.costs:
-        return ""
-    from convert.tflite.quantize import first_name
-
-    worst = (f"{first_name(cost.operator)} ({cost.lost:.3f})" for cost in outcome.rescued.costs[:4])
-    return f"; the layers that cost {outcome.recipe.name} most, each quantized alone: {', '.join(worst)}"
 
 
 def timed(outcomes: list[Outcome]) -> list[Outcome]:
@@ -274,46 +271,3 @@ def timed(outcomes: list[Outcome]) -> list[Outcome]:
         say(line)
     medians_ms = {name: median(seconds) * 1e3 for name, seconds in rounds_s.items()}
     return [replace(outcome, invoke_ms=medians_ms.get(outcome.recipe.name)) for outcome in outcomes]
-
-
-def show(outcomes: list[Outcome]) -> None:
-    """Prints what became of one graph."""
-    from rich.console import Console
-
-    from convert.cli.convert_table import class_table, spreads, table
-
-    console = Console()
-    console.print(table(outcomes))
-    for line in spreads(outcomes):
-        console.print(line, style="italic", highlight=False)
-    console.print("IoU with what the network that was given sees at this size and stride", style="italic")
-    console.print(class_table(outcomes))
-    for o in outcomes:
-        if o.rescued and o.plain:
-            before, after = o.plain.fidelity, o.verdict.fidelity
-            say(f"{o.recipe.name}: {before:.4f} as it was, {after:.4f} with {_in_float(o.rescued)}")
-        if o.passed:
-            console.print(f"{o.recipe.name}: {o.path}", highlight=False, markup=False, soft_wrap=True)
-
-
-def _in_float(rescued: MixedModel) -> str:
-    from convert.tflite.quantize import first_name
-
-    names = ", ".join(map(first_name, rescued.in_float))
-    found = f"{len(rescued.in_float)} layers left in float: {names}" if names else "no layer found that would help"
-    return found if rescued.finished else f"{found}; the search was ended by --rescue-seconds"
-
-
-def as_row(outcome: Outcome) -> dict[str, object]:
-    """Returns what became of a recipe as `--json` prints it."""
-    row: dict[str, object] = {
-        "recipe": outcome.recipe.name,
-        "file": str(outcome.path) if outcome.passed else None,
-        "passed": outcome.passed,
-        "limit": outcome.limit,
-        "size_bytes": outcome.size_bytes,
-        "convert_s": round(outcome.seconds, 2),
-        "invoke_ms": None if outcome.invoke_ms is None else round(outcome.invoke_ms, 3),
-        **outcome.verdict.as_json(),
-    }
-    return row if outcome.rescue is None else {**row, "rescue": asdict(outcome.rescue)}

@@ -1,11 +1,66 @@
-"""Makes the tables of `convert-model`, and what stands below them."""
+"""Shows what became of the graphs of `convert-model`: the tables, what stands below them, and JSON."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
+
+from edge.cli.main import say
 
 if TYPE_CHECKING:
     from convert.conversion import Outcome
+    from convert.tflite.build import MixedModel
+
+
+def show(outcomes: list[Outcome]) -> None:
+    """Prints what became of one graph."""
+    from rich.console import Console
+
+    console = Console()
+    console.print(table(outcomes))
+    for line in spreads(outcomes):
+        console.print(line, style="italic", highlight=False)
+    console.print("IoU with what the network that was given sees at this size and stride", style="italic")
+    console.print(class_table(outcomes))
+    for o in outcomes:
+        if o.rescued and o.plain:
+            before, after = o.plain.fidelity, o.verdict.fidelity
+            say(f"{o.recipe.name}: {before:.4f} as it was, {after:.4f} with {_in_float(o.rescued)}")
+        if o.passed:
+            console.print(f"{o.recipe.name}: {o.path}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _in_float(rescued: MixedModel) -> str:
+    from convert.tflite.quantize import first_name
+
+    names = ", ".join(map(first_name, rescued.in_float))
+    found = f"{len(rescued.in_float)} layers left in float: {names}" if names else "no layer found that would help"
+    return found if rescued.finished else f"{found}; the search was ended by --rescue-seconds"
+
+
+def hurting(outcome: Outcome) -> str:
+    """Returns which layers cost the most, for the message of a failed gate."""
+    if outcome.rescued is None or not outcome.rescued.costs:
+        return ""
+    from convert.tflite.quantize import first_name
+
+    worst = (f"{first_name(cost.operator)} ({cost.lost:.3f})" for cost in outcome.rescued.costs[:4])
+    return f"; the layers that cost {outcome.recipe.name} most, each quantized alone: {', '.join(worst)}"
+
+
+def as_row(outcome: Outcome) -> dict[str, object]:
+    """Returns what became of a recipe as `--json` prints it."""
+    row: dict[str, object] = {
+        "recipe": outcome.recipe.name,
+        "file": str(outcome.path) if outcome.passed else None,
+        "passed": outcome.passed,
+        "limit": outcome.limit,
+        "size_bytes": outcome.size_bytes,
+        "convert_s": round(outcome.seconds, 2),
+        "invoke_ms": None if outcome.invoke_ms is None else round(outcome.invoke_ms, 3),
+        **outcome.verdict.as_json(),
+    }
+    return row if outcome.rescue is None else {**row, "rescue": asdict(outcome.rescue)}
 
 
 def table(outcomes: list[Outcome]) -> object:

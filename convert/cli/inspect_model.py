@@ -194,9 +194,8 @@ def _networks(graph: GraphDef, anatomy: Anatomy, input_hw: tuple[int, int] | Non
         ("re-targeted network", input_hw or anatomy.crop_hw, output_stride),
     ):
         try:
-            network, stays = retarget_as_asked(graph, anatomy, size, asked)
-            note = "; ".join(filter(None, (stays, *network.remarks)))
-            facts[title] = _network(network) | ({"note": note} if note else {})
+            network = retarget_as_asked(graph, anatomy, size, asked)
+            facts[title] = _network(network) | ({"note": "; ".join(network.remarks)} if network.remarks else {})
         except (GraphError, UsageError) as exc:
             if asked not in ("auto", "keep") or (input_hw is not None and size == input_hw):
                 raise

@@ -6,7 +6,7 @@ maps one to one onto its operators.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -42,23 +42,23 @@ class RetargetedNetwork:
     logits: str  # float32 (1, h, w, classes)
     input_hw: HW
     output_stride: int
-    remarks: tuple[str, ...] = ()  # a sentence for each thing that was decided and changes what the network does
+    remarks: tuple[str, ...] = ()  # a sentence for each thing that was decided on the way
 
 
-def retarget_as_asked(
-    graph: GraphDef, anatomy: Anatomy, input_hw: HW, output_stride: str
-) -> tuple[RetargetedNetwork, str]:
-    """Returns the network at the stride that one of `convert.graph.strides.STRIDES` comes to, and a sentence where
-    `auto` keeps the graph's own because it cannot be raised; otherwise an empty text. Raises what `retarget` does.
+def retarget_as_asked(graph: GraphDef, anatomy: Anatomy, input_hw: HW, output_stride: str) -> RetargetedNetwork:
+    """Returns the network at the stride that one of `convert.graph.strides.STRIDES` comes to; a remark says where
+    `auto` keeps the graph's own because it cannot be raised. Raises what `retarget` does.
     """
     stride = stride_for(output_stride, anatomy)
     try:
-        return retarget(graph, anatomy, input_hw, stride), ""
+        return retarget(graph, anatomy, input_hw, stride)
     except GraphError as exc:
         if output_stride != "auto" or stride == anatomy.output_stride:
             raise
         why, _, _ = str(exc).partition(";")
-        return retarget(graph, anatomy, input_hw), f"its output stride stays {anatomy.output_stride}: {why}"
+        network = retarget(graph, anatomy, input_hw)
+        stays = f"its output stride stays {anatomy.output_stride}: {why}"
+        return replace(network, remarks=(stays, *network.remarks))
 
 
 @releasing_memory

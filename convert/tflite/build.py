@@ -78,7 +78,7 @@ class GraphModels:
 
 
 class TfliteModels:
-    """`FloatModels` of a float .tflite, which is there already."""
+    """`FloatModels` of a float .tflite, which is there already. What stays in float keeps the form for integers."""
 
     def __init__(self, model: bytes) -> None:
         self._model = model

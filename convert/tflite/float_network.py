@@ -36,8 +36,8 @@ class FloatNetwork:
     stored: frozenset[str]  # the types that weights were stored in
 
 
-def float_network(model: bytes, output: str, where: str) -> FloatNetwork:
-    """Returns the network that makes the output of that name.
+def float_network(model: bytes, output: int, where: str) -> FloatNetwork:
+    """Returns the network that makes the output at that place among all.
 
     Weights in float16 or int8 get back the values that they stand for. What comes after the scores is left out: the
     resize to the picture's size, softmax, argmax. Raises ModelError for a model whose activations are integers.
@@ -50,8 +50,7 @@ def float_network(model: bytes, output: str, where: str) -> FloatNetwork:
     _name_tensors(graph)
     stored = _unpack_weights(parsed)
     whole = pack(parsed)
-    places = [int(i) for i in graph.outputs if graph.tensors[int(i)].name.decode(errors="replace") == output]
-    scores, upsampling = _scores(parsed, places[0] if places else int(graph.outputs[0]))
+    scores, upsampling = _scores(parsed, int(graph.outputs[output]))
     graph.outputs = np.array([scores], np.int32)
     _drop_unread(parsed)
     _check_whole(parsed, where)

@@ -93,16 +93,18 @@ def search(trials: QuantizationTrials, limit: float, track: Track = silent, unti
     """
     now = time.monotonic()
     searched = now + SEARCH_SHARE * (until - now)
-    found = Found([], [], True)
+    kept: list[str] = []
     for cleared in CLEARED:
         costs = costly(trials, cleared * (1 - limit), track, searched)
+        finished, before = time.monotonic() < searched, kept
         kept = keep_in_float(trials, costs, limit, track, until)
-        if trials.agreement(kept) < trials.agreement(found.in_float):  # more may be too many
-            kept = found.in_float
-        found = Found(costs, kept, time.monotonic() < searched)
-        if trials.agreement(found.in_float) >= limit or len(costs) > _most(trials) or not found.finished:
-            break
-    return found
+        if trials.agreement(kept) < trials.agreement(before):  # more may be too many
+            kept = before
+        if trials.agreement(kept) >= limit or len(costs) > _most(trials):
+            return Found(costs, kept, finished and time.monotonic() < until)
+        if time.monotonic() >= searched:
+            return Found(costs, kept, False)
+    return Found(costs, kept, True)
 
 
 def costly(trials: QuantizationTrials, tolerance: float, track: Track = silent, until: float = math.inf) -> list[Cost]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from convert.tflite.float_network import float_network
+from convert.tflite.float_network import FloatNetwork, float_network
 from convert.tflite.recipes import FLOAT, Recipe
 from edge import card as cards
 from edge.card import Card
@@ -22,8 +22,6 @@ from edge.preprocess import Normalisation
 from edge.segmenter import Segmenter, read_model
 from edge.text import reason
 from edge.trial import try_out
-
-TFLITE_SUFFIX = ".tflite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +49,13 @@ class TfliteSource:
     path: Path
     card: Card | None
 
-    def network(self, norm: Normalisation | None, classes: ClassSet | None) -> TfliteNetwork:
-        """Returns its network; `norm` and `classes` are what the user says of it.
+    def network(self, told: Told) -> TfliteNetwork:
+        """Returns its network; `told` is what the user says of it.
 
         It runs in a process of its own before. Raises ModelError for a file that holds none in float.
         """
         where = self.path.name
         try_out(self.data, where)
-        told = Told(
-            norm or (self.card.norm if self.card else None), classes or (self.card.classes if self.card else None)
-        )
         given = open_engine(self.data, where, choose=Chooser(self.card, where, told))
         if given.input.dtype.kind != "f":
             raise ModelError(
@@ -68,11 +63,18 @@ class TfliteSource:
                 "float .tflite or the frozen graph that it was made from"
             )
         try:
-            found = float_network(readable(self.data), given.output.name, where)
+            found = float_network(readable(self.data), given.outputs.index(given.output), where)
         except (ValueError, IndexError, TypeError, AttributeError, KeyError) as exc:  # damaged files
             raise ModelError(f"{where}: cannot be taken apart as a .tflite model ({reason(exc)})") from exc
         try_out(found.model, where)
+        return self._described(found, told)
+
+    def _described(self, found: FloatNetwork, told: Told) -> TfliteNetwork:
+        """Returns a network with what the user or the card says of it. Raises ModelError where it makes no scores."""
+        where, card = self.path.name, self.card
         engine = open_engine(found.model, where)
+        if card is not None:  # it describes the file, whose output is another one
+            told = Told(told.norm or card.norm, told.classes or card.classes)
         described = describe(engine.input, engine.outputs, 0, None, where, told)
         reading = described.reading
         if reading.kind != "logits" or reading.channels_first or reading.threshold is not None:
@@ -80,19 +82,21 @@ class TfliteSource:
                 f"{where}: expected scores (1, h, w, classes) before what chooses the classes, it makes "
                 f"{engine.output.dtype} {engine.output.shape}; convert the graph it was made from"
             )
+        stored = " and ".join(sorted(found.stored))
+        remarks = (f"its weights are stored in {stored}, and are taken from there" if stored else "", described.guess)
         return TfliteNetwork(
             found.model,
             found.whole,
             engine.output.name,
             described.card.input_hw,
-            self.card.output_stride if self.card else found.output_stride or described.card.output_stride,
+            card.output_stride if card else found.output_stride or described.card.output_stride,
             described.card.norm,
             described.card.classes,
-            found.upsampling or (self.card.upsampling if self.card else "align_corners"),
-            _remarks(found.stored, described.guess),
+            found.upsampling or (card.upsampling if card else "align_corners"),
+            tuple(filter(None, remarks)),
         )
 
-    def segmenter(self, network: TfliteNetwork) -> Segmenter:
+    def segmenter(self, network: TfliteNetwork, output_tensor: str | None = None) -> Segmenter:
         """Returns what others are held against: the file with its weights in float32.
 
         Where they are stored in int8, its runtime would round what is between the operators as well.
@@ -100,7 +104,7 @@ class TfliteSource:
         with TemporaryFolder() as folder:
             path = Path(folder, self.path.name)
             path.write_bytes(cards.attach(network.whole, self.card) if self.card else network.whole)
-            return Segmenter(path, norm=network.norm, classes=network.classes, trial=True)
+            return Segmenter(path, norm=network.norm, classes=network.classes, output_tensor=output_tensor, trial=True)
 
     def check_asked(
         self, network: TfliteNetwork, recipes: Sequence[Recipe], input_hw: tuple[int, int] | None, output_stride: str
@@ -125,10 +129,6 @@ def load_tflite(path: Path) -> TfliteSource:
     """Reads a .tflite and its card. Raises ModelError (or its kin) for a file that is none."""
     data = read_model(path)
     card = cards.read(data, path.name)
-    name = card.name if card else path.name[: -len(TFLITE_SUFFIX)]
+    # A stranger's card does not choose where files are written.
+    name = card.name if card and Path(card.name).name == card.name else path.stem
     return TfliteSource(name, data, hashlib.sha256(data).hexdigest(), path, card)
-
-
-def _remarks(stored: frozenset[str], guess: str) -> tuple[str, ...]:
-    weights = f"its weights are stored in {' and '.join(sorted(stored))}, and are taken from there" if stored else ""
-    return tuple(filter(None, (weights, guess)))

@@ -120,13 +120,14 @@ def test_rates_that_cannot_be_halved_are_refused_with_a_way_out() -> None:
     same_as_native(graph, two_rates(nets.net((65, 65), 8), (9, 9), (3, 4)), (65, 65), 8)
     with pytest.raises(GraphError, match=r"rate 3 \(height\), 4 \(width\) cannot be halved; use `output_stride` keep$"):
         retarget(graph, anatomy, (65, 65), 16)
-    kept, why = retarget_as_asked(graph, anatomy, (65, 65), "auto")
+    kept = retarget_as_asked(graph, anatomy, (65, 65), "auto")
+    (why,) = kept.remarks
     assert (kept.output_stride, kept.input_hw) == (8, (65, 65))
     assert why.startswith("its output stride stays 8: ")
     assert why.endswith("rate 3 (height), 4 (width) cannot be halved")
     with pytest.raises(GraphError, match="cannot be halved"):
         retarget_as_asked(graph, anatomy, (65, 65), "16")
-    assert retarget_as_asked(nets.net(), discover(nets.net(), "net.pb"), (65, 65), "auto")[1] == ""
+    assert retarget_as_asked(nets.net(), discover(nets.net(), "net.pb"), (65, 65), "auto").remarks == ()
     once = two_rates(nets.net(), (5, 7), (2, 4))
     with pytest.raises(GraphError, match=r"rate 1 \(height\), 2 \(width\) cannot be halved; use .* keep or 16$"):
         retarget(once, discover(once, "net.pb"), (65, 65), 32)

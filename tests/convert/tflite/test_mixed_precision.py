@@ -17,7 +17,16 @@ from convert.tflite import mixed_precision
 from convert.tflite.build import GraphModels, ModelBuilder, pixel_range
 from convert.tflite.export import as_function, convert, save
 from convert.tflite.metadata import embed
-from convert.tflite.mixed_precision import CLEARED, MOST, Cost, QuantizationTrials, costly, keep_in_float, search
+from convert.tflite.mixed_precision import (
+    CLEARED,
+    MOST,
+    SEARCH_SHARE,
+    Cost,
+    QuantizationTrials,
+    costly,
+    keep_in_float,
+    search,
+)
 from convert.tflite.quantize import first_name, measure_ranges
 from convert.tflite.recipes import RECIPES
 from edge.card import Card, attach
@@ -152,6 +161,20 @@ def test_a_search_ends_in_its_time_with_the_best_that_it_has(
     assert not found.finished
     assert {first_name(name) for name in found.in_float} >= {"trip/there", "trip/back"}
     assert whole(found.in_float) > 0.9
+    now[0] = 0.0
+    enough = search(trials, LIMIT, until=1000.0)
+    assert enough.finished
+    now[0] = 0.0
+    # What costs is found within three quarters of this time, and what of it is enough in the last one.
+    late = search(trials, LIMIT, until=spent_on_costs(trials, now) / SEARCH_SHARE + 1)
+    assert (late.in_float, late.finished) == (enough.in_float, True)
+
+
+def spent_on_costs(trials: QuantizationTrials, now: list[float]) -> float:
+    """Seconds by the clock of trials that finding what costs takes."""
+    costly(trials, CLEARED[0] * (1 - LIMIT))
+    spent, now[0] = now[0], 0.0
+    return spent
 
 
 def test_rescued_model_keeps_its_promise_but_there(

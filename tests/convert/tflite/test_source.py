@@ -23,10 +23,12 @@ from convert.tflite.integer_forms import spelled_for_integers
 from convert.tflite.quantize import measure_ranges
 from convert.tflite.recipes import RECIPES, parse_recipes
 from convert.tflite.source import load_tflite
+from edge import card as cards
 from edge.data import Upsampling
 from edge.engine.open import open_engine
 from edge.errors import ConversionError, ModelError
 from edge.evaluation.metrics import agreement
+from edge.model_description import Told
 from edge.preprocess import DEEPLAB, Normalisation
 from edge.scene import Scene
 from edge.segmenter import Segmenter
@@ -115,7 +117,7 @@ def test_what_comes_after_the_scores_is_left_out(
     bare: bytes, picture: np.ndarray, rule: dict[str, bool], upsampling: Upsampling, softmax: bool, argmax: bool
 ) -> None:
     exported = lengthened(bare, softmax=softmax, argmax=argmax, rule=rule)
-    found = float_network(exported, "", "x")
+    found = float_network(exported, 0, "x")
     assert found.upsampling == upsampling
     assert np.array_equal(answer(found.model, picture), answer(bare, picture))
     assert np.array_equal(answer(found.whole, picture), answer(exported, picture))
@@ -128,7 +130,7 @@ def test_an_argmax_over_something_else_stays(bare: bytes) -> None:
     graph = exported.subgraphs[0]
     axis = graph.tensors[int(graph.operators[-2].inputs[1])]
     exported.buffers[axis.buffer].data = np.frombuffer(np.array([1], np.int32).tobytes(), np.uint8)
-    assert open_engine(float_network(pack(exported), "", "x").model, "x").output.name == "small ids"
+    assert open_engine(float_network(pack(exported), 0, "x").model, "x").output.name == "small ids"
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +148,7 @@ def stored(bare: bytes, tmp_path_factory: pytest.TempPathFactory) -> dict[str, b
 def test_weights_get_back_what_they_stand_for(
     stored: dict[str, bytes], bare: bytes, picture: np.ndarray, recipe: str, type_: str, near: float
 ) -> None:
-    found = float_network(stored[recipe], "", "x")
+    found = float_network(stored[recipe], 0, "x")
     assert found.stored == {type_}
     parsed = parse(found.model)
     assert {values(parsed, tensor).dtype for tensor in parsed.subgraphs[0].tensors if _is_kernel(parsed, tensor)} == {
@@ -179,7 +181,7 @@ def test_tensors_without_a_name_or_with_that_of_another_get_one(bare: bytes, pic
     parsed = parse(bare)
     for place, tensor in enumerate(parsed.subgraphs[0].tensors):
         tensor.name = [None, b"same", tensor.name][place % 3]
-    found = float_network(pack(parsed), "", "x")
+    found = float_network(pack(parsed), 0, "x")
     names = [tensor.name for tensor in parse(found.model).subgraphs[0].tensors]
     assert None not in names
     assert len({*names}) == len(names)
@@ -290,7 +292,7 @@ def test_what_a_tflite_cannot_become(
 
 def test_a_size_and_stride_that_are_its_own_may_be_asked_for(float_model: Path) -> None:
     source = load_tflite(float_model)
-    network = source.network(None, None)
+    network = source.network(Told())
     source.check_asked(network, [RECIPES["int8"]], (65, 129), "16")
     assert network.norm == DEEPLAB
 
@@ -299,7 +301,7 @@ def refusal(model: bytes, folder: Path, norm: Normalisation | None = DEEPLAB) ->
     path = folder / "x.tflite"
     path.write_bytes(model)
     with pytest.raises(ModelError) as caught:
-        load_tflite(path).network(norm, None)
+        load_tflite(path).network(Told(norm))
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -309,10 +311,6 @@ def test_files_that_are_no_source_are_refused_by_name(int8_model: Path, bare: by
         int8_model.read_bytes(), tmp_path
     )
     assert "cannot load it as a .tflite model" in refusal(bare[: len(bare) // 2], tmp_path)
-    graph = Graph()
-    picture, labels = graph.tensor("picture", (1, 9, 17, 3)), graph.tensor("labels", (1, 9, 17), "int64")
-    graph.operator("ARG_MAX", [picture, graph.constant(np.array([3], np.int32))], [labels], "ArgMaxOptions")
-    assert "x.tflite: " in refusal(graph.packed([picture], [picture]), tmp_path)
     assert "expected scores (1, h, w, classes) before what chooses the classes" in refusal(_thresholds(), tmp_path)
 
 
@@ -334,6 +332,36 @@ def test_a_file_that_reads_what_is_not_there_is_damaged(tmp_path: Path) -> None:
     graph.operator("ADD", [picture, nowhere], [scores], "AddOptions")
     said = refusal(graph.packed([picture], [scores]), tmp_path)
     assert "x.tflite: reads nowhere, which it neither holds nor makes: it is damaged" in said
+
+
+def test_one_of_several_outputs_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    graph = Graph()
+    picture, one, other = (graph.tensor(name, (1, 9, 17, 3)) for name in ("picture", "one", "other"))
+    graph.operator("RELU", [picture], [one])
+    graph.operator("LOGISTIC", [picture], [other])
+    path = tmp_path / "two.tflite"
+    path.write_bytes(graph.packed([picture], [one, other]))
+    assert main([str(path), "--normalise", "deeplab", "--output", str(tmp_path / "out")]) == 1
+    assert "name one of them: --output-tensor" in capsys.readouterr().err
+    for name in ("one", "other"):
+        network = load_tflite(path).network(Told(DEEPLAB, output_tensor=name))
+        assert network.logits == name
+        x = np.linspace(-1, 1, 9 * 17 * 3, dtype=np.float32).reshape(1, 9, 17, 3)
+        expected = np.maximum(x, 0) if name == "one" else 1 / (1 + np.exp(-x))
+        assert np.allclose(answer(network.model, x), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["../../elsewhere", "/root/x", "a/b", "..", "."])
+def test_a_card_does_not_choose_where_files_are_written(float_model: Path, tmp_path: Path, name: str) -> None:
+    data = float_model.read_bytes()
+    card = cards.read(data, "x")
+    assert card is not None
+    parsed = pack(parse(data))
+    path = tmp_path / "mine.tflite"
+    path.write_bytes(cards.attach(parsed, replace(card, name=name)))
+    name_of_files = load_tflite(path).name
+    assert (tmp_path / f"{name_of_files}-x.tflite").resolve().parent == tmp_path.resolve()
+    assert "/" not in name_of_files
 
 
 def _thresholds() -> bytes:
