@@ -215,9 +215,11 @@ def normalised(pixels: Pixels, norm: Normalisation) -> NDArray[np.float32]:
 class CalibrationTensors:
     """The input to calibrate with, float32 (1, H, W, 3), one tensor at a time and as often as it is gone through."""
 
-    def __init__(self, samples: list[Sample], norm: Normalisation, track: Track = silent) -> None:
-        self._samples, self._norm, self._track = samples, norm, track
+    def __init__(
+        self, samples: list[Sample], norm: Normalisation, track: Track = silent, what: str = "calibrating"
+    ) -> None:
+        self._samples, self._norm, self._track, self._what = samples, norm, track, what
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
-        for sample in self._track(self._samples, "calibrating", len(self._samples)):
+        for sample in self._track(self._samples, self._what, len(self._samples)):
             yield normalised(sample.pixels, self._norm)

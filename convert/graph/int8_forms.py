@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import replace
 
 from convert.graph.channel_scaling import join_scalings
@@ -11,25 +10,21 @@ from convert.graph.retarget import RetargetedNetwork
 from convert.tensorflow import tf
 
 
-def for_integers(body: RetargetedNetwork, in_float: Collection[str] = ()) -> RetargetedNetwork:
-    """Returns the same network in forms that stay whole on the delegate when quantized.
-
-    `in_float` names operators of a .tflite made from it that will not be: they keep the form that is fastest in float.
-    """
-    kept = frozenset(node for name in in_float for node in name.split(";"))  # the converter joins what it fuses
+def for_integers(body: RetargetedNetwork) -> RetargetedNetwork:
+    """Returns the same network in forms that stay whole on the delegate when quantized."""
     graph = join_scalings(body)
-    _pool_lone_relus(graph, kept)
-    _spell_hard_swish(graph, kept)
+    _pool_lone_relus(graph)
+    _spell_hard_swish(graph)
     return replace(body, graph=graph)
 
 
-def _pool_lone_relus(graph: GraphDef, kept: frozenset[str]) -> None:
+def _pool_lone_relus(graph: GraphDef) -> None:
     """A Relu that cannot be fused into what makes its input, because others read that input too, is an int8 RELU
     of its own, which XNNPACK does not take: Xception65 falls into 22 parts. A 1x1 max pool in front of it changes
     no value and takes the Relu as its activation, which XNNPACK makes a clamp.
     """
     readers = consumers(by_name(graph))
-    for node in [n for n in graph.node if n.op in ("Relu", "Relu6") and n.name not in kept]:
+    for node in [n for n in graph.node if n.op in ("Relu", "Relu6")]:
         if len(readers[inputs(node)[0]]) == 1:
             continue
         pool = graph.node.add(name=f"{node.name}/pool", op="MaxPool", input=[node.input[0]])
@@ -39,7 +34,7 @@ def _pool_lone_relus(graph: GraphDef, kept: frozenset[str]) -> None:
         node.input[0] = pool.name
 
 
-def _spell_hard_swish(graph: GraphDef, kept: frozenset[str]) -> None:
+def _spell_hard_swish(graph: GraphDef) -> None:
     """x * relu6(x + 3) * c becomes (x * c) * relu6(x + 3).
 
     In the first order the converter makes HARD_SWISH of it, which XNNPACK does not take in int8: MobileNetV3 falls
@@ -47,7 +42,7 @@ def _spell_hard_swish(graph: GraphDef, kept: frozenset[str]) -> None:
     same steps at another scale.
     """
     nodes, readers = by_name(graph), consumers(by_name(graph))
-    for last in [n for n in graph.node if n.op == "Mul" and n.name not in kept]:
+    for last in [n for n in graph.node if n.op == "Mul"]:
         product, factor = (nodes[name] for name in inputs(last))
         if product.op != "Mul" or factor.op != "Const" or factor.attr["value"].tensor.tensor_shape.dim:
             continue

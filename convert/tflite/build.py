@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,15 +17,17 @@ from convert.graph.int8_forms import for_integers
 from convert.graph.retarget import RetargetedNetwork
 from convert.ranges import Range
 from convert.subprocesses import Runner, in_this_process
+from convert.tflite.equalization import equalize
 from convert.tflite.export import check_promise, convert, export, quantized
 from convert.tflite.integer_forms import spelled_for_integers
 from convert.tflite.mixed_precision import FRAMES, Cost, QuantizationTrials, search
-from convert.tflite.quantize import first_name, measure_ranges, operators
+from convert.tflite.quantize import measure_ranges
 from convert.tflite.recipes import FLOAT, Recipe
 from edge.evaluation.samples import evenly
 from edge.preprocess import Normalisation
 from edge.progress import Track, silent
 
+EQUALIZATION_FRAMES = 16  # that tell the sizes of channels: with 8, one network agreed by 0.01 less
 AIMED_SHARE = 0.8  # of the agreement that may be lost: a rescue sees other frames than the verdict
 
 
@@ -52,8 +54,8 @@ class FloatModels(Protocol):
     def make(self, recipe: Recipe) -> bytes:
         """Returns the .tflite of a recipe that needs no calibration."""
 
-    def for_integers(self, in_float: Collection[str] = ()) -> bytes:
-        """Returns the float model that is quantized, with the operators named `in_float` left out of that."""
+    def for_integers(self) -> bytes:
+        """Returns the float model that is quantized."""
 
 
 class GraphModels:
@@ -68,8 +70,8 @@ class GraphModels:
     def make(self, recipe: Recipe) -> bytes:
         return self._build(self._network, recipe)
 
-    def for_integers(self, in_float: Collection[str] = ()) -> bytes:
-        return self._build(for_integers(self._network, in_float), FLOAT)
+    def for_integers(self) -> bytes:
+        return self._build(for_integers(self._network), FLOAT)
 
     def _build(self, network: RetargetedNetwork, recipe: Recipe) -> bytes:
         with TemporaryDirectory(dir=self._folder) as saved:
@@ -78,7 +80,7 @@ class GraphModels:
 
 
 class TfliteModels:
-    """`FloatModels` of a float .tflite, which is there already. What stays in float keeps the form for integers."""
+    """`FloatModels` of a float .tflite, which is there already."""
 
     def __init__(self, model: bytes) -> None:
         self._model = model
@@ -88,7 +90,7 @@ class TfliteModels:
         check_promise(self._model, recipe)
         return self._model
 
-    def for_integers(self, in_float: Collection[str] = ()) -> bytes:
+    def for_integers(self) -> bytes:
         return spelled_for_integers(self._model)
 
 
@@ -120,21 +122,15 @@ class ModelBuilder:
         inputs = list(CalibrationTensors(chosen, self._norm))
         trials = QuantizationTrials(self._integer_form, self._ranges, recipe, inputs)
         found = search(trials, 1 - AIMED_SHARE * (1 - limit), self._track, begun + within_s)
-        kept = found.in_float
-        if not kept:
-            return MixedModel(self.make(recipe), [], found.costs, found.finished)
-        model = self._networks.for_integers(kept)
-        names = {first_name(name): name for name in operators(model)}  # what several made in int8 may be one in float
-        ranges = self._ranges | {
-            names[first_name(name)]: known for name, known in self._ranges.items() if first_name(name) in names
-        }
-        kept = [names[first_name(name)] for name in kept if first_name(name) in names]
-        return MixedModel(quantized(model, ranges, recipe, kept), kept, found.costs, found.finished)
+        model = quantized(self._integer_form, self._ranges, recipe, found.in_float)
+        return MixedModel(model, found.in_float, found.costs, found.finished)
 
     @cached_property
     def _integer_form(self) -> bytes:
-        """The float model in the form that suits integers."""
-        return self._networks.for_integers()
+        """The float model in the form that suits integers. What stays in float keeps it."""
+        chosen = [self._samples[i] for i in evenly(len(self._samples), EQUALIZATION_FRAMES)]
+        inputs = CalibrationTensors(chosen, self._norm, self._track, "evening channels out")
+        return equalize(self._networks.for_integers(), inputs, self._networks.trained)
 
     @cached_property
     def _ranges(self) -> dict[str, Range]:

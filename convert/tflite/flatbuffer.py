@@ -71,6 +71,34 @@ def makers(graph: Any) -> dict[int, Any]:
     return {int(index): op for op in graph.operators for index in op.outputs}
 
 
+def drop_unread(parsed: Any) -> None:
+    """Leaves out the operators and values of the first subgraph that nothing needs for its outputs."""
+    graph = parsed.subgraphs[0]
+    needed, left = {int(i) for i in graph.outputs}, []
+    for op in reversed(graph.operators):
+        if needed & {int(i) for i in op.outputs}:
+            needed |= {int(i) for i in op.inputs}
+            left.append(op)
+    graph.operators = left[::-1]
+    touched = {int(i) for ends in (graph, *left) for i in (*ends.inputs, *ends.outputs)}
+    kept = sorted(touched - {-1})  # which is an input that is not given
+    place = {old: new for new, old in enumerate(kept)}
+    graph.tensors = [graph.tensors[old] for old in kept]
+    for ends in (graph, *graph.operators):
+        ends.inputs = np.array([place.get(int(i), -1) for i in ends.inputs], np.int32)
+        ends.outputs = np.array([place[int(i)] for i in ends.outputs], np.int32)
+    drop_unused_values(parsed)
+
+
+def drop_unused_values(parsed: Any) -> None:
+    """Leaves out the values that no tensor has any more."""
+    used = {0} | {tensor.buffer for graph in parsed.subgraphs for tensor in graph.tensors}
+    used |= {entry.buffer for entry in parsed.metadata or ()}
+    for number, buffer in enumerate(parsed.buffers):
+        if number not in used:
+            buffer.data = None
+
+
 def add_tensor(graph: Any, name: str, like: Any) -> int:
     """Adds a float32 tensor in the shape of another one, and returns its place."""
     from ai_edge_litert.schema_py_generated import TensorT
@@ -82,13 +110,13 @@ def add_tensor(graph: Any, name: str, like: Any) -> int:
     return len(graph.tensors) - 1
 
 
-def add_scalar(parsed: Any, name: str, value: float) -> int:
-    """Adds a float32 constant to the first subgraph, and returns its place."""
+def add_constant(parsed: Any, name: str, value: NDArray[np.float32]) -> int:
+    """Adds a constant to the first subgraph, and returns its place."""
     from ai_edge_litert.schema_py_generated import TensorT
 
     graph, made = parsed.subgraphs[0], TensorT()
-    made.name, made.shape, made.type = name.encode(), np.array([], np.int32), FLOAT32
-    set_values(parsed, made, np.array(value, np.float32))
+    made.name, made.shape, made.type = name.encode(), np.array(value.shape, np.int32), FLOAT32
+    set_values(parsed, made, value)
     graph.tensors.append(made)
     return len(graph.tensors) - 1
 

@@ -14,6 +14,7 @@ from convert.tflite.flatbuffer import (
     INT8,
     INT16,
     UINT8,
+    drop_unread,
     kind,
     makers,
     pack,
@@ -52,7 +53,7 @@ def float_network(model: bytes, output: int, where: str) -> FloatNetwork:
     whole = pack(parsed)
     scores, upsampling = _scores(parsed, int(graph.outputs[output]))
     graph.outputs = np.array([scores], np.int32)
-    _drop_unread(parsed)
+    drop_unread(parsed)
     _check_whole(parsed, where)
     parsed.signatureDefs = parsed.metadata = parsed.metadataBuffer = None  # which name what is no more
     return FloatNetwork(pack(parsed), whole, _output_stride(parsed), upsampling, stored)
@@ -183,25 +184,3 @@ def _output_stride(parsed: Any) -> int | None:
     heights = [int(shape[1]) for shape in made if shape[0] == 1 and shape[1] > 1]
     height = int(graph.tensors[int(graph.inputs[0])].shape[1])
     return round((height - 1) / (min(heights) - 1)) if heights else None
-
-
-def _drop_unread(parsed: Any) -> None:
-    """Leaves out the operators and values that nothing needs for the output."""
-    graph = parsed.subgraphs[0]
-    needed, left = {int(i) for i in graph.outputs}, []
-    for op in reversed(graph.operators):
-        if needed & {int(i) for i in op.outputs}:
-            needed |= {int(i) for i in op.inputs}
-            left.append(op)
-    graph.operators = left[::-1]
-    touched = {int(i) for ends in (graph, *left) for i in (*ends.inputs, *ends.outputs)}
-    kept = sorted(touched - {-1})  # which is an input that is not given
-    place = {old: new for new, old in enumerate(kept)}
-    graph.tensors = [graph.tensors[old] for old in kept]
-    for ends in (graph, *graph.operators):
-        ends.inputs = np.array([place.get(int(i), -1) for i in ends.inputs], np.int32)
-        ends.outputs = np.array([place[int(i)] for i in ends.outputs], np.int32)
-    used = {0} | {tensor.buffer for tensor in graph.tensors}
-    for number, buffer in enumerate(parsed.buffers):
-        if number not in used:
-            buffer.data = None

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from convert.tflite.flatbuffer import add_scalar, add_tensor, kind, operator, pack, parse
+import numpy as np
+
+from convert.tflite.flatbuffer import add_constant, add_tensor, kind, operator, pack, parse
 
 _RELUS = {"RELU": 1, "RELU6": 3}  # BuiltinOperator -> ActivationFunctionType
 _RELU6, _VALID = 3, 1  # of ActivationFunctionType, and of Padding
@@ -38,7 +40,10 @@ def _hard_swish(parsed: Any, op: Any) -> list[Any]:
     graph, x, result = parsed.subgraphs[0], int(op.inputs[0]), int(op.outputs[0])
     name, like = graph.tensors[result].name.decode(), graph.tensors[result]
     gate, scaled = add_tensor(graph, f"{name}/gate", like), add_tensor(graph, f"{name}/scaled", like)
-    three, sixth = add_scalar(parsed, f"{name}/three", 3.0), add_scalar(parsed, f"{name}/sixth", 1 / 6)
+    three, sixth = (
+        add_constant(parsed, f"{name}/{what}", np.array(value, np.float32))
+        for what, value in (("three", 3), ("sixth", 1 / 6))
+    )
     add, mul = BuiltinOperator.ADD, BuiltinOperator.MUL
     return [
         operator(parsed, add, [x, three], [gate], "AddOptions", fusedActivationFunction=_RELU6),

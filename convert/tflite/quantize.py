@@ -20,20 +20,18 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from convert.graph.finite import DIVERGED
 from convert.ranges import Range
-from convert.tflite.dead_channels import enliven, silence
-from convert.tflite.flatbuffer import kind, pack, parse
+from convert.tflite.activations import largest
+from convert.tflite.faint_channels import enliven, silence
+from convert.tflite.flatbuffer import kind, parse
 from convert.tflite.recipes import Recipe
 from edge.errors import ConversionError
-from edge.text import reason
 
 LEAST_WIDTH = 1e-3  # of a range, as a share of the median one; narrower ones still have most of their steps
-MAX_OUTPUT_BYTES = 1 << 30  # of activations kept at once; what exceeds it is measured in another pass
 
 
 def measure_ranges(
@@ -49,11 +47,15 @@ def measure_ranges(
     has no finite range.
     """
     ranges = {_input_name(model): input_range}
-    for group in _groups(model):
-        indexes = [index for index, _ in group]
-        lows, highs = _extremes(_with_outputs(model, indexes), indexes, samples)
-        for (_, name), low, high in zip(group, lows, highs, strict=True):
-            ranges[name] = _range(name, low, high)
+    graph = parse(model).subgraphs[0]
+    places = [int(place) for op in graph.operators for place in op.outputs]
+    # OpenCV's minMaxLoc overlooks what is not a number, and takes several times as long.
+    extremes = largest(model, places, samples, lambda x: np.array((-x.min(), x.max())))
+    if not extremes:
+        raise ConversionError("its activations have no finite range: there are no calibration frames")
+    for place, (low, high) in extremes.items():
+        name = graph.tensors[place].name.decode()
+        ranges[name] = _range(name, -float(low), float(high))
     return _shared(model, with_steps(ranges | _learned(ranges, trained or {})))
 
 
@@ -78,8 +80,6 @@ def _learned(names: Iterable[str], trained: Mapping[str, Range]) -> dict[str, Ra
 
 
 def _range(name: str, low: float, high: float) -> Range:
-    if low > high:  # as they were before the first frame
-        raise ConversionError(f"{name} has no finite range: there are no calibration frames")
     if not high - low < np.finfo(np.float32).max:
         raise ConversionError(
             f"{name} has no finite range: finite weights make values from {low:g} to {high:g} of the "
@@ -114,7 +114,7 @@ def quantize(model: bytes, ranges: dict[str, Range], made_as: Recipe, in_float: 
     """
     from litert_quantizer import algorithm_manager, quantizer, recipe
 
-    lively, dead = enliven(model)
+    lively, lent = enliven(model, ranges)
     made = quantizer.Quantizer(bytearray(lively))
     made.load_quantization_recipe(getattr(recipe, made_as.quantizer)())
     if in_float:  # in one rule: it looks at every rule for every operator
@@ -131,7 +131,7 @@ def quantize(model: bytes, ranges: dict[str, Range], made_as: Recipe, in_float: 
     except (ValueError, RuntimeError, KeyError) as exc:
         reason = (str(exc).strip() or type(exc).__name__).splitlines()[0]
         raise ConversionError(f"{made_as.name}: the quantizer failed: {reason}") from exc
-    return silence(bytes(result.quantized_model), dead)
+    return silence(bytes(result.quantized_model), lent)
 
 
 def first_name(name: str) -> str:
@@ -143,66 +143,6 @@ def operators(model: bytes) -> list[str]:
     """Returns the operators of a .tflite in order, each by the name of its output tensor."""
     graph = parse(model).subgraphs[0]
     return [graph.tensors[int(op.outputs[0])].name.decode() for op in graph.operators]
-
-
-def _groups(model: bytes) -> list[list[tuple[int, str]]]:
-    """The activations, (index, name) in order, in groups that fit in memory together."""
-    graph = parse(model).subgraphs[0]
-    groups: list[list[tuple[int, str]]] = [[]]
-    held = 0
-    for index in (int(tensor) for op in graph.operators for tensor in op.outputs):
-        size = int(np.prod(graph.tensors[index].shape, dtype=np.int64)) * 4
-        if groups[-1] and held + size > MAX_OUTPUT_BYTES:
-            groups.append([])
-            held = 0
-        held += size
-        groups[-1].append((index, graph.tensors[index].name.decode()))
-    return groups
-
-
-def _with_outputs(model: bytes, tensors: Iterable[int]) -> bytes:
-    """The model with these tensors as its outputs, so that a delegate keeps them."""
-    instrumented = parse(model)
-    instrumented.subgraphs[0].outputs = np.array(list(tensors), np.int32)
-    instrumented.signatureDefs = None  # it names outputs that are no more
-    return pack(instrumented)
-
-
-def _extremes(
-    model: bytes, tensors: list[int], samples: Iterable[NDArray[np.float32]]
-) -> tuple[list[float], list[float]]:
-    """Lowest and highest value of each tensor; what is not a number makes both so."""
-    interpreter = _interpreter(model)
-    source = interpreter.get_input_details()[0]["index"]
-    views = [interpreter.tensor(index) for index in tensors]
-    lows, highs = np.full(len(views), np.inf), np.full(len(views), -np.inf)
-    for sample in samples:
-        try:
-            interpreter.set_tensor(source, sample)
-            interpreter.invoke()
-        except (ValueError, RuntimeError) as exc:
-            raise ConversionError(f"its activations cannot be measured: {reason(exc)}") from exc
-        # OpenCV's minMaxLoc overlooks what is not a number, and takes several times as long.
-        lows = np.minimum(lows, [view().min() for view in views])
-        highs = np.maximum(highs, [view().max() for view in views])
-    return lows.tolist(), highs.tolist()
-
-
-def _interpreter(model: bytes) -> Any:
-    """One that is ready to run, on plain kernels where XNNPACK refuses the model. Raises ConversionError."""
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-    for kernels in (OpResolverType.AUTO, OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES):
-        try:
-            interpreter = Interpreter(
-                model_content=model, num_threads=cv2.getNumberOfCPUs(), experimental_op_resolver_type=kernels
-            )
-            interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as exc:
-            refusal = exc
-        else:
-            return interpreter
-    raise ConversionError(f"its activations cannot be measured: {reason(refusal)}") from refusal
 
 
 def _input_name(model: bytes) -> str:
