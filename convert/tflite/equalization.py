@@ -49,7 +49,7 @@ def equalize(model: bytes, samples: Iterable[NDArray[np.float32]], unscaled: Col
     _part_skips(parsed, swishes)
     groups = channel_groups(parsed, swishes, kept)
     places = [place for group in groups.values() for place in group]
-    reached = largest(model, places, samples, lambda x: np.abs(x).reshape(-1, x.shape[-1]).max(axis=0))
+    reached = largest(pack(parsed), places, samples, lambda x: np.abs(x).reshape(-1, x.shape[-1]).max(axis=0))
     scales = {place: scale for group in groups.values() for place, scale in _scales(parsed, group, reached).items()}
     if not scales:
         return model

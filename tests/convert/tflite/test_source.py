@@ -17,7 +17,7 @@ from convert.conversion import run
 from convert.job import Job
 from convert.ranges import Range
 from convert.tflite.export import quantized
-from convert.tflite.flatbuffer import add_scalar, add_tensor, kind, operator, pack, parse, values
+from convert.tflite.flatbuffer import add_constant, add_tensor, kind, operator, pack, parse, values
 from convert.tflite.float_network import float_network
 from convert.tflite.integer_forms import spelled_for_integers
 from convert.tflite.quantize import measure_ranges
@@ -219,7 +219,7 @@ def test_what_only_plain_kernels_run_is_measured_on_them(
 
 def test_scalars_that_older_files_give_no_shape_have_one(bare: bytes) -> None:
     parsed = parse(bare)
-    add_scalar(parsed, "three", 3.0)
+    add_constant(parsed, "three", np.array(3.0, np.float32))
     parsed.subgraphs[0].tensors[-1].shape = None
     assert parse(pack(parsed)).subgraphs[0].tensors[-1].shape.tolist() == []
 
