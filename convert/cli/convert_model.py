@@ -13,6 +13,7 @@ from convert.cli.convert_table import as_row, hurting, show
 from convert.file_names import destination
 from convert.graph.strides import STRIDES
 from convert.job import RESCUE_SECONDS
+from convert.tflite.ends import END_TYPES, Ends
 from convert.tflite.recipes import RECIPES, parse_recipes
 from edge.cli.main import Parser, parser, run, say
 from edge.cli.options import add_strict, classes, normalisation, parse_hw
@@ -70,6 +71,7 @@ def build_parser() -> Parser:
         metavar="NAME",
         help="of a .tflite with several outputs: the one to read (default: the only one with scores)",
     )
+    _add_ends(made)
     _add_frames(made)
     _add_limits(made)
     made.add_argument(
@@ -77,6 +79,14 @@ def build_parser() -> Parser:
     )
     made.add_argument("--json", action="store_true", help="print the verdicts as JSON")
     return made
+
+
+def _add_ends(made: argparse.ArgumentParser) -> None:
+    """Adds the dtypes that int8 models take and give."""
+    for end, what in (("input", "the picture of int8 models; MediaPipe takes uint8 and float32"), ("output", "their scores")):
+        made.add_argument(
+            f"--{end}-type", choices=END_TYPES, help=f"dtype of {what} (default: int8, float32 beside a layer in float)"
+        )
 
 
 def _add_frames(made: argparse.ArgumentParser) -> None:
@@ -205,6 +215,7 @@ def convert_one(graph: str, options: argparse.Namespace, done: dict[str, str]) -
         rescue_seconds=options.rescue_seconds,
         norm=normalisation(options),
         output_tensor=options.output_tensor,
+        ends=Ends(options.input_type, options.output_type),
     )
     return run(source, job, bars, say)
 
@@ -227,7 +238,9 @@ def asked_size(options: argparse.Namespace) -> tuple[int, int] | None:
 
 def check(options: argparse.Namespace) -> None:
     """Refuses what makes no sense before anything is loaded. Raises UsageError, CardError."""
-    parse_recipes(options.quantize)
+    ends, recipes = Ends(options.input_type, options.output_type), parse_recipes(options.quantize)
+    if ends.asked and not any(recipe.calibrated for recipe in recipes):
+        raise UsageError("only int8 models have another than float32", "output_type" if not ends.input else "input_type")
     asked_size(options)
     classes(options)
     normalisation(options)

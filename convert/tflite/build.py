@@ -17,6 +17,7 @@ from convert.graph.int8_forms import for_integers
 from convert.graph.retarget import RetargetedNetwork
 from convert.ranges import Range
 from convert.subprocesses import Runner, in_this_process
+from convert.tflite.ends import Ends, with_ends
 from convert.tflite.export import check_promise, convert, export, quantized
 from convert.tflite.integer_forms import spelled_for_integers
 from convert.tflite.mixed_precision import FRAMES, Cost, QuantizationTrials, search
@@ -95,18 +96,24 @@ class TfliteModels:
 class ModelBuilder:
     """Makes the models of a network; what several recipes share is made once.
 
-    `samples` at the network's size are what it calibrates with. Its methods raise ConversionError.
+    `samples` at the network's size are what it calibrates with, `ends` are those of its calibrated models. Its methods
+    raise ConversionError.
     """
 
     def __init__(
-        self, networks: FloatModels, samples: list[Sample], norm: Normalisation, track: Track = silent
+        self,
+        networks: FloatModels,
+        samples: list[Sample],
+        norm: Normalisation,
+        track: Track = silent,
+        ends: Ends = Ends(),
     ) -> None:
-        self._networks, self._samples, self._norm, self._track = networks, samples, norm, track
+        self._networks, self._samples, self._norm, self._track, self._ends = networks, samples, norm, track, ends
 
     def make(self, recipe: Recipe) -> bytes:
         """Returns the .tflite of a recipe."""
         if recipe.calibrated:
-            return quantized(self._integer_form, self._ranges, recipe)
+            return with_ends(quantized(self._integer_form, self._ranges, recipe), self._ends, self._ranges)
         return self._networks.make(recipe)
 
     def rescue(self, recipe: Recipe, limit: float, within_s: float = math.inf) -> MixedModel:
@@ -129,7 +136,8 @@ class ModelBuilder:
             names[first_name(name)]: known for name, known in self._ranges.items() if first_name(name) in names
         }
         kept = [names[first_name(name)] for name in kept if first_name(name) in names]
-        return MixedModel(quantized(model, ranges, recipe, kept), kept, found.costs, found.finished)
+        mixed = with_ends(quantized(model, ranges, recipe, kept), self._ends, ranges)
+        return MixedModel(mixed, kept, found.costs, found.finished)
 
     @cached_property
     def _integer_form(self) -> bytes:
