@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from convert.tflite.ends import Ends
+from convert.tflite.ends import AS_MADE, Ends
 from convert.tflite.recipes import Recipe
 from edge.classes import ClassSet
 from edge.preprocess import Normalisation
@@ -37,4 +37,4 @@ class Job:
     rescue_seconds: float = RESCUE_SECONDS  # for finding which
     norm: Normalisation | None = None  # of a network that takes normalised pictures; None takes what is known of it
     output_tensor: str | None = None  # of a .tflite with several outputs
-    ends: Ends = Ends()  # of the calibrated recipes' files
+    ends: Ends = AS_MADE  # of the calibrated recipes' files

@@ -83,9 +83,12 @@ def build_parser() -> Parser:
 
 def _add_ends(made: argparse.ArgumentParser) -> None:
     """Adds the dtypes that int8 models take and give."""
-    for end, what in (("input", "the picture of int8 models; MediaPipe takes uint8 and float32"), ("output", "their scores")):
+    for end, what in (("input", "the picture"), ("output", "the scores")):
         made.add_argument(
-            f"--{end}-type", choices=END_TYPES, help=f"dtype of {what} (default: int8, float32 beside a layer in float)"
+            f"--{end}-type",
+            choices=END_TYPES,
+            help=f"dtype of {what} of int8 models (default: int8, or float32 beside a layer in float); MediaPipe takes "
+            "uint8 and float32 pictures",
         )
 
 
@@ -240,7 +243,7 @@ def check(options: argparse.Namespace) -> None:
     """Refuses what makes no sense before anything is loaded. Raises UsageError, CardError."""
     ends, recipes = Ends(options.input_type, options.output_type), parse_recipes(options.quantize)
     if ends.asked and not any(recipe.calibrated for recipe in recipes):
-        raise UsageError("only int8 models have another than float32", "output_type" if not ends.input else "input_type")
+        raise UsageError("only int8 models have a choice", "input_type" if ends.input else "output_type")
     asked_size(options)
     classes(options)
     normalisation(options)

@@ -17,7 +17,7 @@ from convert.graph.int8_forms import for_integers
 from convert.graph.retarget import RetargetedNetwork
 from convert.ranges import Range
 from convert.subprocesses import Runner, in_this_process
-from convert.tflite.ends import Ends, with_ends
+from convert.tflite.ends import AS_MADE, Ends, with_ends
 from convert.tflite.export import check_promise, convert, export, quantized
 from convert.tflite.integer_forms import spelled_for_integers
 from convert.tflite.mixed_precision import FRAMES, Cost, QuantizationTrials, search
@@ -106,7 +106,7 @@ class ModelBuilder:
         samples: list[Sample],
         norm: Normalisation,
         track: Track = silent,
-        ends: Ends = Ends(),
+        ends: Ends = AS_MADE,
     ) -> None:
         self._networks, self._samples, self._norm, self._track, self._ends = networks, samples, norm, track, ends
 

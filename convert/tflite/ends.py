@@ -52,6 +52,9 @@ class Ends:
         return "".join(f"-{end}-{dtype}" for end, dtype in said if dtype not in (None, "int8"))
 
 
+AS_MADE = Ends()  # as the quantizer makes them
+
+
 def with_ends(model: bytes, ends: Ends, ranges: Mapping[str, Range]) -> bytes:
     """Returns a .tflite with the ends that are asked for.
 
