@@ -10,9 +10,10 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from convert.cli.convert_table import as_row, hurting, show
+from convert.entry import load
 from convert.file_names import destination
 from convert.graph.strides import STRIDES
-from convert.job import RESCUE_SECONDS
+from convert.job import RESCUE_SECONDS, Job
 from convert.tflite.ends import END_TYPES, Ends
 from convert.tflite.recipes import RECIPES, parse_recipes
 from edge.cli.main import Parser, parser, run, say
@@ -24,8 +25,6 @@ from edge.progress import bars
 
 if TYPE_CHECKING:
     from convert.conversion import Outcome
-    from convert.models.load import FrozenGraph
-    from convert.tflite.source import TfliteSource
 
 
 EXAMPLES = (
@@ -162,7 +161,7 @@ def convert(options: argparse.Namespace) -> int:
 
         model_list.show(options.json)
         return 0
-    check(options)
+    job = job_of(options)
     keep_apart([destination(options.output)], map(Path, options.graphs))
     writable_folder(options.output)
     done: dict[str, str] = {}  # name of a graph's files -> what named the graph
@@ -171,7 +170,7 @@ def convert(options: argparse.Namespace) -> int:
     try:
         for graph in options.graphs or ["auto"]:
             try:
-                made = convert_one(graph, options, done)
+                made = convert_one(graph, job, done)
             except RoadliteError as exc:
                 failures.append(exc)
                 if len(options.graphs) > 1:
@@ -189,17 +188,21 @@ def convert(options: argparse.Namespace) -> int:
     return 0
 
 
-def convert_one(graph: str, options: argparse.Namespace, done: dict[str, str]) -> list[Outcome]:
+def convert_one(graph: str, job: Job, done: dict[str, str]) -> list[Outcome]:
     """Converts a graph, and notes in `done` how its files are named. Raises RoadliteError."""
-    source = load(graph)
+    source = load(graph, bars, say)
     if source.name in done:
         raise UsageError(f"{graph}: its files would be named like those of {done[source.name]}; rename it")
     done[source.name] = graph
 
     from convert.conversion import run  # brings TensorFlow
-    from convert.job import Job
 
-    job = Job(
+    return run(source, job, bars, say)
+
+
+def job_of(options: argparse.Namespace) -> Job:
+    """Returns what is asked for, checked before anything is loaded. Raises UsageError, CardError."""
+    return Job(
         recipes=parse_recipes(options.quantize),
         input_hw=asked_size(options),
         output_stride=options.output_stride,
@@ -220,48 +223,11 @@ def convert_one(graph: str, options: argparse.Namespace, done: dict[str, str]) -
         output_tensor=options.output_tensor,
         ends=Ends(options.input_type, options.output_type),
     )
-    return run(source, job, bars, say)
-
-
-def load(graph: str) -> FrozenGraph | TfliteSource:
-    """Reads what the user named. Raises RoadliteError."""
-    if graph.lower().endswith(".tflite"):
-        from convert.tflite.source import load_tflite
-
-        return load_tflite(Path(graph))
-    from convert.models.load import load_frozen_graph
-
-    return load_frozen_graph(graph, track=bars, notice=say)
 
 
 def asked_size(options: argparse.Namespace) -> tuple[int, int] | None:
     """Returns the size asked for; None where none was. Raises UsageError."""
     return parse_hw(options.input_size) if options.input_size is not None else None
-
-
-def check(options: argparse.Namespace) -> None:
-    """Refuses what makes no sense before anything is loaded. Raises UsageError, CardError."""
-    ends, recipes = Ends(options.input_type, options.output_type), parse_recipes(options.quantize)
-    if ends.asked and not any(recipe.calibrated for recipe in recipes):
-        raise UsageError("only int8 models have a choice", "input_type" if ends.input else "output_type")
-    asked_size(options)
-    classes(options)
-    normalisation(options)
-    for name in ("min_agreement", "max_miou_drop", "max_class_drop"):
-        value = getattr(options, name)
-        if value is not None and not 0 <= value <= 1:
-            raise UsageError(f"expected 0 to 1, got {value}", name)
-    if not 1 <= options.rescue_seconds <= 86400:
-        raise UsageError(f"expected 1 to 86400 seconds, got {options.rescue_seconds:g}", "rescue_seconds")
-    if options.max_class_drop is not None and not _have_labels(options):
-        raise UsageError("needs frames with labels: the demo's, or name a folder with `labels_dir`", "max_class_drop")
-    if not 1 <= options.calibration_frames <= 10000 or not 1 <= options.verification_frames <= 1000:
-        raise UsageError("expected 1 to 10000 calibration frames and 1 to 1000 verification frames")
-
-
-def _have_labels(options: argparse.Namespace) -> bool:
-    """Returns whether the truth of some frames may be known; the demo knows its own."""
-    return bool(options.labels) or not options.calibrate or "demo" in options.calibrate
 
 
 def judge(outcomes: list[Outcome], failures: list[RoadliteError], graphs: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Collection
 from functools import lru_cache
 from typing import Any, get_args
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from edge.classes import ClassSet
 from edge.controls import Controls, View
-from edge.data import Ids, Pixels
+from edge.data import Ids, LabelMap, Pixels
 from edge.errors import UsageError
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -108,10 +109,38 @@ class Renderer:
             _write(panel, share, x, baseline, text_px)
 
 
-def class_counts(ids: Ids, classes: ClassSet) -> NDArray[np.float32]:
-    """Returns how many pixels each class has, (classes,)."""
+def render(
+    pixels: Pixels,
+    labels: LabelMap,
+    classes: ClassSet,
+    *,
+    view: View = "overlay",
+    alpha: float = 0.5,
+    hidden: Collection[str] = (),
+    boundaries: bool = False,
+    legend: bool = True,
+    line: str = "",
+) -> Pixels:
+    """Returns what `Renderer` draws of one picture: uint8 (H, W, 3) RGB, (H, 2 W, 3) where `view` is `side-by-side`.
+
+    `pixels` is uint8 (H, W, 3) RGB, `labels` of its size, `alpha` from 0 (picture only) to 1 (colours only). `hidden`
+    are names of classes that are not painted, `boundaries` outlines the areas, `line` is a text along the upper edge.
+
+    Raises UsageError where these make no sense, or for labels of another size.
+    """
+    if pixels.shape[:2] != labels.ids.shape:
+        raise UsageError(f"expected labels of the picture's size {pixels.shape[:2]}, got {labels.ids.shape}")
+    unknown = [name for name in hidden if name not in classes.names]
+    if unknown:
+        raise UsageError(f"there is no class {unknown[0]!r}: expected some of {', '.join(classes.names)}")
+    controls = Controls(view, alpha, frozenset(map(classes.names.index, hidden)), boundaries)
+    return Renderer(classes, controls, legend=legend)(pixels, labels.ids, line)
+
+
+def class_counts(ids: Ids, classes: ClassSet, mask: Ids | None = None) -> NDArray[np.float32]:
+    """Returns how many pixels each class has, (classes,); with a mask, of those where it is not 0."""
     values = 1 << 16 if classes.is_wide else 1 << 8
-    counts: NDArray[Any] = cv2.calcHist([ids], [0], None, [values], [0, values])
+    counts: NDArray[Any] = cv2.calcHist([ids], [0], mask, [values], [0, values])
     return counts.ravel()[: len(classes)]
 
 

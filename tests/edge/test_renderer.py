@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from edge.classes import CITYSCAPES, VOC, ClassSet, guess
 from edge.controls import Controls
 from edge.errors import UsageError
-from edge.render import Renderer, printable
+from edge.renderer import Renderer, printable
 
 ROAD, SKY, CAR = 0, 10, 13
 RNG = np.random.default_rng(7)
@@ -182,9 +182,9 @@ def test_any_size_and_any_text_can_be_drawn(height, width, view, names, line):
 
 
 def test_text_is_made_drawable(monkeypatch):
-    monkeypatch.setattr("edge.render._DRAWS_UNICODE", False)
+    monkeypatch.setattr("edge.renderer._DRAWS_UNICODE", False)
     assert printable("Fußgänger\n道路\x1b") == "Fu?ganger ???"
-    monkeypatch.setattr("edge.render._DRAWS_UNICODE", True)
+    monkeypatch.setattr("edge.renderer._DRAWS_UNICODE", True)
     assert printable("Fußgänger\n道路\x1b\udcff") == "Fußgänger 道路??"
 
 
