@@ -14,6 +14,8 @@ from edge import Segmenter, open_source
 from edge.data import Frame, SourceInfo
 from edge.errors import ModelError, SourceError, UsageError
 from edge.preprocess import DEEPLAB
+from edge.sources.options import SourceHealth
+from edge.sources.reconnect import ReconnectingSource
 
 
 @pytest.fixture
@@ -67,6 +69,26 @@ def test_drops_of_a_live_source_are_counted_from_the_first_frame_on(segmenter: S
         if result.frame.index == 20:
             break
     assert seen == [(7, 0), (8, 0), (11, 2), (12, 2), (20, 9)]
+
+
+def test_a_slow_loop_over_a_camera_counts_what_it_missed(segmenter: Segmenter) -> None:
+    class Fast(Camera):
+        def __iter__(self) -> Iterator[Frame]:
+            for index in range(10_000):
+                yield Frame(np.zeros((24, 32, 3), np.uint8), index, time.perf_counter())
+                if self.closed.wait(0.005):
+                    return
+
+    health = SourceHealth()
+    results = segmenter.stream(ReconnectingSource(lambda: Fast([]), timeout_s=5.0, health=health))
+    for _ in range(5):
+        result = next(results)
+        time.sleep(0.05)
+    assert result.drops >= 10
+    assert result.frame.time_s is not None
+    assert result.drops <= health.drops, "which counts those for the frame that is scored already, too"
+    results.close()
+    wait_for(lambda: not threads())
 
 
 def test_leaving_the_loop_closes_the_source_and_frees_the_model(segmenter: Segmenter) -> None:
