@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from edge.shares import label_shares, region_shares
     from edge.sources.open import open_source
     from edge.sources.options import SourceOptions
-    from edge.stream import Labelled, StageTimes
+    from edge.streaming import Labelled, StageTimes
 
 __all__ = [
     "ClassSet",
@@ -38,12 +38,12 @@ _HOMES = {
     "ClassSet": "edge.classes",
     "Frame": "edge.data",
     "LabelMap": "edge.data",
-    "Labelled": "edge.stream",
+    "Labelled": "edge.streaming",
     "Normalisation": "edge.preprocess",
     "RoadliteError": "edge.errors",
     "Segmenter": "edge.segmenter",
     "SourceOptions": "edge.sources.options",
-    "StageTimes": "edge.stream",
+    "StageTimes": "edge.streaming",
     "class_set": "edge.class_lists.files",
     "label_shares": "edge.shares",
     "open_source": "edge.sources.open",

@@ -22,7 +22,7 @@ from edge.postprocess import Postprocess, nearest
 from edge.preprocess import Fit, Normalisation, Preprocess
 from edge.smooth import Smoother
 from edge.sources.base import Source
-from edge.stream import Labelled, stream
+from edge.streaming import Labelled, stream
 
 MAX_FILE = 1 << 30  # bytes; far above any model that could run on a Pi
 

@@ -23,7 +23,7 @@ LAYERS = (
     "edge.class_lists edge.engine",
     "edge.card edge.controls edge.device edge.model_outputs edge.postprocess",
     "edge.model_description edge.renderer edge.sources edge.trial edge.trial_process",
-    "edge.shares edge.stream",
+    "edge.shares edge.streaming",
     "edge.segmenter edge.sinks edge.status",
     "edge.evaluation edge.pipeline",
     "edge.compare",
