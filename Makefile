@@ -21,11 +21,11 @@ demo: .venv/.convert
 	@echo
 	@echo "Look at $(OUT)/demo-overlay.mp4 and $(OUT)/demo-side-by-side.png; $(DEMO)-int8.tflite is what goes to the Pi."
 
-test: .venv/.dev
+test: .venv/.readers
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m "not long"
 
 # What takes a process more than ten seconds by itself: a training, the official sizes, large graphs.
-test-long: .venv/.dev
+test-long: .venv/.readers
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m long
 
 # Damaged models, graphs, pictures and addresses for so many seconds, then kills at so many moments of each command. For a
@@ -83,4 +83,14 @@ clean:
 .venv/.dev: .venv/.convert
 	@echo "Installing what the tests need into .venv, this once: another 0.5 GB."
 	$(PIP) --no-build-isolation -e ".[convert,dev,heif,openvino,report]"
+	touch $@
+
+# Other programs that read our files, each in a folder of its own: they want other versions than the project, and one
+# brings an OpenCV that would take the place of ours. Those without wheels for this machine are left out.
+.venv/.readers: .venv/.dev $(wildcard tests/readers/*.txt)
+	@echo "Installing other programs that read .tflite files, for the tests, this once: another 0.2 GB."
+	for name in mediapipe onnx tflite_support; do \
+		$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --upgrade \
+			--target .venv/readers/$$name -r tests/readers/$$name.txt || exit; \
+	done
 	touch $@

@@ -28,7 +28,7 @@ from convert.graph.graphdef import parse, running
 from edge import pipeline
 from edge.classes import CITYSCAPES
 from edge.controls import Controls
-from edge.render import Renderer
+from edge.renderer import Renderer
 from edge.requirements import install_extra
 from edge.segmenter import Segmenter
 from edge.sinks.open import open_sink

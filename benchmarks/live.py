@@ -23,7 +23,7 @@ from scoreboard import Row, aimed, benchmark, row, say
 from edge import pipeline
 from edge.controls import Controls
 from edge.data import Frame, Pixels, SourceInfo
-from edge.render import Renderer
+from edge.renderer import Renderer
 from edge.scene import demo_clip
 from edge.segmenter import Segmenter
 from edge.sinks.open import open_sink

@@ -28,7 +28,7 @@ from edge.controls import Controls
 from edge.data import Ids, TensorSpec
 from edge.postprocess import Postprocess
 from edge.preprocess import DEEPLAB, Preprocess
-from edge.render import Renderer
+from edge.renderer import Renderer
 from edge.scene import demo_clip
 
 INPUT_HW, LOGITS_HW, FRAMES, MOST_MS = (513, 1025), (33, 65), 8, 10.0

@@ -21,7 +21,7 @@ from edge.controls import Controls
 from edge.data import TensorSpec
 from edge.postprocess import Postprocess
 from edge.preprocess import DEEPLAB, Preprocess
-from edge.render import Renderer
+from edge.renderer import Renderer
 from edge.scene import demo_clip
 from edge.segmenter import Segmenter
 from edge.smooth import Smoother

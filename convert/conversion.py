@@ -100,7 +100,7 @@ def run(
         networks = prepared.networks(Path(folder), track)
         if networks.trained and any(recipe.calibrated for recipe in job.recipes):
             notice(f"{prepared.name}: {counted(len(networks.trained), 'range')} of activations from its training")
-        builder = ModelBuilder(networks, prepared.samples.calibration, prepared.norm, track)
+        builder = ModelBuilder(networks, prepared.samples.calibration, prepared.norm, track, job.ends)
         check = Check(
             prepared.norm, prepared.classes, prepared.samples, prepared.references, track, prepared.upsampling
         )
@@ -152,7 +152,8 @@ def make(builder: ModelBuilder, check: Check, recipe: Recipe, prepared: Prepared
     model = builder.make(recipe)
     seconds = time.perf_counter() - start
     limit = recipe.min_agreement if job.min_agreement is None else job.min_agreement
-    path = job.output_dir / file_name(prepared.name, prepared.input_hw, prepared.output_stride, recipe)
+    ends = job.ends.suffix if recipe.calibrated else ""
+    path = job.output_dir / file_name(prepared.name, prepared.input_hw, prepared.output_stride, recipe, ends)
     verdict = check(model, recipe)
     return model, Outcome(
         recipe, path, len(model), seconds, verdict, limit, job.max_miou_drop, max_class_drop=job.max_class_drop

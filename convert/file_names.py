@@ -8,13 +8,15 @@ from pathlib import Path
 from convert.tflite.recipes import Recipe
 from edge.destinations import Destination
 
-_SHAPE = re.compile(r".+-\d+x\d+-os\d+-\w+\.tflite")
+_SHAPE = re.compile(r".+-\d+x\d+-os\d+-\w+(-in-\w+)?(-out-\w+)?\.tflite")
 
 
-def file_name(name: str, input_hw: tuple[int, int], output_stride: int, recipe: Recipe) -> str:
-    """Returns the name of a model's file: `<model>-<H>x<W>-os<stride>-<recipe>.tflite`."""
+def file_name(name: str, input_hw: tuple[int, int], output_stride: int, recipe: Recipe, ends: str = "") -> str:
+    """Returns the name of a model's file: `<model>-<H>x<W>-os<stride>-<recipe>.tflite`, with `ends` such as
+    `-in-uint8` behind the recipe.
+    """
     height, width = input_hw
-    return f"{name}-{height}x{width}-os{output_stride}-{recipe.name}.tflite"
+    return f"{name}-{height}x{width}-os{output_stride}-{recipe.name}{ends}.tflite"
 
 
 def destination(folder: Path) -> Destination:

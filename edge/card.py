@@ -1,7 +1,8 @@
 """The model card: what a .tflite is and how far it was checked, carried inside the file.
 
 JSON and labels.txt are appended to the flatbuffer as a zip archive. Flatbuffer readers ignore what follows
-the buffer, `unzip model.tflite` shows it, and one file is all that goes to the Pi.
+the buffer, `unzip model.tflite` shows it, and one file is all that goes to the Pi. They are stored, not compressed:
+MediaPipe refuses an archive that is. Files of before were, and are read.
 """
 
 from __future__ import annotations
@@ -79,12 +80,12 @@ def attach(model: bytes, card: Card) -> bytes:
     }
     buffer = io.BytesIO(model)
     buffer.seek(0, io.SEEK_END)
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:  # "a" would join a zip that is there already
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:  # "a" would join a zip that is there already
         for name, text in (
             (CARD, json.dumps(document, indent=1, allow_nan=False)),
             (LABELS, "\n".join(card.classes.names) + "\n"),
         ):
-            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text, zipfile.ZIP_DEFLATED)
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text, zipfile.ZIP_STORED)
     return buffer.getvalue()
 
 

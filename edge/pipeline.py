@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from edge.data import Frame, Logits, Pixels, Result
 from edge.preprocess import Preprocess
-from edge.render import Renderer
+from edge.renderer import Renderer
 from edge.segmenter import Segmenter
 from edge.sinks.base import Sink
 from edge.sources.base import Source

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from edge.model_description import Chooser, Told, describe
 from edge.model_outputs import reader
 from edge.postprocess import Postprocess, nearest
 from edge.preprocess import Fit, Normalisation, Preprocess
+from edge.smooth import Smoother
+from edge.sources.base import Source
+from edge.streaming import Labelled, stream
 
 MAX_FILE = 1 << 30  # bytes; far above any model that could run on a Pi
 
@@ -73,6 +77,28 @@ class Segmenter:
         """Labels RGB uint8 (H, W, 3) at the same height and width. Raises UsageError for any other array."""
         _check_pixels(pixels)
         return LabelMap(self.label(pixels, (pixels.shape[0], pixels.shape[1])))
+
+    @property
+    def classes(self) -> ClassSet:
+        """The names and RGB colours of its classes, index = id."""
+        return self.card.classes
+
+    def stream(self, source: Source | str, *, smooth: str | None = None) -> Generator[Labelled]:
+        """Yields every frame of `source` with labels of its own size, in order; of a live one the newest, whenever the
+        model is free.
+
+        A text is opened as `open_source` does it. Reading, inference and the caller's own work overlap. `smooth`
+        steadies labels: `two`, or the weight of the newest frame such as `0.4` (`edge.smooth`). The source is closed
+        where the frames end or the loop is left; until then the model labels nothing else.
+
+        Raises SourceError where the source fails, ModelError where the model does, UsageError for `smooth`.
+        """
+        smoother = None if smooth is None else Smoother(smooth)
+        if isinstance(source, str):
+            from edge.sources.open import open_source  # needs more than a candidate's interpreter has
+
+            source = open_source(source)
+        return stream(source, self, smoother)
 
     def label(self, pixels: Pixels, size_hw: tuple[int, int]) -> Ids:
         """Returns the labels, uint8 (H, W), of a picture at another size than its own. Raises ModelError."""

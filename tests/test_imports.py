@@ -22,7 +22,8 @@ LAYERS = (
     "edge.classes edge.destinations edge.files edge.mp4 edge.preprocess edge.progress edge.scene edge.smooth",
     "edge.class_lists edge.engine",
     "edge.card edge.controls edge.device edge.model_outputs edge.postprocess",
-    "edge.model_description edge.render edge.sources edge.trial edge.trial_process",
+    "edge.model_description edge.renderer edge.sources edge.trial edge.trial_process",
+    "edge.shares edge.streaming",
     "edge.segmenter edge.sinks edge.status",
     "edge.evaluation edge.pipeline",
     "edge.compare",
@@ -36,7 +37,7 @@ LAYERS = (
     "convert.job",
     "convert.preparation",
     "convert.conversion",
-    "convert.demo convert.model_grid",
+    "convert.demo convert.entry convert.model_grid",
     "convert.cli",
 )
 COMMANDS = ("edge.cli", "convert.cli")  # which nothing else imports

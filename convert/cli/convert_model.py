@@ -10,9 +10,11 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from convert.cli.convert_table import as_row, hurting, show
+from convert.entry import load
 from convert.file_names import destination
 from convert.graph.strides import STRIDES
-from convert.job import RESCUE_SECONDS
+from convert.job import RESCUE_SECONDS, Job
+from convert.tflite.ends import END_TYPES, Ends
 from convert.tflite.recipes import RECIPES, parse_recipes
 from edge.cli.main import Parser, parser, run, say
 from edge.cli.options import add_strict, classes, normalisation, parse_hw
@@ -23,8 +25,6 @@ from edge.progress import bars
 
 if TYPE_CHECKING:
     from convert.conversion import Outcome
-    from convert.models.load import FrozenGraph
-    from convert.tflite.source import TfliteSource
 
 
 EXAMPLES = (
@@ -70,6 +70,7 @@ def build_parser() -> Parser:
         metavar="NAME",
         help="of a .tflite with several outputs: the one to read (default: the only one with scores)",
     )
+    _add_ends(made)
     _add_frames(made)
     _add_limits(made)
     made.add_argument(
@@ -77,6 +78,17 @@ def build_parser() -> Parser:
     )
     made.add_argument("--json", action="store_true", help="print the verdicts as JSON")
     return made
+
+
+def _add_ends(made: argparse.ArgumentParser) -> None:
+    """Adds the dtypes that int8 models take and give."""
+    for end, what in (("input", "the picture"), ("output", "the scores")):
+        made.add_argument(
+            f"--{end}-type",
+            choices=END_TYPES,
+            help=f"dtype of {what} of int8 models (default: int8, or float32 beside a layer in float); MediaPipe takes "
+            "uint8 and float32 pictures",
+        )
 
 
 def _add_frames(made: argparse.ArgumentParser) -> None:
@@ -149,7 +161,7 @@ def convert(options: argparse.Namespace) -> int:
 
         model_list.show(options.json)
         return 0
-    check(options)
+    job = job_of(options)
     keep_apart([destination(options.output)], map(Path, options.graphs))
     writable_folder(options.output)
     done: dict[str, str] = {}  # name of a graph's files -> what named the graph
@@ -158,7 +170,7 @@ def convert(options: argparse.Namespace) -> int:
     try:
         for graph in options.graphs or ["auto"]:
             try:
-                made = convert_one(graph, options, done)
+                made = convert_one(graph, job, done)
             except RoadliteError as exc:
                 failures.append(exc)
                 if len(options.graphs) > 1:
@@ -176,17 +188,21 @@ def convert(options: argparse.Namespace) -> int:
     return 0
 
 
-def convert_one(graph: str, options: argparse.Namespace, done: dict[str, str]) -> list[Outcome]:
+def convert_one(graph: str, job: Job, done: dict[str, str]) -> list[Outcome]:
     """Converts a graph, and notes in `done` how its files are named. Raises RoadliteError."""
-    source = load(graph)
+    source = load(graph, bars, say)
     if source.name in done:
         raise UsageError(f"{graph}: its files would be named like those of {done[source.name]}; rename it")
     done[source.name] = graph
 
     from convert.conversion import run  # brings TensorFlow
-    from convert.job import Job
 
-    job = Job(
+    return run(source, job, bars, say)
+
+
+def job_of(options: argparse.Namespace) -> Job:
+    """Returns what is asked for, checked before anything is loaded. Raises UsageError, CardError."""
+    return Job(
         recipes=parse_recipes(options.quantize),
         input_hw=asked_size(options),
         output_stride=options.output_stride,
@@ -205,47 +221,13 @@ def convert_one(graph: str, options: argparse.Namespace, done: dict[str, str]) -
         rescue_seconds=options.rescue_seconds,
         norm=normalisation(options),
         output_tensor=options.output_tensor,
+        ends=Ends(options.input_type, options.output_type),
     )
-    return run(source, job, bars, say)
-
-
-def load(graph: str) -> FrozenGraph | TfliteSource:
-    """Reads what the user named. Raises RoadliteError."""
-    if graph.lower().endswith(".tflite"):
-        from convert.tflite.source import load_tflite
-
-        return load_tflite(Path(graph))
-    from convert.models.load import load_frozen_graph
-
-    return load_frozen_graph(graph, track=bars, notice=say)
 
 
 def asked_size(options: argparse.Namespace) -> tuple[int, int] | None:
     """Returns the size asked for; None where none was. Raises UsageError."""
     return parse_hw(options.input_size) if options.input_size is not None else None
-
-
-def check(options: argparse.Namespace) -> None:
-    """Refuses what makes no sense before anything is loaded. Raises UsageError, CardError."""
-    parse_recipes(options.quantize)
-    asked_size(options)
-    classes(options)
-    normalisation(options)
-    for name in ("min_agreement", "max_miou_drop", "max_class_drop"):
-        value = getattr(options, name)
-        if value is not None and not 0 <= value <= 1:
-            raise UsageError(f"expected 0 to 1, got {value}", name)
-    if not 1 <= options.rescue_seconds <= 86400:
-        raise UsageError(f"expected 1 to 86400 seconds, got {options.rescue_seconds:g}", "rescue_seconds")
-    if options.max_class_drop is not None and not _have_labels(options):
-        raise UsageError("needs frames with labels: the demo's, or name a folder with `labels_dir`", "max_class_drop")
-    if not 1 <= options.calibration_frames <= 10000 or not 1 <= options.verification_frames <= 1000:
-        raise UsageError("expected 1 to 10000 calibration frames and 1 to 1000 verification frames")
-
-
-def _have_labels(options: argparse.Namespace) -> bool:
-    """Returns whether the truth of some frames may be known; the demo knows its own."""
-    return bool(options.labels) or not options.calibrate or "demo" in options.calibrate
 
 
 def judge(outcomes: list[Outcome], failures: list[RoadliteError], graphs: int) -> None:

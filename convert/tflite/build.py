@@ -17,6 +17,7 @@ from convert.graph.int8_forms import for_integers
 from convert.graph.retarget import RetargetedNetwork
 from convert.ranges import Range
 from convert.subprocesses import Runner, in_this_process
+from convert.tflite.ends import AS_MADE, Ends, with_ends
 from convert.tflite.equalization import equalize
 from convert.tflite.export import check_promise, convert, export, quantized
 from convert.tflite.integer_forms import spelled_for_integers
@@ -97,18 +98,24 @@ class TfliteModels:
 class ModelBuilder:
     """Makes the models of a network; what several recipes share is made once.
 
-    `samples` at the network's size are what it calibrates with. Its methods raise ConversionError.
+    `samples` at the network's size are what it calibrates with, `ends` are those of its calibrated models. Its methods
+    raise ConversionError.
     """
 
     def __init__(
-        self, networks: FloatModels, samples: list[Sample], norm: Normalisation, track: Track = silent
+        self,
+        networks: FloatModels,
+        samples: list[Sample],
+        norm: Normalisation,
+        track: Track = silent,
+        ends: Ends = AS_MADE,
     ) -> None:
-        self._networks, self._samples, self._norm, self._track = networks, samples, norm, track
+        self._networks, self._samples, self._norm, self._track, self._ends = networks, samples, norm, track, ends
 
     def make(self, recipe: Recipe) -> bytes:
         """Returns the .tflite of a recipe."""
         if recipe.calibrated:
-            return quantized(self._integer_form, self._ranges, recipe)
+            return with_ends(quantized(self._integer_form, self._ranges, recipe), self._ends, self._ranges)
         return self._networks.make(recipe)
 
     def rescue(self, recipe: Recipe, limit: float, within_s: float = math.inf) -> MixedModel:
@@ -123,7 +130,8 @@ class ModelBuilder:
         trials = QuantizationTrials(self._integer_form, self._ranges, recipe, inputs)
         found = search(trials, 1 - AIMED_SHARE * (1 - limit), self._track, begun + within_s)
         model = quantized(self._integer_form, self._ranges, recipe, found.in_float)
-        return MixedModel(model, found.in_float, found.costs, found.finished)
+        mixed = with_ends(model, self._ends, self._ranges)
+        return MixedModel(mixed, found.in_float, found.costs, found.finished)
 
     @cached_property
     def _integer_form(self) -> bytes:

@@ -15,6 +15,7 @@ from edge.card import CARD, LABELS, Card
 _AXIS_LABELS, _RGB = 2, 1  # AssociatedFileType.TENSOR_AXIS_LABELS, ColorSpaceType.RGB
 _FEATURE, _IMAGE = 1, 2  # ContentProperties
 _NORMALISATION = 1  # ProcessUnitOptions
+_SOFTMAX = 2  # Activation of MediaPipe's image_segmenter_metadata_schema.fbs (identifier V001)
 
 
 def embed(model: bytes, card: Card) -> bytes:
@@ -57,16 +58,26 @@ def describe(card: Card) -> bytes:
         (3, made.table(3, (1, made.table(0)), tag=(0, _FEATURE))),
         (6, made.tables([names])),
     )
-    graph = made.table(10, (2, made.tables([image])), (3, made.tables([output])))
+    segmenter = [made.table(2, (0, made.text("SEGMENTER_METADATA")), (1, made.octets(_segmenter(card))))]
+    graph = made.table(10, (2, made.tables([image])), (3, made.tables([output])), (9, made.tables(segmenter)))
     model = made.table(
         8,
         (0, made.text(card.name)),
         (1, made.text(f"{card.recipe} semantic segmentation, made by roadlite")),
         (3, made.tables([graph])),
         (6, made.tables([about])),
-        (7, made.text("1.0.0")),
+        (7, made.text("1.5.0")),  # the first with custom metadata
     )
     return made.finish(model, b"M001")
+
+
+def _segmenter(card: Card) -> bytes:
+    """What MediaPipe's ImageSegmenter looks for: how scores become the shares of classes that it calls confidence."""
+    import flatbuffers
+
+    made = _Writer(flatbuffers.Builder(64))
+    activation = (0, _SOFTMAX) if card.output == "logits" else None
+    return made.finish(made.table(2, (1, made.text("1.0.0")), tag=activation), b"V001")
 
 
 class _Writer:
@@ -82,6 +93,13 @@ class _Writer:
         self._builder.StartVector(4, len(values), 4)
         for value in reversed(values):
             self._builder.PrependFloat32(value)
+        return int(self._builder.EndVector())
+
+    def octets(self, value: bytes) -> int:
+        """Bytes that are a flatbuffer of their own, at a multiple of 16 as the schema wants them."""
+        self._builder.StartVector(1, len(value), 16)
+        self._builder.head -= len(value)
+        self._builder.Bytes[self._builder.head : self._builder.head + len(value)] = value
         return int(self._builder.EndVector())
 
     def tables(self, offsets: Sequence[int]) -> int:

@@ -36,7 +36,7 @@ EXAMPLES = (
     "compare-models *.tflite --source street/ --labels truth/        with their accuracy",
     "compare-models demo --input-size 257x513,513x1025 --output out  a grid, and a report with plots",
 )
-FIELDS = {"labels_dir": "--labels", "rate": "--source"}
+FIELDS = {"labels_dir": "--labels", "rate": "--source", "from_report": "--from"}
 GRAPHS = (".pb", ".tar.gz", ".tgz", ".tar")
 
 
@@ -44,7 +44,7 @@ def build_parser() -> Parser:
     made = parser("compare-models", "Time several models in turns, each in a process of its own.", EXAMPLES, FIELDS)
     made.add_argument(
         "models",
-        nargs="+",
+        nargs="*",
         metavar="MODEL",
         help=".tflite files; or, with the convert extra, what convert-model takes: a grid is converted from it",
     )
@@ -102,6 +102,13 @@ def _add_judging(made: argparse.ArgumentParser) -> None:
     budget.add_argument("--budget-ms", type=float, metavar="MS", help="name the best model that is this fast")
     budget.add_argument("--budget-fps", type=float, metavar="FPS", help="the same, in frames per second")
     made.add_argument("--output", type=Path, metavar="DIR", help="write report.json, .csv, .md and .html there")
+    made.add_argument(
+        "--from",
+        dest="from_report",
+        type=Path,
+        metavar="FILE",
+        help="measure nothing: show an earlier report.json, and write it anew with --output",
+    )
     made.add_argument("--baseline", type=Path, metavar="FILE", help="an earlier report.json to compare with")
     made.add_argument(
         "--fail-above", type=float, metavar="RATIO", help="exit with 3 where a model takes so many times as long"
@@ -122,6 +129,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def compare_models(options: argparse.Namespace, command: Sequence[str]) -> int:
+    if options.from_report is not None:
+        return show_again(options)
+    if not options.models:
+        raise UsageError("expected MODEL, one or more, or a report with `from_report`")
     settings = settings_from(options)
     budget_ms = budget_from(options)
     earlier = read_report(options.baseline) if options.baseline else None
@@ -130,6 +141,7 @@ def compare_models(options: argparse.Namespace, command: Sequence[str]) -> int:
     if options.output is not None:
         keep_apart([destination(options.output)], read_besides(options))
         writable_folder(options.output)
+        say_without_plots("; or draw them afterwards: compare-models --from report.json --output DIR")
     comparison = Comparison(rows_from(options), settings)
     interrupted = False
     try:
@@ -160,8 +172,26 @@ def tell(report: Document, options: argparse.Namespace) -> None:
     if options.output is not None:
         for path in write_report(report, options.output):
             print(one_line(str(path)), file=sys.stderr if options.json else sys.stdout)
-        if importlib.util.find_spec("matplotlib") is None:
-            say(f"report.html has no plots: matplotlib is missing: {install_extra('report')}")
+
+
+def say_without_plots(otherwise: str = "") -> None:
+    """Tells before the minutes of measuring what report.html will lack."""
+    if importlib.util.find_spec("matplotlib") is None:
+        say(f"report.html will have no plots: matplotlib is missing: {install_extra('report')}{otherwise}")
+
+
+def show_again(options: argparse.Namespace) -> int:
+    """Shows an earlier report, and writes it anew where `--output` asks for that."""
+    if options.models or options.baseline is not None or options.fail_above is not None:
+        raise UsageError(
+            "shows a report as it is: expected no MODEL, `baseline` or `fail_above` beside it", "from_report"
+        )
+    report = read_report(options.from_report)
+    if options.output is not None:
+        writable_folder(options.output)
+        say_without_plots()
+    tell(document_in_flags(report), options)
+    return 0
 
 
 def document_in_flags(report: Document) -> Document:

@@ -30,7 +30,7 @@ from edge.device.cooling import Heat
 from edge.errors import SinkError, SourceError, UsageError
 from edge.files import writable_folder, write_whole
 from edge.progress import bars
-from edge.render import Renderer
+from edge.renderer import Renderer
 from edge.segmenter import Segmenter
 from edge.sinks.base import Sink
 from edge.sinks.fan_out import FanOut

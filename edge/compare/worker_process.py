@@ -26,7 +26,7 @@ from edge.data import Pixels
 from edge.engine.runtimes import RUNTIMES
 from edge.errors import RoadliteError
 from edge.preprocess import parse_normalisation
-from edge.render import Renderer
+from edge.renderer import Renderer
 from edge.segmenter import Segmenter, read_model
 from edge.versions import installed
 

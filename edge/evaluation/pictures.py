@@ -11,7 +11,7 @@ from edge.classes import ClassSet
 from edge.data import Ids, Pixels
 from edge.evaluation.metrics import Confusion
 from edge.evaluation.scoring import Worst
-from edge.render import printable
+from edge.renderer import printable
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _SCALE = 0.5

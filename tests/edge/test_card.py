@@ -79,6 +79,15 @@ def test_what_was_attached_is_read_and_the_model_is_untouched(card: Card) -> Non
     assert attach(MODEL, card) == data, "the same bytes every time"
 
 
+def test_the_card_is_stored_and_compressed_ones_of_before_are_read() -> None:
+    data = attach(MODEL, WRITTEN)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert {entry.compress_type for entry in archive.infolist()} == {zipfile.ZIP_STORED}, "MediaPipe takes no other"
+    before = carded()
+    assert len(before) < len(data)
+    assert read(before, "x") == WRITTEN
+
+
 def test_readers_that_know_one_number_for_all_channels_are_told_that_they_are_too_old() -> None:
     """They read format 1; a card that they understand stays one."""
     for norm, wanted in ((DEEPLAB, 1), (IMAGENET, 2)):

@@ -15,7 +15,7 @@ from edge.controls import Controls
 from edge.data import Frame, Result, SourceInfo
 from edge.errors import ModelError, SinkError, SourceError
 from edge.preprocess import DEEPLAB
-from edge.render import Renderer
+from edge.renderer import Renderer
 from edge.segmenter import Segmenter
 from edge.sinks.base import Sink
 from edge.sinks.fan_out import FanOut

@@ -45,7 +45,7 @@ LEFT_OUT = {
     "tests/edge/engine/test_engine.py::test_no_damaged_byte_of_a_small_model_crashes_the_loader": LONG,
     "tests/edge/test_class_lists.py::test_a_file_of_millions_of_lines_takes_seconds_at_most": SPEED,
     "tests/edge/test_trial.py::test_where_no_process_can_be_started_the_model_is_not_tried": QEMU,
-    "tests/edge/test_render.py::test_any_size_and_any_text_can_be_drawn": LONG,
+    "tests/edge/test_renderer.py::test_any_size_and_any_text_can_be_drawn": LONG,
     "tests/edge/test_scene.py::test_a_drive_is_coherent_yet_moves": LONG,
     "tests/edge/test_scene.py::test_every_class_appears_over_some_seeds": LONG,
 }

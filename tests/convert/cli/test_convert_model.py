@@ -28,6 +28,7 @@ from convert.tensorflow import tf
 from convert.tflite.recipes import RECIPES
 from convert.verdict import Verdict
 from edge import card as cards
+from edge.engine.open import open_engine
 from edge.preprocess import Normalisation
 from edge.segmenter import Segmenter, read_model
 
@@ -76,6 +77,16 @@ def test_every_recipe_in_one_run(
     assert sizes[0] > sizes[1] > sizes[3]
     assert main([*arguments, *SMALL, "--calibrate", str(pictures), "--input-size", "64x128"]) == 2
     assert "65x129" in only_line(capsys.readouterr().err)
+
+
+def test_int8_takes_the_dtype_that_is_asked_for_under_a_name_of_its_own(
+    graph: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [str(graph), "--quantize", "float32,int8", "--min-agreement", "0", "--input-type", "uint8"]
+    assert main([*arguments, *SMALL, "--calibrate", str(pictures), "--output", str(tmp_path), "--json"]) == 0
+    files = [Path(row["file"]) for row in json.loads(capsys.readouterr().out)]
+    assert [path.name for path in files] == ["net-65x129-os16-float32.tflite", "net-65x129-os16-int8-in-uint8.tflite"]
+    assert [open_engine(path.read_bytes(), "x").input.dtype.name for path in files] == ["float32", "uint8"]
 
 
 def test_tables_break_no_word_on_a_terminal_of_80_columns() -> None:
@@ -215,6 +226,9 @@ def test_a_graph_of_a_training_run_that_diverged_is_one_line(
         (["--calibrate", "nowhere/"], 1, "nowhere"),
         (["--calibration-frames", "0"], 2, "calibration"),
         (["--output-stride", "4"], 2, "output-stride"),
+        (["--input-type", "int16"], 2, "invalid choice: 'int16'"),
+        (["--quantize", "float32", "--input-type", "uint8"], 2, "--input-type: only int8 models have"),
+        (["--quantize", "float32", "--output-type", "uint8"], 2, "--output-type: only int8 models have"),
         (["inception"], 2, "inception"),
         (["--output", "/dev/null/x"], 1, "/dev/null"),
     ],

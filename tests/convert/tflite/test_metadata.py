@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import zipfile
 from pathlib import Path
 
@@ -46,6 +47,14 @@ class Reader:
     def byte(self, field: int) -> int:
         return int(self.table.Get(types.Uint8Flags, self._at(field)))
 
+    def octets(self, field: int) -> bytes:
+        start = self.table.Vector(self._at(field) - self.table.Pos)
+        return bytes(self.data[start : start + self.table.VectorLen(self._at(field) - self.table.Pos)])
+
+    def place(self, field: int) -> int:
+        """Where a vector begins."""
+        return int(self.table.Vector(self._at(field) - self.table.Pos))
+
     def real(self, field: int) -> float:
         return float(self.table.Get(types.Float32Flags, self.table.Vector(self._at(field) - self.table.Pos)))
 
@@ -65,6 +74,22 @@ def test_metadata_names_the_files_and_the_normalisation() -> None:
     assert image.child(3).byte(0) == 2
     assert image.child(3).child(1).byte(0) == 1, "RGB"
     assert (output.first(6).text(0), output.first(6).byte(2)) == (cards.LABELS, 2)
+
+
+@pytest.mark.parametrize(("output", "activation"), [("logits", 2), ("labels", None)])
+def test_mediapipe_is_told_what_makes_confidences_of_scores(output: str, activation: int | None) -> None:
+    data = describe(dataclasses.replace(CARD, output=output))
+    assert Reader(data).text(7) == "1.5.0", "the version that brought custom metadata"
+    custom = Reader(data).first(3).first(9)
+    assert custom.text(0) == "SEGMENTER_METADATA"
+    assert custom.place(1) % 16 == 0, "as the schema aligns it"
+    segmenter = custom.octets(1)
+    assert segmenter[4:8] == b"V001"
+    if activation is None:
+        with pytest.raises(AssertionError, match="field 0 is absent"):
+            Reader(segmenter).byte(0)
+    else:
+        assert Reader(segmenter).byte(0) == activation
 
 
 def test_a_written_model_carries_metadata_labels_and_card(int8_model: Path) -> None:

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.cli import compare_models
 from edge.cli.compare_models import main
 from edge.cli.compare_table import TABLES, show
 
@@ -239,3 +240,61 @@ def test_the_kits_own_models(
         assert (row["partitions"], row["ops_outside"], row["outside_share"]) == (1, 0, 0.0)
         assert row["gmacs_per_s"] > 0
     assert rows[0]["macs"] == rows[1]["macs"]
+
+
+def test_a_report_is_drawn_again_without_measuring(
+    models: list[str], quick: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    assert main([*models, *quick, "--output", str(tmp_path / "first")]) == 0
+    table = capsys.readouterr().out.partition(str(tmp_path))[0]
+    for model in models:
+        Path(model).unlink()
+    assert main(["--from", str(tmp_path / "first" / "report.json"), "--output", str(tmp_path / "again")]) == 0
+    assert capsys.readouterr().out.partition(str(tmp_path))[0] == table
+    for name in ("report.json", "report.csv", "report.md"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "first" / name).read_bytes()
+    assert (tmp_path / "again" / "report.html").read_text().count("<svg") >= 3
+    before = (tmp_path / "first" / "report.json").read_bytes()
+    assert main(["--from", str(tmp_path / "first" / "report.json"), "--output", str(tmp_path / "first")]) == 0
+    assert (tmp_path / "first" / "report.json").read_bytes() == before, "it may take its own place"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "expected MODEL, one or more, or a report with --from"),
+        (["--from", "none.json"], "none.json: expected a report.json of compare-models: no such file"),
+        (["a.tflite", "--from", "none.json"], "--from: shows a report as it is: expected no MODEL"),
+    ],
+)
+def test_what_cannot_be_shown_again_is_one_line(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert said.count("\n") == 1
+
+
+def test_missing_plots_are_told_before_anything_is_measured(
+    models: list[str],
+    quick: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = compare_models.importlib.util.find_spec
+    monkeypatch.setattr(
+        compare_models.importlib.util, "find_spec", lambda name: None if name == "matplotlib" else found(name)
+    )
+    said_before = list[str]()
+
+    def measure(comparison: object, track: object) -> None:
+        said_before.append(capsys.readouterr().err)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(compare_models.Comparison, "run", measure)
+    assert main([*models, *quick, "--output", str(tmp_path / "out")]) == 130
+    assert "report.html will have no plots: matplotlib is missing: " in said_before[0]
+    assert "compare-models --from report.json --output DIR" in said_before[0]

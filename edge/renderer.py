@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Collection
 from functools import lru_cache
 from typing import Any, get_args
 
@@ -10,15 +11,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.classes import ClassSet
+from edge.classes import ClassSet, Colour
 from edge.controls import Controls, View
-from edge.data import Ids, Pixels
+from edge.data import Ids, LabelMap, Pixels
 from edge.errors import UsageError
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _CAPITAL_PX = 22  # height of this font's capitals at scale 1
 _WHITE = (255, 255, 255)
 _COUNTED_ROWS = 180  # of a picture at least, for the shares in the legend
+_MOST_HIDDEN = 1 / 6  # of the picture, by the legend
 _DIM = 0.3  # what is left of the picture behind text
 _DRAWS_UNICODE = int(cv2.__version__.split(".")[0]) >= 5  # before, every byte outside ASCII became a question mark
 
@@ -30,7 +32,8 @@ class Renderer:
     colour is black: ignored pixels, and a class like VOC's background, which would only darken the picture;
     `mask` shows the colours alone, ignored pixels black; `side-by-side` puts the picture left of the mask.
     Hidden classes are treated as ignored, and not listed. `boundaries` draws a white line around every area.
-    The line of numbers runs along the upper edge and the legend hangs below it, where a road scene has its sky.
+    The line of numbers runs along the upper edge and the legend hangs below it, where a road scene has its sky. The
+    legend hides a sixth of the picture at most.
 
     Raises UsageError where the view is unknown or alpha is not within 0 to 1.
     """
@@ -83,35 +86,73 @@ class Renderer:
         return coloured, coloured
 
     def _draw_legend(self, area: Pixels, ids: Ids, text_px: int) -> None:
-        """Lists the classes in view in the upper left of `area`, largest share first, as many as fit."""
+        """Lists the classes in view in the upper left of `area`, largest share first; those for which there is no room
+        are folded into a last line.
+        """
         seen = ids[:: max(1, ids.shape[0] // _COUNTED_ROWS)]  # counting all takes as long as painting
         counts = class_counts(seen, self._classes)
-        row_px = round(text_px * 1.7)
-        rows = max(0, (area.shape[0] - text_px) // row_px)
-        in_view = [class_id for class_id in np.argsort(-counts, kind="stable")[:rows] if counts[class_id]]
-        if not in_view:
-            return
-        name_px = max(_text_width(name, text_px) for name in self._names)  # of all, so that the panel does not breathe
+        every = (*self._names, _more(len(self._names)))  # so that the panel does not breathe
+        name_px = max(_text_width(name, text_px) for name in every)
         share_px = _text_width("100 %", text_px)
         name_px = max(0, min(name_px, area.shape[1] // 2 - share_px - 5 * text_px))
-        panel = area[: len(in_view) * row_px + text_px, : name_px + share_px + 5 * text_px]
+        width, row_px = name_px + share_px + 5 * text_px, round(text_px * 1.7)
+        height = min(area.shape[0], int(ids.size * _MOST_HIDDEN) // min(width, area.shape[1]))
+        rows = max(0, (height - text_px) // row_px)
+        in_view = [class_id for class_id in np.argsort(-counts, kind="stable") if counts[class_id]]
+        listed = in_view[:rows] if len(in_view) <= rows or rows < 2 else in_view[: rows - 1]
+        if not listed:
+            return
+        lines: list[tuple[str, float, Colour | None]] = [
+            (self._names[i], float(counts[i]) / seen.size, self._classes.colours[i]) for i in listed
+        ]
+        folded = in_view[len(listed) :]
+        if folded and rows > 1:
+            lines.append((_more(len(folded)), float(counts[folded].sum()) / seen.size, None))
+        panel = area[: len(lines) * row_px + text_px, :width]
         cv2.convertScaleAbs(panel, dst=panel, alpha=_DIM)
-        for row, class_id in enumerate(in_view):
+        for row, (name, share, colour) in enumerate(lines):
             baseline = text_px // 2 + row * row_px + (row_px + text_px) // 2
-            colour = self._classes.colours[class_id]
-            swatch = (text_px, baseline - text_px), (2 * text_px, baseline)
-            cv2.rectangle(panel, *swatch, colour, cv2.FILLED)
-            cv2.rectangle(panel, *swatch, _WHITE)  # dark colours would drown in the panel
-            _write(panel, _shorten(self._names[class_id], name_px, text_px), 3 * text_px, baseline, text_px)
-            share = _share(float(counts[class_id]) / seen.size)
-            x = 4 * text_px + name_px + share_px - _text_width(share, text_px)
-            _write(panel, share, x, baseline, text_px)
+            if colour is not None:
+                swatch = (text_px, baseline - text_px), (2 * text_px, baseline)
+                cv2.rectangle(panel, *swatch, colour, cv2.FILLED)
+                cv2.rectangle(panel, *swatch, _WHITE)  # dark colours would drown in the panel
+            _write(panel, _shorten(name, name_px, text_px), 3 * text_px, baseline, text_px)
+            said = _share(share)
+            _write(panel, said, 4 * text_px + name_px + share_px - _text_width(said, text_px), baseline, text_px)
 
 
-def class_counts(ids: Ids, classes: ClassSet) -> NDArray[np.float32]:
-    """Returns how many pixels each class has, (classes,)."""
+def render(
+    pixels: Pixels,
+    labels: LabelMap,
+    classes: ClassSet,
+    *,
+    view: View = "overlay",
+    alpha: float = 0.5,
+    hidden: Collection[str] = (),
+    boundaries: bool = False,
+    legend: bool = True,
+    line: str = "",
+) -> Pixels:
+    """Returns what `Renderer` draws of one picture: uint8 (H, W, 3) RGB, (H, 2 W, 3) where `view` is `side-by-side`.
+
+    `pixels` is uint8 (H, W, 3) RGB, `labels` of its size, `alpha` from 0 (picture only) to 1 (colours only). `hidden`
+    are names of classes that are not painted, `boundaries` outlines the areas, `line` is a text along the upper edge.
+
+    Raises UsageError where these make no sense, or for labels of another size.
+    """
+    if pixels.shape[:2] != labels.ids.shape:
+        raise UsageError(f"expected labels of the picture's size {pixels.shape[:2]}, got {labels.ids.shape}")
+    unknown = [name for name in hidden if name not in classes.names]
+    if unknown:
+        raise UsageError(f"there is no class {unknown[0]!r}: expected some of {', '.join(classes.names)}")
+    controls = Controls(view, alpha, frozenset(map(classes.names.index, hidden)), boundaries)
+    return Renderer(classes, controls, legend=legend)(pixels, labels.ids, line)
+
+
+def class_counts(ids: Ids, classes: ClassSet, mask: Ids | None = None) -> NDArray[np.float32]:
+    """Returns how many pixels each class has, (classes,); with a mask, of those where it is not 0."""
     values = 1 << 16 if classes.is_wide else 1 << 8
-    counts: NDArray[Any] = cv2.calcHist([ids], [0], None, [values], [0, values])
+    counts: NDArray[Any] = cv2.calcHist([ids], [0], mask, [values], [0, values])
     return counts.ravel()[: len(classes)]
 
 
@@ -138,6 +179,10 @@ def _outlines(ids: Ids) -> Ids:
     lines[:-1] |= ids[1:] != ids[:-1]
     width_px = max(1, round(min(ids.shape) / 360))
     return cv2.dilate(lines * np.uint8(255), np.ones((width_px, width_px), np.uint8))
+
+
+def _more(count: int) -> str:
+    return f"{count} more"
 
 
 def _share(part: float) -> str:
