@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -13,7 +14,6 @@ from edge.data import Ids, Logits, Upsampling
 HW = tuple[int, int]
 Floats = NDArray[np.float32]
 Whole = NDArray[np.intp]
-CANDIDATES = (2, 4)  # cells with a border are worked out in groups by how many classes can win: so many, or all
 ROUNDING = 1e-6  # what float32 may lose of a score, relatively
 ROWS_ROUNDING = 2e-3  # what it may lose of a place among the rows, in rows
 
@@ -77,56 +77,67 @@ class _Columns:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ends:
-    """The scores of the k likely classes of n cells, at both ends of each column of pixels."""
+class _Cells:
+    """Cells that hold a border, with the classes that can win there."""
 
-    top: Floats  # (k, n, columns)
-    bottom: Floats  # (k, n, columns)
-    classes: Ids  # (k, n), ascending along k
-    rounding: Floats  # (n,), what float32 may lose
-    first: Whole  # (n, columns), which of the k is best at the top
-    last: Whole  # (n, columns), which at the bottom
+    corners: Floats  # (4, n, k) scores: top left, top right, bottom left, bottom right
+    classes: Ids  # (n, k), ascending
+    row: Whole  # (n,) place among the rows of cells
+    pixel: Whole  # (n, columns) output columns
+    across: Floats  # (n, columns) their weights
+    rounding: Floats  # (n, 1) what float32 may lose of the scores
 
-    def labels(self) -> tuple[Ids, Ids]:
-        """The classes that are best at the top and at the bottom, (n, columns)."""
-        cell = np.arange(self.classes.shape[1])[:, None]
-        return self.classes[self.first, cell], self.classes[self.last, cell]
+    def decided(self) -> _Decided:
+        """Returns who wins at the ends of each column of pixels."""
+        return self._of_two() if self.classes.shape[1] == 2 else self._of_many()
 
-    def crossing(self) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-        """Where the best at the top gives way to that at the bottom, 0 to 1 of the way down and nan where both are
-        the same; by how much it falls behind on the whole way; and whether a third class may be above both there.
-        """
-        (top_first, bottom_first), (top_last, bottom_last) = (self._of(best) for best in (self.first, self.last))
-        ahead, slope = top_first - top_last, (top_first - top_last) + (bottom_last - bottom_first)
-        crossing = ahead / slope
-        rounding = self.rounding[:, None]
-        same = self.first == self.last
-        among_top, among_bottom = (
-            np.count_nonzero(ends >= best - rounding, axis=0) > 1
-            for ends, best in ((self.top, top_first), (self.bottom, bottom_last))
+    def _of_two(self) -> _Decided:
+        lower, higher = self.classes.T[..., None]
+        top, bottom = _between(self.corners[..., 1] - self.corners[..., 0], self.across)
+        is_higher = top > 0, bottom > 0
+        top, bottom = np.abs(top), np.abs(bottom)
+        above, below = (np.where(wins, higher, lower) for wins in is_higher)
+        is_doubtful = np.minimum(top, bottom) <= self.rounding
+        np.copyto(is_doubtful, False, where=is_higher[0] != is_higher[1])
+        return _Decided(above, below, top, top + bottom, is_doubtful)
+
+    def _of_many(self) -> _Decided:
+        top, bottom = _between(self.corners.transpose(0, 2, 1), self.across)  # (k, n, columns)
+        cell, column = np.ogrid[: top.shape[1], : top.shape[2]]
+        first, last = top.argmax(axis=0), bottom.argmax(axis=0)
+        best, best_below = top[first, cell, column], bottom[last, cell, column]
+        lead = best - top[last, cell, column]
+        slope = lead + (best_below - bottom[first, cell, column])
+        at_top = np.count_nonzero(top >= best - self.rounding, axis=0) > 1
+        at_bottom = np.count_nonzero(bottom >= best_below - self.rounding, axis=0) > 1
+        there = top + (bottom - top) * (lead / slope)
+        third = np.count_nonzero(there >= there[first, cell, column] - self.rounding, axis=0) > 2
+        is_doubtful = np.where(first == last, at_top | at_bottom, third)
+        return _Decided(self.classes[cell, first], self.classes[cell, last], lead, slope, is_doubtful)
+
+    def columns(self, cell: Whole, column: Whole) -> _Cells:
+        """Some columns, a cell each."""
+        at = cell, column
+        return _Cells(
+            self.corners[:, cell], self.classes[cell], self.row[cell], self.pixel[at], self.across[at], self.rounding
         )
-        is_doubtful = same & (among_top | among_bottom)
-        if len(self.top) > 2:
-            there = top_first + (bottom_first - top_first) * crossing
-            values = self.top + (self.bottom - self.top) * crossing
-            is_doubtful |= np.count_nonzero(values >= there - rounding, axis=0) > 2
-        return crossing, slope, is_doubtful
-
-    def _of(self, best: Whole) -> tuple[Floats, Floats]:
-        return np.take_along_axis(self.top, best[None], 0)[0], np.take_along_axis(self.bottom, best[None], 0)[0]
-
-    def of(self, cell: Whole, column: Whole) -> _Ends:
-        """Some columns, of the cells `cell`, side by side: (k, m)."""
-        at = slice(None), cell, column
-        return _Ends(self.top[at], self.bottom[at], self.classes[:, cell], self.rounding[cell], *2 * (cell,))
 
 
-def _ends(corners: Floats, classes: Ids, across: Floats, rounding: Floats) -> _Ends:
-    """Of the corners (4, n, k) of cells, the classes (n, k) and the weights (n, columns) of their columns."""
-    top_left, top_right, bottom_left, bottom_right = corners.transpose(0, 2, 1)[..., None]
-    top = top_left + (top_right - top_left) * across
-    bottom = bottom_left + (bottom_right - bottom_left) * across
-    return _Ends(top, bottom, classes.T, rounding, top.argmax(axis=0), bottom.argmax(axis=0))
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """Of columns of pixels (n, columns)."""
+
+    above: Ids  # the class that is best at the top
+    below: Ids  # the one at the bottom
+    lead: Floats  # of the one over the other, at the top
+    slope: Floats  # what it loses of that on the way to the bottom
+    is_doubtful: NDArray[np.bool_]  # whether a third may be above both, or one so near that float32 decides
+
+
+def _between(corners: Floats, across: Floats) -> tuple[Floats, Floats]:
+    """The scores of corners (4, ...) at the top and at the bottom of each column, TensorFlow's arithmetic."""
+    top_left, top_right, bottom_left, bottom_right = corners[..., None] if across.ndim > 1 else corners
+    return top_left + (top_right - top_left) * across, bottom_left + (bottom_right - bottom_left) * across
 
 
 class Upsample:
@@ -176,7 +187,7 @@ class Upsample:
             exceptions = self._fill(columns, logits, row, col)
             ids = self._drawn(columns)
             for exception in exceptions:
-                self._solve(ids, *exception)
+                self._solve(ids, exception)
         return ids
 
     def _mixed_cells(self, winners: Ids) -> tuple[Whole, Whole]:
@@ -195,52 +206,57 @@ class Upsample:
         cv2.copyTo(columns.below.take(place, axis=0), is_below.view(np.uint8), ids)
         return ids
 
-    def _fill(self, columns: _Columns, logits: Logits, row: Whole, col: Whole) -> list[tuple[_Ends, Whole, Whole]]:
+    def _fill(self, columns: _Columns, logits: Logits, row: Whole, col: Whole) -> list[_Cells]:
         """Writes what is sure of mixed cells into `columns`, and returns the columns of pixels that are not."""
+        return [self._decide(columns, cells) for cells in self._cells(logits, row, col)]
+
+    def _cells(self, logits: Logits, row: Whole, col: Whole) -> Iterator[_Cells]:
+        """Mixed cells, with the classes that can win: those with two of them, and the others."""
         top, left, bottom, right = self._rows.cell, self._cols.cell, self._rows.next, self._cols.next
         places = ((top, left), (top, right), (bottom, left), (bottom, right))
         corners = np.stack([logits[down[row], across[col]] for down, across in places]).astype(np.float32)  # (4, n, C)
-        classes = corners.shape[2]
         winners = corners.argmax(axis=2).T[None]  # (1, n, 4)
         best = np.take_along_axis(corners, winners, axis=2)  # (4, n, 4)
         margin = (corners - best.mean(axis=2, keepdims=True)).max(axis=0)  # (n, C)
-        rounding = ROUNDING * np.abs(best).max(axis=(0, 2))  # (n,), what float32 may lose on either side
-        left_over = np.count_nonzero(margin >= -rounding[:, None], axis=1)
-        exceptions, done = [], 0
-        for most in sorted({min(most, classes) for most in CANDIDATES} | {classes}):
-            now = np.flatnonzero((left_over > done) & (left_over <= most))
-            done = most
+        rounding = ROUNDING * np.abs(best).max(axis=(0, 2))[:, None]  # (n, 1), what float32 may lose on either side
+        is_likely = margin >= -rounding
+        likely = np.count_nonzero(is_likely, axis=1)
+        two, others = np.flatnonzero(likely == 2), np.flatnonzero(likely != 2)
+        for now, classes in (
+            (two, np.nonzero(is_likely[two])[1].reshape(-1, 2)),
+            (others, _most_likely(margin[others], int(likely.max()) if np.all(likely) else margin.shape[1])),
+        ):
             if now.size:
-                likely = np.sort(np.argpartition(-margin[now], most - 1, axis=1)[:, :most], axis=1)
-                of_likely = np.take_along_axis(corners[:, now], likely[None], axis=2)
-                weight = self._cols.weight[col[now]]
-                ends = _ends(of_likely, likely.astype(np.uint8), weight, 2 * rounding[now])
-                exceptions.append(self._decide(columns, ends, row[now], self._cols.pixel[col[now]]))
-        return exceptions
+                pixel, across = self._cols.pixel[col[now]], self._cols.weight[col[now]]
+                scores = corners[:, now[:, None], classes]
+                yield _Cells(scores, classes.astype(np.uint8), row[now], pixel, across, 2 * rounding[now])
 
-    def _decide(self, columns: _Columns, ends: _Ends, row: Whole, pixel: Whole) -> tuple[_Ends, Whole, Whole]:
-        """Writes the columns of n cells, at the output columns `pixel` (n, columns), and returns the doubtful."""
-        crossing, slope, is_doubtful = ends.crossing()
-        step, start, count = self._rows.step, self._rows.start[row, None], self._rows.count[row, None]
-        rows = (crossing - start) * np.float32(1 / step)
-        near = ends.rounding[:, None] / (slope * np.float32(step)) + np.float32(ROWS_ROUNDING)
-        is_near = ~((np.abs(rows - np.rint(rows)) > near) & (crossing > near * np.float32(step)))  # nan is near
-        is_doubtful |= is_near & (ends.first != ends.last)
-        at = row[:, None], pixel
-        columns.above[at], columns.below[at] = ends.labels()
-        columns.split[at] = np.clip(np.ceil(np.nan_to_num(rows)), 0, count)
-        cell, place = np.nonzero(is_doubtful)
-        return ends.of(cell, place), row[cell], pixel[cell, place]
+    def _decide(self, columns: _Columns, cells: _Cells) -> _Cells:
+        """Writes the columns of cells, and returns the doubtful ones."""
+        found = cells.decided()
+        per_row = np.float32(1 / self._rows.step)
+        crossing = found.lead / found.slope  # 0 to 1 of the way down
+        rows = (crossing - self._rows.start[cells.row, None]) * per_row
+        near = cells.rounding * per_row / found.slope + np.float32(ROWS_ROUNDING)
+        is_far = (np.abs(rows - np.rint(rows)) > near) & (crossing * per_row > near)  # nan is not
+        row, pixel = cells.row[:, None], cells.pixel
+        columns.above[row, pixel], columns.below[row, pixel] = found.above, found.below
+        columns.split[row, pixel] = np.clip(np.ceil(rows), 0, self._rows.count[cells.row, None])
+        return cells.columns(*np.nonzero(found.is_doubtful | ~(is_far | (found.above == found.below))))
 
-    def _solve(self, ids: Ids, ends: _Ends, row: Whole, pixel: Whole) -> None:
-        """Writes the winners of m columns of pixels, which are in cells of the rows `row`, in TensorFlow's
-        arithmetic.
-        """
-        down = self._rows.weight[row].T  # (rows, m)
+    def _solve(self, ids: Ids, cells: _Cells) -> None:
+        """Writes the winners of m columns of pixels, in TensorFlow's arithmetic."""
+        down = self._rows.weight[cells.row].T  # (rows, m)
         best = np.full(down.shape, -np.inf, np.float32)
         winner = np.zeros(down.shape, np.uint8)
-        for top, bottom, labels in zip(ends.top, ends.bottom, ends.classes, strict=True):
+        ends = _between(cells.corners.transpose(0, 2, 1), cells.across)  # (k, m) each
+        for top, bottom, classes in zip(*ends, cells.classes.T, strict=True):
             value = top + (bottom - top) * down
-            np.copyto(winner, labels, where=value > best)
+            np.copyto(winner, classes, where=value > best)
             np.maximum(best, value, out=best)
-        ids[self._rows.pixel[row].T, pixel] = winner
+        ids[self._rows.pixel[cells.row].T, cells.pixel] = winner
+
+
+def _most_likely(margin: Floats, most: int) -> Whole:
+    """So many classes (n, most) of the largest margins (n, C), ascending by their ids."""
+    return np.sort(np.argpartition(-margin, most - 1, axis=1)[:, :most], axis=1)
