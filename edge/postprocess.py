@@ -9,6 +9,7 @@ from edge.data import Ids, LabelMap, Logits, Upsampling
 from edge.preprocess import fitted
 from edge.upsample import HW, Upsample
 
+
 def stretched(size_hw: HW, input_hw: HW, out_hw: HW, rule: Upsampling) -> Upsample:
     """Returns what enlarges the scores of a picture that fills the input of `input_hw`.
 

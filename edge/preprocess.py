@@ -214,16 +214,22 @@ class Preprocess:
         return np.ascontiguousarray(x.transpose(0, 3, 1, 2)) if self._channels_first else x
 
     def _stretched(self, pixels: Pixels) -> NDArray[Any]:
-        return self._store(self._resize(pixels))[None]
+        return self._store(pixels, self._resize(pixels))[None]
 
     def _padded(self, pixels: Pixels) -> NDArray[Any]:
         height, width = fitted((pixels.shape[0], pixels.shape[1]), self.size_hw)
         if self._resize.size_hw != (height, width):
             self._resize = Resize((height, width))
         padded = np.full((1, *self.size_hw, 3), self._nothing, self._dtype)
-        padded[0, :height, :width] = self._store(self._resize(pixels))
+        padded[0, :height, :width] = self._store(pixels, self._resize(pixels))
         return padded
 
-    def _store(self, small: Pixels) -> NDArray[Any]:
-        stored: NDArray[Any] = cv2.LUT(small, self._stored) if self._shift is None else small + self._shift
+    def _store(self, pixels: Pixels, small: Pixels) -> NDArray[Any]:
+        """The stored values of `small`, in its own memory where it is not that of the picture it was made of."""
+        if self._shift is None:
+            stored: NDArray[Any] = cv2.LUT(small, self._stored)
+        elif np.may_share_memory(pixels, small):
+            stored = small + self._shift
+        else:
+            stored = np.add(small, self._shift, out=small)
         return stored.view(self._dtype)

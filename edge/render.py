@@ -18,7 +18,7 @@ from edge.errors import UsageError
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _CAPITAL_PX = 22  # height of this font's capitals at scale 1
 _WHITE = (255, 255, 255)
-_COUNTED_ROWS = 180  # of a picture at least, for the shares in the legend
+_COUNTED_ROWS = 180  # of a picture at least, and as many of its columns, for the shares in the legend
 _DIM = 0.3  # what is left of the picture behind text
 _DRAWS_UNICODE = int(cv2.__version__.split(".")[0]) >= 5  # before, every byte outside ASCII became a question mark
 
@@ -43,7 +43,8 @@ class Renderer:
         self._classes, self._controls = classes, controls
         self._legend, self._hud = legend, hud
         self._table = classes.table()
-        self._bare = np.all(self._table == 0, axis=1).astype(np.uint8)  # by id: 1 where there is nothing to paint
+        self._halves = (self._table >> 1) + (self._table & 1)  # rounded up, since halved pictures are rounded down
+        self._bare = _ranges(np.all(self._table == 0, axis=1))  # ids that have nothing to paint
         self._ids = np.arange(len(self._table), dtype=np.uint16 if classes.is_wide else np.uint8)
         self._names = [printable(name) for name in classes.names]
 
@@ -68,13 +69,8 @@ class Renderer:
 
     def _paint(self, pixels: Pixels, ids: Ids) -> tuple[Pixels, Pixels]:
         """The whole picture without text, and the part of it that shows the labels."""
-        coloured: Pixels = (  # OpenCV colours no uint16
-            self._table[ids] if self._classes.is_wide else cv2.applyColorMap(ids, self._table[:, None])  # type: ignore[assignment]
-        )
         view, alpha = self._controls.view, self._controls.alpha
-        if view == "overlay":
-            cv2.addWeighted(pixels, 1 - alpha, coloured, alpha, 0, dst=coloured)
-            cv2.copyTo(pixels, _looked_up(ids, self._bare), coloured)
+        coloured = self._blended(pixels, ids, alpha) if view == "overlay" else self._coloured(ids, self._table)
         if self._controls.boundaries:
             cv2.bitwise_or(coloured, cv2.cvtColor(_outlines(ids), cv2.COLOR_GRAY2RGB), dst=coloured)
         if view == "side-by-side":
@@ -82,9 +78,27 @@ class Renderer:
             return both, both[:, ids.shape[1] :]
         return coloured, coloured
 
+    def _coloured(self, ids: Ids, table: NDArray[np.uint8]) -> Pixels:
+        if self._classes.is_wide:  # OpenCV colours no uint16
+            return table[ids]
+        return cv2.applyColorMap(ids, table[:, None])  # type: ignore[return-value]
+
+    def _blended(self, pixels: Pixels, ids: Ids, alpha: float) -> Pixels:
+        """The picture under its colours, within half a grey level of their weighted sum and a rounding."""
+        if alpha == 0.5:  # the default: whole numbers take a third of the time
+            blended = np.right_shift(pixels, 1)
+            np.add(blended, self._coloured(ids, self._halves), out=blended)
+        else:
+            blended = self._coloured(ids, self._table)
+            cv2.addWeighted(pixels, 1 - alpha, blended, alpha, 0, dst=blended)
+        for lowest, highest in self._bare:
+            cv2.copyTo(pixels, cv2.inRange(ids, lowest, highest), blended)  # type: ignore[call-overload]
+        return blended
+
     def _draw_legend(self, area: Pixels, ids: Ids, text_px: int) -> None:
         """Lists the classes in view in the upper left of `area`, largest share first, as many as fit."""
-        seen = ids[:: max(1, ids.shape[0] // _COUNTED_ROWS)]  # counting all takes as long as painting
+        step_y, step_x = (max(1, side // _COUNTED_ROWS) for side in ids.shape)  # counting all takes as long as painting
+        seen = ids[::step_y, ::step_x]
         counts = class_counts(seen, self._classes)
         row_px = round(text_px * 1.7)
         rows = max(0, (area.shape[0] - text_px) // row_px)
@@ -118,6 +132,12 @@ def class_counts(ids: Ids, classes: ClassSet) -> NDArray[np.float32]:
 def _looked_up(ids: Ids, table: NDArray[Any]) -> Ids:
     """What a table has for each id; OpenCV 4 has no tables for uint16."""
     return cv2.LUT(ids, table) if ids.dtype == np.uint8 else table[ids]
+
+
+def _ranges(wanted: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """The first and the last index of each run of what is wanted."""
+    edges = np.flatnonzero(np.diff(wanted, prepend=False, append=False))
+    return [(int(first), int(end) - 1) for first, end in edges.reshape(-1, 2)]
 
 
 def printable(text: str) -> str:
