@@ -92,7 +92,7 @@ class Renderer:
             blended = self._coloured(ids, self._table)
             cv2.addWeighted(pixels, 1 - alpha, blended, alpha, 0, dst=blended)
         for lowest, highest in self._bare:
-            cv2.copyTo(pixels, cv2.inRange(ids, lowest, highest), blended)  # type: ignore[call-overload]
+            cv2.copyTo(pixels, cv2.inRange(ids, lowest, highest), blended)
         return blended
 
     def _draw_legend(self, area: Pixels, ids: Ids, text_px: int) -> None:

@@ -181,7 +181,8 @@ class Upsample:
         above = winners.take(self._rows.cell, axis=0).take(self._cols.cell, axis=1).take(self._cols.place, axis=1)
         row, col = self._mixed_cells(winners)
         if not row.size:
-            return above.take(self._rows.place, axis=0)
+            whole: Ids = above.take(self._rows.place, axis=0)
+            return whole
         columns = _Columns(above, above.copy(), np.zeros(above.shape, self._narrow))
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
             exceptions = self._fill(columns, logits, row, col)

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from edge.postprocess import Postprocess, Upsample, nearest
+from edge.postprocess import Postprocess, nearest
+from edge.upsample import Upsample
 
 NODES, PIXELS, CLASSES = st.integers(1, 9), st.integers(1, 40), st.integers(2, 23)
 KINDS = st.sampled_from(["float", "smooth", "int8", "uint8", "few", "equal"])
