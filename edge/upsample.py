@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -68,12 +69,12 @@ def _positions(nodes: int, pixels: int, whole: int, part: int, rule: Upsampling)
 class _Columns:
     """Columns of pixels that are one cell high: the winner above, the one below, and where the one follows the other.
 
-    All are (rows of cells, output width) or (cells, columns of a cell).
+    All are (rows of cells, output width).
     """
 
     above: Ids
     below: Ids
-    split: NDArray[np.uint16]  # so many pixels of the column are `above`, from the top
+    split: NDArray[Any]  # so many pixels of the column are `above`, from the top
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from edge import card as cards
 from edge.cli.main import Parser, in_flags, parser, run, say
 from edge.cli.options import normalisation, parse_hw
 from edge.data import TensorSpec
+from edge.engine.delegates import Delegate, parse_delegate
 from edge.engine.open import open_engine
 from edge.errors import GraphError, RoadliteError, UsageError
 from edge.model_description import Chooser, Told, describe
@@ -56,6 +57,12 @@ def build_parser() -> Parser:
         metavar="N",
         help="for graphs that take normalised pictures: deeplab (x/127.5-1, the default), unit (x/255) or MEAN,STD",
     )
+    made.add_argument(
+        "--delegate",
+        type=parse_delegate,
+        metavar="LIBRARY[,KEY=VALUE...]",
+        help="of a .tflite: show what this external delegate takes of it",
+    )
     made.add_argument("--json", action="store_true", help="print as JSON")
     return made
 
@@ -67,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
 def inspect(options: argparse.Namespace) -> int:
     path = Path(options.model)
     if path.suffix == ".tflite":
-        print_facts(inspect_tflite(path, options.output_tensor), options)
+        print_facts(inspect_tflite(path, options.output_tensor, options.delegate), options)
     else:
         inspect_graph(options)
     return 0
@@ -80,13 +87,13 @@ def print_facts(facts: Facts, options: argparse.Namespace) -> None:
         show(facts)
 
 
-def inspect_tflite(path: Path, output_tensor: str | None = None) -> Facts:
+def inspect_tflite(path: Path, output_tensor: str | None = None, delegate: Delegate | None = None) -> Facts:
     """Returns what is in the file, by title: model, tensors, operators, delegate, provenance."""
     data = read_model(path)
     read = cards.read(data, path.name)  # first: a damaged file of ours must not reach native code
-    try_out(data, path.name)
+    try_out(data, path.name, delegate=delegate)
     told = Told(norm=DEEPLAB, output_tensor=output_tensor) if read is None else Told(output_tensor=output_tensor)
-    engine = open_engine(data, path.name, choose=Chooser(read, path.name, told))
+    engine = open_engine(data, path.name, choose=Chooser(read, path.name, told), delegate=delegate)
     partitions = engine.partitions()
     about: Facts = {"file": path.name, "size_bytes": len(data), "card": read is not None}
     described = describe(engine.input, engine.outputs, engine.outputs.index(engine.output), read, path.name, told)
@@ -106,7 +113,8 @@ def inspect_tflite(path: Path, output_tensor: str | None = None) -> Facts:
         "tensors": {"input": tensor(engine.input), "output": tensor(engine.output)}
         | ({"not read": ", ".join(others)} if others else {}),
         "operators": dict(engine.operators().most_common()),
-        f"delegate ({engine.runtime})": {"partitions": partitions.delegated, "operators outside": partitions.outside},
+        f"delegate ({engine.runtime})": {"partitions": partitions.delegated, "operators outside": partitions.outside}
+        | ({f"operators in {engine.delegate}": engine.delegate_operators} if engine.delegate else {}),
         **card.provenance,
     }
 
