@@ -61,6 +61,8 @@ def _runs(model: bytes, where: str, runtime: str, threads: int | None, delegate:
             raise DelegateError(blamed(delegate, where, f"does not end its first run in {ANSWER_S:.0f} s")) from exc
         raise ModelError(f"{where}: this model hangs {by}: its first run did not end in {ANSWER_S:.0f} s") from exc
     what, _, why = answer.decode(errors="replace").partition(" ")
+    if what == "delegate":
+        raise DelegateError(one_line(why))
     if what == "refused":
         raise ModelError(one_line(why))
     if answer and delegate is not None and what != "ran":

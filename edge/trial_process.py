@@ -11,12 +11,12 @@ import numpy as np
 from edge.child import end_with_parent, offer_to_the_oom_killer
 from edge.engine.delegates import Delegate, parse_delegate
 from edge.engine.open import open_engine
-from edge.errors import ModelError
+from edge.errors import DelegateError, ModelError
 
 
 def main() -> None:
     """Reads a model from stdin, and from the arguments its name, runtime, threads, delegate and the process that asks;
-    writes `ran`, `not run`, or `refused` and why it cannot be loaded to stdout.
+    writes to stdout `ran`, `not run`, or `refused` or `delegate`, whose fault it is, and why it cannot be loaded.
 
     Where native code ends the process, nothing is written.
     """
@@ -39,6 +39,8 @@ def run_once(model: bytes, where: str, runtime: str, threads: int | None, delega
     """Loads a model, runs it on a picture of all values, and frees it. Returns what became of it."""
     try:
         engine = open_engine(model, where, runtime=runtime, threads=threads, choose=lambda *_: 0, delegate=delegate)
+    except DelegateError as exc:
+        return f"delegate {exc}"
     except ModelError as exc:
         return f"refused {exc}"
     spec = engine.input

@@ -16,6 +16,8 @@ from edge.text import reason
 
 _ENDS = ("tflite_plugin_create_delegate", "tflite_plugin_destroy_delegate")
 
+_RESTORED = "Restored original execution plan after delegate application failure."
+
 
 @dataclass(frozen=True, slots=True)
 class Delegate:
@@ -77,3 +79,8 @@ def check_library(delegate: Delegate) -> None:
 def blamed(delegate: Delegate, where: str, why: str) -> str:
     """Returns what is said of a delegate that does not run a model."""
     return f"{where}: the delegate {delegate.name} {why}"
+
+
+def refusal(exc: BaseException) -> str:
+    """Returns why a delegate refuses a model, as far as it says so, without what the interpreter adds."""
+    return reason(exc).replace(_RESTORED, "").strip() or "it does not say why"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edge.data import TensorSpec
 from edge.engine.base import ChooseOutput, Operator, only_input
-from edge.engine.delegates import Delegate, blamed, load
+from edge.engine.delegates import Delegate, blamed, load, refusal
 from edge.engine.flatbuffer import check_subgraphs, cut, readable
 from edge.engine.macs import macs
 from edge.engine.operators import with_makers
@@ -88,7 +88,7 @@ class InterpreterEngine:
         try:
             interpreter = self._module.Interpreter(model_content=model, **self._settings)
         except (ValueError, RuntimeError) as exc:
-            raise DelegateError(blamed(self._delegate, self._where, f"refuses it ({reason(exc)})")) from exc
+            raise DelegateError(blamed(self._delegate, self._where, f"refuses it ({refusal(exc)})")) from exc
         operators = interpreter._get_ops_details()
         self.delegate_operators = len(delegated_operators(operators))
         if not self.delegate_operators:
