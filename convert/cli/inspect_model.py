@@ -14,11 +14,13 @@ from edge.cli.main import Parser, in_flags, parser, run, say
 from edge.cli.options import normalisation, parse_hw
 from edge.data import TensorSpec
 from edge.engine.delegates import Delegate, parse_delegate
+from edge.engine.edge_tpu import fitness
 from edge.engine.open import open_engine
-from edge.errors import GraphError, RoadliteError, UsageError
+from edge.errors import GateFailed, GraphError, RoadliteError, UsageError
 from edge.model_description import Chooser, Told, describe
 from edge.preprocess import DEEPLAB
 from edge.segmenter import read_model
+from edge.text import counted
 from edge.trial import try_out
 
 if TYPE_CHECKING:
@@ -34,11 +36,12 @@ EXAMPLES = (
     "inspect-model graph.pb                         what the converter finds in a graph",
     "inspect-model graph.pb --input-size 257x513    and what it makes of it at another size",
 )
+FIELDS = {"accelerator": "--for"}
 
 
 def build_parser() -> Parser:
     made = parser(
-        "inspect-model", "Show a model's card, tensors and operators, or what a frozen graph holds.", EXAMPLES
+        "inspect-model", "Show a model's card, tensors and operators, or what a frozen graph holds.", EXAMPLES, FIELDS
     )
     made.add_argument(
         "model", metavar="MODEL", help="a .tflite; or, with the convert extra, all that convert-model takes"
@@ -63,6 +66,12 @@ def build_parser() -> Parser:
         metavar="LIBRARY[,KEY=VALUE...]",
         help="of a .tflite: show what this external delegate takes of it",
     )
+    made.add_argument(
+        "--for",
+        dest="accelerator",
+        choices=("edgetpu",),
+        help="of a .tflite: tell whether it fits this accelerator, and what to do where it does not",
+    )
     made.add_argument("--json", action="store_true", help="print as JSON")
     return made
 
@@ -74,7 +83,16 @@ def main(argv: list[str] | None = None) -> int:
 def inspect(options: argparse.Namespace) -> int:
     path = Path(options.model)
     if path.suffix == ".tflite":
-        print_facts(inspect_tflite(path, options.output_tensor, options.delegate), options)
+        facts = inspect_tflite(path, options.output_tensor, options.delegate)
+        if options.accelerator:
+            found = fitness(read_model(path))
+            told = {"faults": list(map(in_flags, found.faults)), "remarks": list(map(in_flags, found.remarks))}
+            facts["for an Edge TPU"] = {"fits": found.fits, **{name: texts for name, texts in told.items() if texts}}
+        print_facts(facts, options)
+        if options.accelerator and not found.fits:
+            raise GateFailed(f"{path.name} does not fit an Edge TPU: {counted(len(found.faults), 'fault')}")
+    elif options.accelerator or options.delegate:
+        raise UsageError(f"`accelerator`, `delegate`: expected a .tflite, got {path.name}")
     else:
         inspect_graph(options)
     return 0
@@ -236,5 +254,12 @@ def show(facts: Facts) -> None:
         table.add_column(no_wrap=True)
         table.add_column(overflow="fold")
         for key, value in (part or {}).items() if isinstance(part, dict) else [("", part)]:
-            table.add_row(str(key), value if isinstance(value, str) else json.dumps(value))
+            table.add_row(str(key), value if isinstance(value, str) else _shown(value))
         console.print(table, soft_wrap=False)
+
+
+def _shown(value: object) -> str:
+    """Sentences stand below each other."""
+    if isinstance(value, list) and any(str(part).endswith(".") for part in value):
+        return "\n".join(map(str, value))
+    return json.dumps(value)
