@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, get_args
 
@@ -19,6 +20,7 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _CAPITAL_PX = 22  # height of this font's capitals at scale 1
 _WHITE = (255, 255, 255)
 _COUNTED_ROWS = 180  # of a picture at least, and as many of its columns, for the shares in the legend
+_STRIP_BYTES = 1 << 19  # of a picture that is blended at a time: whole pictures take more memory, no less time
 _DIM = 0.3  # what is left of the picture behind text
 _DRAWS_UNICODE = int(cv2.__version__.split(".")[0]) >= 5  # before, every byte outside ASCII became a question mark
 
@@ -85,15 +87,19 @@ class Renderer:
 
     def _blended(self, pixels: Pixels, ids: Ids, alpha: float) -> Pixels:
         """The picture under its colours, within half a grey level of their weighted sum and a rounding."""
+        blended = np.empty_like(pixels)
+        for rows in strips(pixels.shape[0], pixels[0].nbytes):
+            self._blend(pixels[rows], ids[rows], alpha, blended[rows])
+        return blended
+
+    def _blend(self, pixels: Pixels, ids: Ids, alpha: float, blended: Pixels) -> None:
         if alpha == 0.5:  # the default: whole numbers take a third of the time
-            blended = np.right_shift(pixels, 1)
+            np.right_shift(pixels, 1, out=blended)
             np.add(blended, self._coloured(ids, self._halves), out=blended)
         else:
-            blended = self._coloured(ids, self._table)
-            cv2.addWeighted(pixels, 1 - alpha, blended, alpha, 0, dst=blended)
+            cv2.addWeighted(pixels, 1 - alpha, self._coloured(ids, self._table), alpha, 0, dst=blended)
         for lowest, highest in self._bare:
             cv2.copyTo(pixels, cv2.inRange(ids, lowest, highest), blended)
-        return blended
 
     def _draw_legend(self, area: Pixels, ids: Ids, text_px: int) -> None:
         """Lists the classes in view in the upper left of `area`, largest share first, as many as fit."""
@@ -132,6 +138,12 @@ def class_counts(ids: Ids, classes: ClassSet) -> NDArray[np.float32]:
 def _looked_up(ids: Ids, table: NDArray[Any]) -> Ids:
     """What a table has for each id; OpenCV 4 has no tables for uint16."""
     return cv2.LUT(ids, table) if ids.dtype == np.uint8 else table[ids]
+
+
+def strips(height: int, row_bytes: int) -> Iterator[slice]:
+    """Yields the rows of a picture in strips, of which what is made of them takes little memory."""
+    rows = max(1, _STRIP_BYTES // max(1, row_bytes))
+    return (slice(top, min(height, top + rows)) for top in range(0, height, rows))
 
 
 def _ranges(wanted: NDArray[np.bool_]) -> list[tuple[int, int]]:
