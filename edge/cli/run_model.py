@@ -29,6 +29,7 @@ from edge.device.board import display, temperature_c
 from edge.device.cooling import Heat
 from edge.errors import SinkError, SourceError, UsageError
 from edge.files import writable_folder, write_whole
+from edge.memory import share_one_heap
 from edge.progress import bars
 from edge.render import Renderer
 from edge.segmenter import Segmenter
@@ -90,6 +91,7 @@ def main(argv: list[str] | None = None) -> int:
 def run_model(options: argparse.Namespace) -> int:
     check_outputs(options)
     check(options)
+    share_one_heap()
     segmenter = segmenter_from(options, say)
     asked = source_options(options, segmenter.preprocess.size_hw)
     classes = segmenter.card.classes

@@ -35,12 +35,22 @@ class Delegate:
 
 
 def parse_delegate(text: str) -> Delegate:
-    """Returns the delegate that `libedgetpu.so.1` or `libedgetpu.so.1,device=usb` says. Raises UsageError."""
-    library, *options = text.split(",")
-    pairs = [option.partition("=") for option in options]
-    if not library.strip() or not all(key.strip() and equals for key, equals, _ in pairs):
+    """Returns the delegate that `libedgetpu.so.1`, `libedgetpu.so.1,device=usb` or `libarmnn.so,backends=Gpu,Cpu` says:
+    what has no equals sign goes on with the value before it. Raises UsageError.
+    """
+    library, *parts = (part.strip() for part in text.split(","))
+    options: dict[str, str] = {}
+    for part in parts:
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if equals and key:
+            options[key] = value
+        elif part and options and not equals:
+            options[next(reversed(options))] += f",{part}"
+        else:
+            library = ""
+    if not library:
         raise UsageError(f"expected LIBRARY or LIBRARY,key=value,..., got {text!r}", "delegate")
-    return Delegate(library.strip(), tuple((key.strip(), value.strip()) for key, _, value in pairs))
+    return Delegate(library, tuple(options.items()))
 
 
 def check_runtime(delegate: Delegate | None, runtime: str) -> None:

@@ -142,8 +142,11 @@ def test_delegates_are_spelt_with_their_options() -> None:
     made = parse_delegate("/usr/lib/libedgetpu.so.1, device = usb:0 ,verbose=")
     assert made == Delegate("/usr/lib/libedgetpu.so.1", (("device", "usb:0"), ("verbose", "")))
     assert parse_delegate(str(made)) == made
+    several = parse_delegate("libarmnn.so,backends=GpuAcc,CpuAcc,level=info")
+    assert several.options == (("backends", "GpuAcc,CpuAcc"), ("level", "info"))
+    assert parse_delegate(str(several)) == several
     assert made.name == "libedgetpu.so.1"
-    for wrong in ("", ",a=b", "lib.so,device", "lib.so,=usb", "lib.so,"):
+    for wrong in ("", ",a=b", "lib.so,device", "lib.so,=usb", "lib.so,", "lib.so,a=b,"):
         with pytest.raises(UsageError, match=r"expected LIBRARY or LIBRARY,key=value"):
             parse_delegate(wrong)
 
