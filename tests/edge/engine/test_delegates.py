@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,16 @@ import pytest
 
 from edge.cli.compare_models import main as compare_models
 from edge.cli.run_model import main as run_model
+from edge.controls import Controls, RunDescription
+from edge.device.cooling import Heat
 from edge.engine.delegates import Delegate, parse_delegate
 from edge.engine.open import open_engine
 from edge.engine.runtimes import INTERPRETERS
 from edge.errors import DelegateError, ModelError, UsageError
 from edge.segmenter import Segmenter
+from edge.sources.options import SourceHealth
+from edge.status import Status
+from edge.timing import Timing
 from edge.trial import try_out
 
 small_models = pytest.importorskip("small_models")
@@ -170,6 +176,25 @@ def test_run_model_shows_the_delegate(library: Path, model: Path, capfd: pytest.
     assert "on litert with libtest_delegate.so," in err
     stats = json.loads(out)
     assert (stats["delegate"], stats["delegate_operators"]) == ("libtest_delegate.so", 1)
+
+
+@pytest.mark.parametrize(
+    ("operators", "shown"), [(12, "x.so 12 operators"), (1, "x.so 1 operator"), (0, "x.so takes nothing")]
+)
+def test_the_picture_says_what_the_delegate_takes(operators: int, shown: str) -> None:
+    with closing(Heat(None)) as heat:
+        lines = [
+            Status(
+                RunDescription("0.1.0", "m.tflite", "litert", 2, "camera", *delegate),
+                Timing(),
+                SourceHealth(),
+                Controls(),
+                heat,
+            ).line()
+            for delegate in (("x.so", operators), ())
+        ]
+    assert shown in lines[0].split("   ")
+    assert "x.so" not in lines[1]
 
 
 def test_run_model_ends_with_a_sentence_or_goes_on_without(
