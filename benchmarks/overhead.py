@@ -167,8 +167,8 @@ def rows(ways: dict[str, Way], found: Found, scores: list[Any]) -> list[Row]:
             stages["labels as exact"] = f"{np.mean(shares):.2%}"
         made.append(row(name, totals[name], base=totals[KIT], **stages))
     most = {"floor: copying the results": MOST_COPIES, "picamera2's example": 1.0}
-    found = [aimed(each, at_most=most[each.way], of="ratio") if each.way in most else each for each in made[1:]]
-    return [aimed(made[0], at_most=MOST_MS), *found]
+    others = [aimed(each, at_most=most[each.way], of="ratio") if each.way in most else each for each in made[1:]]
+    return [aimed(made[0], at_most=MOST_MS), *others]
 
 
 def main() -> None:
