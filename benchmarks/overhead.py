@@ -31,7 +31,7 @@ from edge.preprocess import DEEPLAB, Preprocess
 from edge.renderer import Renderer
 from edge.scene import demo_clip
 
-INPUT_HW, LOGITS_HW, FRAMES, MOST_MS = (513, 1025), (33, 65), 8, 10.0
+INPUT_HW, LOGITS_HW, FRAMES, MOST_MS, MOST_COPIES = (513, 1025), (33, 65), 8, 10.0, 10.0
 COLUMNS = ("preprocess", "postprocess", "render", "by the clock")
 Found = dict[str, list[list[float]]]  # milliseconds of processor time of each stage, and of all by the clock
 KIT = "kit, as run-model draws it: legend and status line"
@@ -166,7 +166,9 @@ def rows(ways: dict[str, Way], found: Found, scores: list[Any]) -> list[Row]:
             shares = [equal(ids, truth) for ids, truth in zip(labels, exact, strict=True)]
             stages["labels as exact"] = f"{np.mean(shares):.2%}"
         made.append(row(name, totals[name], base=totals[KIT], **stages))
-    return [aimed(made[0], at_most=MOST_MS), *made[1:]]
+    most = {"floor: copying the results": MOST_COPIES, "picamera2's example": 1.0}
+    others = [aimed(each, at_most=most[each.way], of="ratio") if each.way in most else each for each in made[1:]]
+    return [aimed(made[0], at_most=MOST_MS), *others]
 
 
 def main() -> None:

@@ -13,8 +13,8 @@ import numpy as np
 from scenes import FRAME_HW, scene_logits
 from scoreboard import benchmark, row
 
-from edge.postprocess import Upsample
 from edge.scene import DEMO_SEED, Scene
+from edge.upsample import Upsample
 
 SIZE_HW, EVERY = (65, 129), "upsampling every class"
 

@@ -5,8 +5,6 @@ A large graph passes through a dozen copies of itself on its way, and TensorFlow
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterable, Iterator
@@ -16,13 +14,14 @@ from typing import Any, Protocol, TypeVar
 
 from edge.child import end_with_parent
 from edge.errors import ConversionError, RoadliteError
+from edge.memory import M_MMAP_THRESHOLD, set_malloc
 from edge.progress import Track, silent
 
 T = TypeVar("T")
 CRASHES = {
     -number: number.name for number in (signal.SIGABRT, signal.SIGSEGV, signal.SIGILL, signal.SIGFPE, signal.SIGBUS)
 }
-OWN_BLOCK, M_MMAP_THRESHOLD = 1 << 18, -3  # bytes, and the name of the setting in malloc.h
+OWN_BLOCK = 1 << 18  # bytes
 LARGE = 50_000_000  # bytes of a graph; below it, starting TensorFlow once more costs more than it saves
 
 
@@ -98,8 +97,7 @@ def give_blocks_back() -> None:
     with every larger block that is freed, up to 32 MB: the kernels of all copies of a graph then lie on a heap that
     hardly ever shrinks. It takes a tenth more time, which is why small graphs go without.
     """
-    with contextlib.suppress(OSError, AttributeError):  # other C libraries have none
-        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, OWN_BLOCK)
+    set_malloc(M_MMAP_THRESHOLD, OWN_BLOCK)
 
 
 def _serve(pipe: Connection) -> None:

@@ -38,6 +38,8 @@ class RunDescription:
     runtime: str
     threads: int
     source: str
+    delegate: str = ""  # the name of an external one; empty where the CPU runs all of the model
+    delegate_operators: int = 0  # how many it runs
 
 
 State = Literal["starting", "running", "paused", "reconnecting"]

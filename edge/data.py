@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,15 @@ MAX_PIXELS = 64_000_000
 """Of a picture or a frame: a file that promises more is refused before it is unpacked."""
 
 
+class Deferred(Protocol):
+    """A picture that is made when `numpy.asarray` asks for it: uint8 (H, W, 3) RGB, contiguous or not."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Pixels: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One picture from a source."""
@@ -60,7 +69,7 @@ class Frame:
     index: int  # position in the source, from 0
     t_capture_s: float  # time.perf_counter() when the picture was there
     time_s: float | None = None  # since the first one, as the source tells time; None: its rate tells
-    small: Pixels | None = None  # the same view at the model's input size, where the camera scales by itself
+    small: Pixels | Deferred | None = None  # the same view at the model's input size, where the camera scales
     name: str | None = None  # of its own file, to call what is made of it by; None: it has none
 
 

@@ -3,7 +3,8 @@
     RoadliteError
     ├── UsageError        an option or an argument makes no sense (exit 2)
     ├── ModelError        a .tflite cannot be used as it is
-    │   └── CardError     its model card or labels are damaged
+    │   ├── CardError     its model card or labels are damaged
+    │   └── DelegateError an external delegate is missing, or does not run it
     ├── RuntimeMissing    no inference runtime can be imported
     ├── SourceError       frames cannot be read
     │   └── UnreadableFile  one file of a source cannot, others may
@@ -41,6 +42,10 @@ class ModelError(RoadliteError):
 
 
 class CardError(ModelError):
+    pass
+
+
+class DelegateError(ModelError):
     pass
 
 

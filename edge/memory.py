@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import errno
 
 from edge.errors import RoadliteError
@@ -27,6 +29,22 @@ _SAYINGS = (
     "memoryerror",
 )
 _NOT_MEANT = "static tls"  # "cannot allocate memory in static TLS block": libraries loaded in the wrong order
+
+
+M_ARENA_MAX, M_MMAP_THRESHOLD = -8, -3  # names of settings in malloc.h
+
+
+def set_malloc(setting: int, value: int) -> None:
+    """Changes a setting of glibc's malloc in this process; other C libraries have none."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(setting, value)
+
+
+def share_one_heap() -> None:
+    """Lets all threads of this process take memory from one heap: by itself glibc gives each its own, and what the one
+    has freed of pictures serves no other.
+    """
+    set_malloc(M_ARENA_MAX, 1)
 
 
 def cause(exc: BaseException | None) -> BaseException | None:

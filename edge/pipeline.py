@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from edge.data import Frame, Logits, Pixels, Result
+from edge.data import Deferred, Frame, Logits, Pixels, Result
 from edge.preprocess import Preprocess
 from edge.renderer import Renderer
 from edge.segmenter import Segmenter
@@ -84,7 +84,7 @@ def scoring(
         yield frame, scores
 
 
-def fitting(frame: Frame, preprocess: Preprocess) -> Pixels:
+def fitting(frame: Frame, preprocess: Preprocess) -> Pixels | Deferred:
     """Returns the picture that the model gets: the camera's own small one where that has the model's size."""
     fits = frame.small is not None and frame.small.shape[:2] == preprocess.size_hw and preprocess.fit == "stretch"
     return frame.small if fits and frame.small is not None else frame.pixels

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.data import Pixels, TensorSpec, channels_first, picture_hw
+from edge.data import Deferred, Pixels, TensorSpec, channels_first, picture_hw
 from edge.errors import UsageError
 
 Channels = tuple[float, float, float]
@@ -81,6 +81,7 @@ Fit = Literal["stretch", "pad"]
 scales it down where it is too large, never up, and fills the rest, right and below, with the mean: what a frozen graph
 does with pictures smaller than its crop."""
 
+STRIP = 128  # rows that are warped at a time
 WARPS_EXACTLY = int(cv2.__version__.partition(".")[0]) >= 5
 DEEPLAB = Normalisation(127.5, 127.5)  # x / 127.5 - 1, in every DeepLab export
 
@@ -112,13 +113,11 @@ class Resize:
 
     Corner pixels map to corner pixels: source = target * (in - 1) / (out - 1). uint8 (H, W, 3) in and out.
     OpenCV 4, for environments held at numpy 1, warps in steps of 1/32 pixel, up to 7 grey levels off; there numpy
-    interpolates, tens of times slower. It keeps what it needs between pictures: one thread at a time.
+    interpolates, tens of times slower.
     """
 
     def __init__(self, size_hw: tuple[int, int]) -> None:
         self.size_hw = size_hw
-        self._four: Any = None  # fresh pages for every picture would take as long as the work
-        self._warped: Any = None
 
     def __call__(self, pixels: Pixels) -> Pixels:
         """Returns a contiguous picture of the wanted size; the same one where nothing is to be done."""
@@ -127,17 +126,24 @@ class Resize:
             return np.ascontiguousarray(pixels)
         if not WARPS_EXACTLY:
             return cv2.convertScaleAbs(_interpolated(_interpolated(pixels, out_h, 0), out_w, 1))  # type: ignore[return-value]
+        out = np.empty((out_h, out_w, 3), np.uint8)
+        for top in range(0, out_h, STRIP):
+            self._warp(pixels, top, out[top : top + STRIP])
+        return out
+
+    def _warp(self, pixels: Pixels, top: int, out: Pixels) -> None:
+        """Writes rows of the result, from `top` on: whole pictures of four channels would take more memory."""
+        (height, width), (out_h, out_w) = pixels.shape[:2], self.size_hw
         scale_y = (height - 1) / (out_h - 1) if out_h > 1 else 0.0
         scale_x = (width - 1) / (out_w - 1) if out_w > 1 else 0.0
-        matrix = np.array([[scale_x, 0, 0], [0, scale_y, 0]], np.float64)
+        first = int(top * scale_y)
+        last = min(height, int((top + len(out) - 1) * scale_y) + 3)
+        matrix = np.array([[scale_x, 0, 0], [0, scale_y, top * scale_y - first]], np.float64)
         flags, border = cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR, cv2.BORDER_REPLICATE
         # OpenCV warps four channels in a third of the time of three.
-        self._four = cv2.cvtColor(pixels, cv2.COLOR_RGB2RGBA, dst=self._four)
-        self._warped = cv2.warpAffine(
-            self._four, matrix, (out_w, out_h), dst=self._warped, flags=flags, borderMode=border
-        )
-        out: Pixels = cv2.cvtColor(self._warped, cv2.COLOR_RGBA2RGB)
-        return out
+        four = cv2.cvtColor(pixels[first:last], cv2.COLOR_RGB2RGBA)
+        warped = cv2.warpAffine(four, matrix, (out_w, len(out)), flags=flags, borderMode=border)
+        cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB, dst=out)
 
 
 def _interpolated(values: NDArray[Any], size: int, axis: int) -> NDArray[np.float32]:
@@ -205,25 +211,32 @@ class Preprocess:
         if table.ndim == 2:
             self._stored = self._stored[None]  # a picture of one row, which OpenCV takes as a table for each channel
 
-    def __call__(self, pixels: Pixels) -> NDArray[Any]:
+    def __call__(self, picture: Pixels | Deferred) -> NDArray[Any]:
         """Returns RGB uint8 (H, W, 3) as (1, h, w, 3) in the model's input dtype, an array of its own.
 
         Of a model that takes channels first, as (1, 3, h, w).
         """
+        pixels: Pixels = np.asarray(picture)
         x = self._stretched(pixels) if self.fit == "stretch" else self._padded(pixels)
         return np.ascontiguousarray(x.transpose(0, 3, 1, 2)) if self._channels_first else x
 
     def _stretched(self, pixels: Pixels) -> NDArray[Any]:
-        return self._store(self._resize(pixels))[None]
+        return self._store(pixels, self._resize(pixels))[None]
 
     def _padded(self, pixels: Pixels) -> NDArray[Any]:
         height, width = fitted((pixels.shape[0], pixels.shape[1]), self.size_hw)
         if self._resize.size_hw != (height, width):
             self._resize = Resize((height, width))
         padded = np.full((1, *self.size_hw, 3), self._nothing, self._dtype)
-        padded[0, :height, :width] = self._store(self._resize(pixels))
+        padded[0, :height, :width] = self._store(pixels, self._resize(pixels))
         return padded
 
-    def _store(self, small: Pixels) -> NDArray[Any]:
-        stored: NDArray[Any] = cv2.LUT(small, self._stored) if self._shift is None else small + self._shift
+    def _store(self, pixels: Pixels, small: Pixels) -> NDArray[Any]:
+        """The stored values of `small`, in its own memory where it is not that of the picture it was made of."""
+        if self._shift is None:
+            stored: NDArray[Any] = cv2.LUT(small, self._stored)
+        elif np.may_share_memory(pixels, small):
+            stored = small + self._shift
+        else:
+            stored = np.add(small, self._shift, out=small)
         return stored.view(self._dtype)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 from typing import Any, get_args
 
@@ -19,7 +19,8 @@ from edge.errors import UsageError
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _CAPITAL_PX = 22  # height of this font's capitals at scale 1
 _WHITE = (255, 255, 255)
-_COUNTED_ROWS = 180  # of a picture at least, for the shares in the legend
+_COUNTED_ROWS = 180  # of a picture at least, and as many of its columns, for the shares in the legend
+_STRIP_BYTES = 1 << 19  # of a picture that is blended at a time: whole pictures take more memory, no less time
 _MOST_HIDDEN = 1 / 6  # of the picture, by the legend
 _DIM = 0.3  # what is left of the picture behind text
 _DRAWS_UNICODE = int(cv2.__version__.split(".")[0]) >= 5  # before, every byte outside ASCII became a question mark
@@ -46,7 +47,8 @@ class Renderer:
         self._classes, self._controls = classes, controls
         self._legend, self._hud = legend, hud
         self._table = classes.table()
-        self._bare = np.all(self._table == 0, axis=1).astype(np.uint8)  # by id: 1 where there is nothing to paint
+        self._halves = (self._table >> 1) + (self._table & 1)  # rounded up, since halved pictures are rounded down
+        self._bare = _ranges(np.all(self._table == 0, axis=1))  # ids that have nothing to paint
         self._ids = np.arange(len(self._table), dtype=np.uint16 if classes.is_wide else np.uint8)
         self._names = [printable(name) for name in classes.names]
 
@@ -71,13 +73,8 @@ class Renderer:
 
     def _paint(self, pixels: Pixels, ids: Ids) -> tuple[Pixels, Pixels]:
         """The whole picture without text, and the part of it that shows the labels."""
-        coloured: Pixels = (  # OpenCV colours no uint16
-            self._table[ids] if self._classes.is_wide else cv2.applyColorMap(ids, self._table[:, None])  # type: ignore[assignment]
-        )
         view, alpha = self._controls.view, self._controls.alpha
-        if view == "overlay":
-            cv2.addWeighted(pixels, 1 - alpha, coloured, alpha, 0, dst=coloured)
-            cv2.copyTo(pixels, _looked_up(ids, self._bare), coloured)
+        coloured = self._blended(pixels, ids, alpha) if view == "overlay" else self._coloured(ids, self._table)
         if self._controls.boundaries:
             cv2.bitwise_or(coloured, cv2.cvtColor(_outlines(ids), cv2.COLOR_GRAY2RGB), dst=coloured)
         if view == "side-by-side":
@@ -85,11 +82,33 @@ class Renderer:
             return both, both[:, ids.shape[1] :]
         return coloured, coloured
 
+    def _coloured(self, ids: Ids, table: NDArray[np.uint8]) -> Pixels:
+        if self._classes.is_wide:  # OpenCV colours no uint16
+            return table[ids]
+        return cv2.applyColorMap(ids, table[:, None])  # type: ignore[return-value]
+
+    def _blended(self, pixels: Pixels, ids: Ids, alpha: float) -> Pixels:
+        """The picture under its colours, within half a grey level of their weighted sum and a rounding."""
+        blended = np.empty_like(pixels)
+        for rows in strips(pixels.shape[0], pixels[0].nbytes):
+            self._blend(pixels[rows], ids[rows], alpha, blended[rows])
+        return blended
+
+    def _blend(self, pixels: Pixels, ids: Ids, alpha: float, blended: Pixels) -> None:
+        if alpha == 0.5:  # the default: whole numbers take a third of the time
+            np.right_shift(pixels, 1, out=blended)
+            np.add(blended, self._coloured(ids, self._halves), out=blended)
+        else:
+            cv2.addWeighted(pixels, 1 - alpha, self._coloured(ids, self._table), alpha, 0, dst=blended)
+        for lowest, highest in self._bare:
+            cv2.copyTo(pixels, cv2.inRange(ids, lowest, highest), blended)
+
     def _draw_legend(self, area: Pixels, ids: Ids, text_px: int) -> None:
         """Lists the classes in view in the upper left of `area`, largest share first; those for which there is no room
         are folded into a last line.
         """
-        seen = ids[:: max(1, ids.shape[0] // _COUNTED_ROWS)]  # counting all takes as long as painting
+        step_y, step_x = (max(1, side // _COUNTED_ROWS) for side in ids.shape)  # counting all takes as long as painting
+        seen = ids[::step_y, ::step_x]
         counts = class_counts(seen, self._classes)
         every = (*self._names, _more(len(self._names)))  # so that the panel does not breathe
         name_px = max(_text_width(name, text_px) for name in every)
@@ -116,9 +135,9 @@ class Renderer:
                 swatch = (text_px, baseline - text_px), (2 * text_px, baseline)
                 cv2.rectangle(panel, *swatch, colour, cv2.FILLED)
                 cv2.rectangle(panel, *swatch, _WHITE)  # dark colours would drown in the panel
-            _write(panel, _shorten(name, name_px, text_px), 3 * text_px, baseline, text_px)
+            _stamp(panel, _shorten(name, name_px, text_px), 3 * text_px, baseline, text_px)
             said = _share(share)
-            _write(panel, said, 4 * text_px + name_px + share_px - _text_width(said, text_px), baseline, text_px)
+            _stamp(panel, said, 4 * text_px + name_px + share_px - _text_width(said, text_px), baseline, text_px)
 
 
 def render(
@@ -161,6 +180,18 @@ def _looked_up(ids: Ids, table: NDArray[Any]) -> Ids:
     return cv2.LUT(ids, table) if ids.dtype == np.uint8 else table[ids]
 
 
+def strips(height: int, row_bytes: int) -> Iterator[slice]:
+    """Yields the rows of a picture in strips, of which what is made of them takes little memory."""
+    rows = max(1, _STRIP_BYTES // max(1, row_bytes))
+    return (slice(top, min(height, top + rows)) for top in range(0, height, rows))
+
+
+def _ranges(wanted: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """The first and the last index of each run of what is wanted."""
+    edges = np.flatnonzero(np.diff(wanted, prepend=False, append=False))
+    return [(int(first), int(end) - 1) for first, end in edges.reshape(-1, 2)]
+
+
 def printable(text: str) -> str:
     """Returns `text` as the font can draw it: one line, and where the font is ASCII only, accents dropped, the rest as
     `?`.
@@ -196,6 +227,22 @@ def _draw_strip(strip: Pixels, line: str, text_px: int) -> None:
 
 def _write(area: Pixels, text: str, x: int, baseline: int, text_px: int) -> None:
     cv2.putText(area, text, (x, baseline), _FONT, text_px / _CAPITAL_PX, _WHITE, _thickness(text_px), cv2.LINE_AA)
+
+
+def _stamp(area: Pixels, text: str, x: int, baseline: int, text_px: int) -> None:
+    """Writes a text that will be written again: drawing its letters takes longer than all else of a row."""
+    stamp, top = _drawn(text, text_px), baseline - 2 * text_px
+    above, left = max(0, -top), max(0, -x)
+    place = area[top + above : top + len(stamp), x + left : x + stamp.shape[1]]
+    np.maximum(place, stamp[above:, left:][: place.shape[0], : place.shape[1]], out=place)
+
+
+@lru_cache(maxsize=256)
+def _drawn(text: str, text_px: int) -> Pixels:
+    """White letters on black, with their baseline two text heights from the top."""
+    stamp = np.zeros((3 * text_px, _text_width(text, text_px) + text_px, 3), np.uint8)
+    _write(stamp, text, 0, 2 * text_px, text_px)
+    return stamp
 
 
 @lru_cache(maxsize=1024)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Generator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 from edge import card as cards
 from edge.classes import ClassSet
 from edge.data import Ids, LabelMap, Logits, Pixels
-from edge.engine.base import Engine
+from edge.engine.base import ChooseOutput, Engine
+from edge.engine.delegates import Delegate
 from edge.engine.open import open_engine
 from edge.errors import ModelError, UsageError
 from edge.model_description import Chooser, Told, describe
@@ -39,6 +41,9 @@ class Segmenter:
     With `trial` a file that never ran on this machine is run first in a process of its own, which native code may end
     (`edge.trial`).
 
+    A `delegate` runs what it takes of the model. Where it is missing, refuses the model or, with `trial`, crashes, the
+    CPU runs the model if `delegate_fallback` allows that, and `assumed` says so.
+
     Raises ModelError (or its kin) for a file that cannot be used.
     """
 
@@ -53,22 +58,19 @@ class Segmenter:
         output_tensor: str | None = None,
         fit: Fit = "stretch",
         trial: bool = False,
+        delegate: Delegate | None = None,
+        delegate_fallback: bool = False,
     ) -> None:
         self.path = Path(path)
         data = read_model(self.path)
         card = cards.read(data, self.path.name)  # first: it tells a damaged file before native code sees it
         told = Told(norm, classes, output_tensor)
-        if trial:
-            from edge.trial import try_out  # needs more than a candidate's interpreter has
-
-            try_out(data, self.path.name, runtime=runtime, threads=threads)
-        self.engine: Engine = open_engine(
-            data, self.path.name, runtime=runtime, threads=threads, choose=Chooser(card, self.path.name, told)
-        )
+        opening = _Opening(data, self.path.name, runtime, threads, Chooser(card, self.path.name, told), trial)
+        self.engine, instead = opening.engine(delegate, delegate_fallback)
         outputs, output = self.engine.outputs, self.engine.output
         described = describe(self.engine.input, outputs, outputs.index(output), card, self.path.name, told)
         self.card, self.names_known = described.card, described.names_known
-        self.assumed = tuple(filter(None, (*described.assumed, described.guess, self.engine.notice)))
+        self.assumed = tuple(filter(None, (*described.assumed, described.guess, self.engine.notice, instead)))
         self.preprocess = Preprocess(described.input, self.card.norm, fit)
         self._read = reader(described.reading, output, self.path.name, len(self.card.classes), not self.names_known)
         self.postprocess = Postprocess(self.preprocess.size_hw, pads=fit == "pad", rule=self.card.upsampling)
@@ -113,6 +115,37 @@ class Segmenter:
         of any dtype, or labels (1, h, w). Raises ModelError.
         """
         return self._read(self.engine.invoke(x))
+
+
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """How a model is opened."""
+
+    data: bytes
+    where: str
+    runtime: str
+    threads: int | None
+    choose: ChooseOutput
+    trial: bool
+
+    def engine(self, delegate: Delegate | None, may_do_without: bool) -> tuple[Engine, str]:
+        """Returns the engine, and why it runs without the delegate, where it does."""
+        try:
+            return self._on(delegate), ""
+        except ModelError as exc:
+            if delegate is None or not may_do_without:
+                raise
+            why = str(exc).removeprefix(f"{self.where}: ")
+            return self._on(None), f"{why}; the CPU runs it instead"  # what the model's own fault is is raised here
+
+    def _on(self, delegate: Delegate | None) -> Engine:
+        if self.trial:
+            from edge.trial import try_out  # needs more than a candidate's interpreter has
+
+            try_out(self.data, self.where, runtime=self.runtime, threads=self.threads, delegate=delegate)
+        return open_engine(
+            self.data, self.where, runtime=self.runtime, threads=self.threads, choose=self.choose, delegate=delegate
+        )
 
 
 def read_model(path: Path) -> bytes:

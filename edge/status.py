@@ -67,6 +67,7 @@ class Status:
         health, heat = self._health, self._heat
         parts = [
             self._timing.line(),
+            _delegated(self._run),
             f"{health.drops} dropped" if health.drops else "",
             f"{health.reconnects} reconnects" if health.reconnects else "",
             f"{health.skipped} damaged" if health.skipped else "",
@@ -81,3 +82,11 @@ class Status:
         """Returns a line for a log and `systemctl status`."""
         trouble = f"   {self._health.fault}" if self._health.fault else ""
         return f"{self.state()}, {self._timing.frames} frames   {self.line()}{trouble}"
+
+
+def _delegated(run: RunDescription) -> str:
+    """What the picture says of an external delegate."""
+    if not run.delegate:
+        return ""
+    takes = counted(run.delegate_operators, "operator") if run.delegate_operators else "takes nothing"
+    return f"{run.delegate} {takes}"

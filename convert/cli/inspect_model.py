@@ -13,11 +13,14 @@ from edge import card as cards
 from edge.cli.main import Parser, in_flags, parser, run, say
 from edge.cli.options import normalisation, parse_hw
 from edge.data import TensorSpec
+from edge.engine.delegates import Delegate, parse_delegate
+from edge.engine.edge_tpu import fitness
 from edge.engine.open import open_engine
-from edge.errors import GraphError, RoadliteError, UsageError
+from edge.errors import GateFailed, GraphError, RoadliteError, UsageError
 from edge.model_description import Chooser, Told, describe
 from edge.preprocess import DEEPLAB
 from edge.segmenter import read_model
+from edge.text import counted
 from edge.trial import try_out
 
 if TYPE_CHECKING:
@@ -33,11 +36,12 @@ EXAMPLES = (
     "inspect-model graph.pb                         what the converter finds in a graph",
     "inspect-model graph.pb --input-size 257x513    and what it makes of it at another size",
 )
+FIELDS = {"accelerator": "--for"}
 
 
 def build_parser() -> Parser:
     made = parser(
-        "inspect-model", "Show a model's card, tensors and operators, or what a frozen graph holds.", EXAMPLES
+        "inspect-model", "Show a model's card, tensors and operators, or what a frozen graph holds.", EXAMPLES, FIELDS
     )
     made.add_argument(
         "model", metavar="MODEL", help="a .tflite; or, with the convert extra, all that convert-model takes"
@@ -56,6 +60,18 @@ def build_parser() -> Parser:
         metavar="N",
         help="for graphs that take normalised pictures: deeplab (x/127.5-1, the default), unit (x/255) or MEAN,STD",
     )
+    made.add_argument(
+        "--delegate",
+        type=parse_delegate,
+        metavar="LIBRARY[,KEY=VALUE...]",
+        help="of a .tflite: show what this external delegate takes of it",
+    )
+    made.add_argument(
+        "--for",
+        dest="accelerator",
+        choices=("edgetpu",),
+        help="of a .tflite: tell whether it fits this accelerator, and what to do where it does not",
+    )
     made.add_argument("--json", action="store_true", help="print as JSON")
     return made
 
@@ -67,7 +83,16 @@ def main(argv: list[str] | None = None) -> int:
 def inspect(options: argparse.Namespace) -> int:
     path = Path(options.model)
     if path.suffix == ".tflite":
-        print_facts(inspect_tflite(path, options.output_tensor), options)
+        facts = inspect_tflite(path, options.output_tensor, options.delegate)
+        if options.accelerator:
+            found = fitness(read_model(path))
+            told = {"faults": list(map(in_flags, found.faults)), "remarks": list(map(in_flags, found.remarks))}
+            facts["for an Edge TPU"] = {"fits": found.fits, **{name: texts for name, texts in told.items() if texts}}
+        print_facts(facts, options)
+        if options.accelerator and not found.fits:
+            raise GateFailed(f"{path.name} does not fit an Edge TPU: {counted(len(found.faults), 'fault')}")
+    elif options.accelerator or options.delegate:
+        raise UsageError(f"`accelerator`, `delegate`: expected a .tflite, got {path.name}")
     else:
         inspect_graph(options)
     return 0
@@ -80,13 +105,13 @@ def print_facts(facts: Facts, options: argparse.Namespace) -> None:
         show(facts)
 
 
-def inspect_tflite(path: Path, output_tensor: str | None = None) -> Facts:
+def inspect_tflite(path: Path, output_tensor: str | None = None, delegate: Delegate | None = None) -> Facts:
     """Returns what is in the file, by title: model, tensors, operators, delegate, provenance."""
     data = read_model(path)
     read = cards.read(data, path.name)  # first: a damaged file of ours must not reach native code
-    try_out(data, path.name)
+    try_out(data, path.name, delegate=delegate)
     told = Told(norm=DEEPLAB, output_tensor=output_tensor) if read is None else Told(output_tensor=output_tensor)
-    engine = open_engine(data, path.name, choose=Chooser(read, path.name, told))
+    engine = open_engine(data, path.name, choose=Chooser(read, path.name, told), delegate=delegate)
     partitions = engine.partitions()
     about: Facts = {"file": path.name, "size_bytes": len(data), "card": read is not None}
     described = describe(engine.input, engine.outputs, engine.outputs.index(engine.output), read, path.name, told)
@@ -106,7 +131,8 @@ def inspect_tflite(path: Path, output_tensor: str | None = None) -> Facts:
         "tensors": {"input": tensor(engine.input), "output": tensor(engine.output)}
         | ({"not read": ", ".join(others)} if others else {}),
         "operators": dict(engine.operators().most_common()),
-        f"delegate ({engine.runtime})": {"partitions": partitions.delegated, "operators outside": partitions.outside},
+        f"delegate ({engine.runtime})": {"partitions": partitions.delegated, "operators outside": partitions.outside}
+        | ({f"operators in {engine.delegate}": engine.delegate_operators} if engine.delegate else {}),
         **card.provenance,
     }
 
@@ -228,5 +254,12 @@ def show(facts: Facts) -> None:
         table.add_column(no_wrap=True)
         table.add_column(overflow="fold")
         for key, value in (part or {}).items() if isinstance(part, dict) else [("", part)]:
-            table.add_row(str(key), value if isinstance(value, str) else json.dumps(value))
+            table.add_row(str(key), value if isinstance(value, str) else _shown(value))
         console.print(table, soft_wrap=False)
+
+
+def _shown(value: object) -> str:
+    """Sentences stand below each other."""
+    if isinstance(value, list) and any(str(part).endswith(".") for part in value):
+        return "\n".join(map(str, value))
+    return json.dumps(value)

@@ -31,8 +31,9 @@ from convert.graph.scores import Answer, enlarges_labels, find_answer, upsamplin
 from convert.tensorflow import releasing_memory
 from edge.data import Ids, Pixels, Upsampling
 from edge.errors import GraphError
-from edge.postprocess import Upsample, nearest
+from edge.postprocess import nearest
 from edge.preprocess import Normalisation
+from edge.upsample import Upsample
 
 # What the exporters write. Anything else is refused before TensorFlow runs a line of it: a graph is a program,
 # and some operators read and write files.

@@ -23,9 +23,9 @@ from convert.tflite.recipes import Recipe
 from edge.data import Ids
 from edge.engine.open import open_engine
 from edge.evaluation.metrics import agreement
-from edge.postprocess import Upsample
 from edge.preprocess import stored
 from edge.progress import Track, silent
+from edge.upsample import Upsample
 
 FRAMES = 6  # that a trial looks at: costs worth keeping an operator in float show on few
 MOST = 0.2  # of the operators: a network that needs more of them in float is not one for int8

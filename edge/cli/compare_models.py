@@ -23,6 +23,7 @@ from edge.compare.report.document import Document, FailedRow, read_report, row_a
 from edge.compare.report.files import destination, write_report
 from edge.compare.rows import Candidate, Row
 from edge.destinations import keep_apart
+from edge.engine.delegates import check_runtime, parse_delegate
 from edge.engine.open import MAX_THREADS
 from edge.engine.runtimes import NAMES
 from edge.errors import GateFailed, RoadliteError, UsageError
@@ -61,6 +62,12 @@ def build_parser() -> Parser:
         metavar="R=PATH",
         help="run runtime R in another Python interpreter, which needs numpy and OpenCV; repeatable (default: this "
         "one, or one on PATH that has the runtime)",
+    )
+    made.add_argument(
+        "--delegate",
+        action="append",
+        metavar="LIBRARY[,KEY=VALUE...]",
+        help="run each model with this external delegate; repeatable, and none is the CPU alone (default: none)",
     )
     add_reading_options(made)
     _add_measuring(made)
@@ -258,13 +265,25 @@ def rows_from(options: argparse.Namespace) -> list[Row]:
         raise UsageError(f"unknown {unknown[0]!r}, expected some of {', '.join(NAMES)}", "runtime")
     threads, asked = parse_threads(options.threads), interpreters.parse(options.python)
     pythons = {runtime: interpreters.interpreter_for(runtime, asked) for runtime in runtimes}
+    delegates = delegates_from(options.delegate, runtimes)
     models = [made for model in options.models for made in models_of(model, options)]
     return [
-        Row(Candidate(path, runtime, count, pythons[runtime]), error=error)
+        Row(Candidate(path, runtime, count, pythons[runtime], delegate), error=error)
         for path, error in models
         for runtime in runtimes
+        for delegate in delegates
         for count in threads
     ]
+
+
+def delegates_from(asked: list[str] | None, runtimes: Sequence[str]) -> list[str]:
+    """Returns the delegates as `Candidate` has them. Raises UsageError."""
+    given = dict.fromkeys(asked or ["none"])
+    delegates = [None if text == "none" else parse_delegate(text) for text in given]
+    for runtime in runtimes:
+        for delegate in delegates:
+            check_runtime(delegate, runtime)
+    return [str(delegate or "") for delegate in delegates]
 
 
 def models_of(model: str, options: argparse.Namespace) -> list[tuple[Path, str]]:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from edge.cli.main import say
-from edge.compare.report.document import Document, FailedRow, MeasuredRow, ReportedAccuracy, ReportedProfile
+from edge.compare.report.document import Document, FailedRow, MeasuredRow, ReportedAccuracy, ReportedProfile, Row
 from edge.compare.report.page import LAYER_COLUMNS, costliest, layer_cells, layers_line
 from edge.compare.report.tables import doubts, fastest_pairs, times
 from edge.compare.rows import STAGES
-from edge.text import one_line
+from edge.text import counted, one_line
 
 WIDTH = 100  # where there is no terminal to ask
 NARROWEST = 80
@@ -84,7 +84,7 @@ def show(document: Document) -> None:
     width = max(console.width, NARROWEST) if console.is_terminal else WIDTH
     console = Console(width=width)
     for number, row in enumerate(document.rows, start=1):
-        console.print(one_line(f"{number} {row.model}"), highlight=False, markup=False, soft_wrap=True)
+        console.print(one_line(f"{number} {row.model}{_delegate(row)}"), highlight=False, markup=False, soft_wrap=True)
     if document.measured:
         for title, columns, legend in TABLES:
             console.print(_table(title, columns, document, legend))
@@ -123,6 +123,14 @@ def lines(document: Document) -> list[str]:
             for change in document.baseline.changes
         ]
     return texts
+
+
+def _delegate(row: Row) -> str:
+    """What an external delegate runs of a model, to stand behind its name."""
+    loaded = row if isinstance(row, MeasuredRow) else row.loaded
+    if loaded is None or not loaded.delegate:
+        return ""
+    return f" with {loaded.delegate}, which runs {counted(loaded.delegate_operators, 'operator')}"
 
 
 def _table(title: str, columns: Cells, document: Document, legend: str) -> Any:

@@ -111,7 +111,7 @@ def open_reference(options: argparse.Namespace) -> Iterator[Reference | None]:
     if options.reference is None:
         yield None
     elif options.reference.endswith(".tflite"):
-        model = segmenter(Path(options.reference), options, say)
+        model = segmenter(Path(options.reference), options, say, on_cpu=True)
         yield Reference(model.path.name, model.card.classes, lambda pixels: model(pixels).ids)
     else:
         norm = normalisation(options)

@@ -12,8 +12,9 @@ from typing import get_args
 from edge.class_lists.files import class_set
 from edge.classes import ClassSet
 from edge.compare.rows import ModelOptions
+from edge.engine.delegates import parse_delegate
 from edge.engine.runtimes import NAMES
-from edge.errors import UsageError
+from edge.errors import DelegateError, UsageError
 from edge.preprocess import Fit, Normalisation, parse_normalisation
 from edge.progress import bars
 from edge.segmenter import Segmenter
@@ -36,6 +37,17 @@ def add_model_options(parser: argparse.ArgumentParser, *, fastest: bool = False)
         choices=(*NAMES, FASTEST) if fastest else NAMES,
         help="auto takes the first that is installed"
         + ("; fastest measures litert and openvino once for each model" if fastest else ""),
+    )
+    parser.add_argument(
+        "--delegate",
+        type=parse_delegate,
+        metavar="LIBRARY[,KEY=VALUE...]",
+        help="run what this external delegate takes of the model on its accelerator, such as libedgetpu.so.1",
+    )
+    parser.add_argument(
+        "--delegate-fallback",
+        action="store_true",
+        help="where the delegate is missing, refuses the model or crashes, let the CPU run it",
     )
     add_reading_options(parser)
     parser.add_argument(
@@ -69,6 +81,8 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
 def segmenter_from(options: argparse.Namespace, say: Callable[[str], None]) -> Segmenter:
     """Opens the model; `say` is told which runtime is fastest, when that is measured, and what is assumed."""
     runtime = options.runtime
+    if runtime == FASTEST and options.delegate is not None:
+        raise UsageError(f"{FASTEST} compares what runs on the CPU, expected another one with `delegate`", "runtime")
     if runtime == FASTEST:
         from edge.compare.runtime_choice import fastest_runtime  # what times models is slow to import
 
@@ -76,21 +90,34 @@ def segmenter_from(options: argparse.Namespace, say: Callable[[str], None]) -> S
     return segmenter(options.model, options, say, runtime)
 
 
-def segmenter(path: Path, options: argparse.Namespace, say: Callable[[str], None], runtime: str = "") -> Segmenter:
-    """Opens a model, on another runtime than the one asked for where one is named; `say` is told what is assumed."""
-    made = Segmenter(
+def segmenter(
+    path: Path, options: argparse.Namespace, say: Callable[[str], None], runtime: str = "", *, on_cpu: bool = False
+) -> Segmenter:
+    """Opens a model, on another runtime than the one asked for where one is named, without the delegate where it is to
+    run `on_cpu`; `say` is told what is assumed.
+    """
+    try:
+        made = _opened(path, options, runtime or options.runtime, on_cpu)
+    except DelegateError as exc:
+        raise DelegateError(f"{exc}; run it without, or let the CPU take over with `delegate_fallback`") from exc
+    for assumed in made.assumed:
+        say(f"{path.name}: {assumed}")
+    return made
+
+
+def _opened(path: Path, options: argparse.Namespace, runtime: str, on_cpu: bool) -> Segmenter:
+    return Segmenter(
         path,
-        runtime=runtime or options.runtime,
+        runtime=runtime,
         threads=options.threads,
         norm=normalisation(options),
         classes=classes(options),
         output_tensor=options.output_tensor,
         fit=options.fit,
         trial=True,
+        delegate=None if on_cpu else options.delegate,
+        delegate_fallback=options.delegate_fallback,
     )
-    for assumed in made.assumed:
-        say(f"{path.name}: {assumed}")
-    return made
 
 
 def model_options(options: argparse.Namespace) -> ModelOptions:

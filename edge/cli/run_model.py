@@ -29,6 +29,7 @@ from edge.device.board import display, temperature_c
 from edge.device.cooling import Heat
 from edge.errors import SinkError, SourceError, UsageError
 from edge.files import writable_folder, write_whole
+from edge.memory import share_one_heap
 from edge.progress import bars
 from edge.renderer import Renderer
 from edge.segmenter import Segmenter
@@ -90,6 +91,7 @@ def main(argv: list[str] | None = None) -> int:
 def run_model(options: argparse.Namespace) -> int:
     check_outputs(options)
     check(options)
+    share_one_heap()
     segmenter = segmenter_from(options, say)
     asked = source_options(options, segmenter.preprocess.size_hw)
     classes = segmenter.card.classes
@@ -222,15 +224,25 @@ def open_shown(spec: str, info: SourceInfo, live: LivePipeline, notice: Callable
 def run_description(segmenter: Segmenter, info: SourceInfo) -> RunDescription:
     """Returns what never changes while the pipeline runs."""
     engine = segmenter.engine
-    return RunDescription(version(), segmenter.path.name, engine.runtime, engine.threads, info.name)
+    return RunDescription(
+        version(),
+        segmenter.path.name,
+        engine.runtime,
+        engine.threads,
+        info.name,
+        engine.delegate,
+        engine.delegate_operators,
+    )
 
 
 def describe(segmenter: Segmenter, info: SourceInfo) -> str:
     height, width = segmenter.card.input_hw
     size = f" {info.size_wh[0]}x{info.size_wh[1]}" if info.size_wh else ""
     rate = f" at {float(info.rate):g} fps" if info.rate else ""
+    engine = segmenter.engine
+    delegate = f" with {engine.delegate}" if engine.delegate else ""
     return (
-        f"{segmenter.card.name} {segmenter.card.recipe} {height}x{width} on {segmenter.engine.runtime}, "
+        f"{segmenter.card.name} {segmenter.card.recipe} {height}x{width} on {engine.runtime}{delegate}, "
         f"{len(segmenter.card.classes)} classes; {info.name}{size}{rate}"
     )
 

@@ -26,6 +26,8 @@ class LoadedModel:
     load_ms: float
     first_invoke_ms: float
     warm_up_ms: tuple[float, ...]
+    delegate: str = ""  # the name of an external one; empty where there is none
+    delegate_operators: int = 0  # how many of the model's operators it took
     assumed: tuple[str, ...] = ()  # what was taken for granted of it and may be wrong, a sentence each
 
 

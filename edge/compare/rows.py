@@ -31,6 +31,7 @@ class Candidate:
     runtime: str
     threads: int | None
     python: str = ""  # the interpreter its process runs in; empty for this one
+    delegate: str = ""  # as `parse_delegate` takes it; empty where the CPU runs all of the model
 
 
 @dataclass(slots=True)

@@ -63,7 +63,9 @@ class Worker:
         """Loads the row's model and warms it up on a folder of .npy files, uint8 (H, W, 3) each."""
         candidate = self._row.candidate
         model, folder = str(candidate.path), str(pictures)
-        answer = self._ask("load", model, candidate.runtime, candidate.threads, folder, asdict(options))
+        answer = self._ask(
+            "load", model, candidate.runtime, candidate.threads, folder, asdict(options), candidate.delegate
+        )
         return None if answer is None else typed(LoadedModel, answer)
 
     def invoke(self, seconds: float, min_runs: int) -> list[float]:

@@ -23,6 +23,7 @@ from edge.compare.layer_times import RUNS, RUNS_S
 from edge.compare.rows import STAGES, ModelOptions
 from edge.controls import Controls
 from edge.data import Pixels
+from edge.engine.delegates import parse_delegate
 from edge.engine.runtimes import RUNTIMES
 from edge.errors import RoadliteError
 from edge.preprocess import parse_normalisation
@@ -69,11 +70,18 @@ class MeasuredModel:
     """A model whose time is measured."""
 
     def load(
-        self, model: str, runtime: str, threads: int | None, pictures: str, options: dict[str, str | None]
+        self,
+        model: str,
+        runtime: str,
+        threads: int | None,
+        pictures: str,
+        options: dict[str, str | None],
+        delegate: str = "",
     ) -> LoadedModel:
         """Loads the model and warms it up.
 
-        `pictures` is a folder of .npy files, uint8 (H, W, 3) each, `options` are the fields of `ModelOptions`.
+        `pictures` is a folder of .npy files, uint8 (H, W, 3) each, `options` are the fields of `ModelOptions`,
+        `delegate` is as `parse_delegate` takes it.
         """
         start, told = time.perf_counter(), ModelOptions(**options)
         self._segmenter = Segmenter(
@@ -83,6 +91,7 @@ class MeasuredModel:
             norm=None if told.norm is None else parse_normalisation(told.norm),
             classes=None if told.classes is None else class_set(told.classes),
             output_tensor=told.output_tensor,
+            delegate=parse_delegate(delegate) if delegate else None,
         )
         load_s = time.perf_counter() - start
         self._files = sorted(Path(pictures).glob("*.npy"))
@@ -104,6 +113,8 @@ class MeasuredModel:
             threads=engine.threads,
             partitions=partitions.delegated,
             ops_outside=partitions.outside,
+            delegate=engine.delegate,
+            delegate_operators=engine.delegate_operators,
             macs=engine.macs(),
             reduced_layers=engine.reduced_layers,
             load_ms=round(load_s * 1e3, 1),

@@ -56,6 +56,10 @@ class Engine(Protocol):
     """All of them, `output` among them."""
     notice: str
     """What is unusual about how it runs, in a sentence; empty where nothing is."""
+    delegate: str
+    """The name of the external delegate that it runs with; empty where it runs with none."""
+    delegate_operators: int
+    """How many of the model's operators that delegate took."""
     reduced_layers: int
     """How many layers compute with smaller weights than the file's, because kernels of this processor would lose what
     is beyond 16 bits."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-MODEL_CODES, MODEL_SUBGRAPHS, MODEL_SIGNATURES = 1, 2, 7  # of Model
-GRAPH_TENSORS, GRAPH_OUTPUTS, GRAPH_OPERATORS, GRAPH_NAME = 0, 2, 3, 4  # of SubGraph
-TENSOR_NAME = 3  # of Tensor
-OPERATOR_CODE, OPERATOR_INPUTS, OPERATOR_OUTPUTS = 0, 1, 2  # of Operator
+MODEL_CODES, MODEL_SUBGRAPHS, MODEL_BUFFERS, MODEL_SIGNATURES = 1, 2, 4, 7  # of Model
+GRAPH_TENSORS, GRAPH_INPUTS, GRAPH_OUTPUTS, GRAPH_OPERATORS, GRAPH_NAME = 0, 1, 2, 3, 4  # of SubGraph
+TENSOR_SHAPE, TENSOR_TYPE, TENSOR_BUFFER, TENSOR_NAME, TENSOR_SIGNATURE = 0, 1, 2, 3, 7  # of Tensor
+OPERATOR_CODE, OPERATOR_INPUTS, OPERATOR_OUTPUTS, OPERATOR_OPTIONS = 0, 1, 2, 4  # of Operator
 CODE_OLD, CODE_CUSTOM, CODE_BUILTIN = 0, 1, 3  # of OperatorCode
 SIGNATURE_INPUTS, SIGNATURE_OUTPUTS, SIGNATURE_KEY = 0, 1, 2  # of SignatureDef
 MAP_NAME = 0  # of TensorMap
@@ -120,6 +120,13 @@ def field(model: bytes, table: int, index: int) -> int:
     at = 4 + 2 * index
     offset = int.from_bytes(model[vtable + at : vtable + at + 2], "little") if at < size else 0
     return table + offset if offset else 0
+
+
+def text(model: bytes, table: int, index: int) -> str:
+    """Returns a field that is a text; empty where it is not there."""
+    place = field(model, table, index)
+    start = follow(model, place) + 4 if place else 0
+    return model[start : start + number(model, start - 4)].decode(errors="backslashreplace") if place else ""
 
 
 def follow(model: bytes, position: int) -> int:

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from edge.data import TensorSpec
 from edge.engine.base import ChooseOutput, Operator, only_input
+from edge.engine.delegates import Delegate, blamed, load, refusal
 from edge.engine.flatbuffer import check_subgraphs, cut, readable
 from edge.engine.macs import macs
 from edge.engine.operators import with_makers
 from edge.engine.partitions import Partitions, count_partitions, delegated_operators, is_delegate
 from edge.engine.runtimes import import_runtime
-from edge.errors import ModelError
+from edge.errors import DelegateError, ModelError
 from edge.text import one_line, reason
 
 
@@ -29,17 +30,29 @@ class InterpreterEngine:
 
     reduced_layers = 0
 
-    def __init__(self, model: bytes, where: str, runtime: str, threads: int, choose: ChooseOutput) -> None:
+    def __init__(
+        self,
+        model: bytes,
+        where: str,
+        runtime: str,
+        threads: int,
+        choose: ChooseOutput,
+        delegate: Delegate | None = None,
+    ) -> None:
         self._module = import_runtime(runtime)
         self.runtime, self.threads, self._where = runtime, threads, where
+        self.delegate, self.delegate_operators = delegate.name if delegate else "", 0
+        self._delegate = delegate
         self._settings: dict[str, Any] = {"num_threads": threads}
+        if delegate:
+            self._settings["experimental_delegates"] = [load(delegate, self._module)]
         self.notice = ""
         try:
             check_subgraphs(model)
             self._interpreter = self._loaded(model)
             inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         except (ValueError, RuntimeError) as exc:
-            raise ModelError(f"{where}: {runtime} cannot load it as a .tflite model ({reason(exc)})") from exc
+            raise ModelError(f"{where}: {self._by()} cannot load it as a .tflite model ({reason(exc)})") from exc
         self.input = only_input([_spec(detail) for detail in inputs], where)
         self._input_index = inputs[0]["index"]
         if not _is_fixed(inputs[0]):
@@ -62,9 +75,29 @@ class InterpreterEngine:
         return interpreter
 
     def _allocated(self, model: bytes) -> Any:
-        interpreter = self._module.Interpreter(model_content=model, **self._settings)
+        interpreter = self._made(model)
         interpreter.allocate_tensors()
         return interpreter
+
+    def _made(self, model: bytes) -> Any:
+        """An interpreter to which an external delegate was applied, and no other yet. Raises DelegateError."""
+        if self._delegate is None:
+            return self._module.Interpreter(model_content=model, **self._settings)
+        plain = {name: setting for name, setting in self._settings.items() if name != "experimental_delegates"}
+        self._module.Interpreter(model_content=model, **plain)  # what this raises is not the delegate's fault
+        try:
+            interpreter = self._module.Interpreter(model_content=model, **self._settings)
+        except (ValueError, RuntimeError) as exc:
+            raise DelegateError(blamed(self._delegate, self._where, f"refuses it ({refusal(exc)})")) from exc
+        operators = interpreter._get_ops_details()
+        self.delegate_operators = len(delegated_operators(operators))
+        if not self.delegate_operators:
+            count = sum(not is_delegate(operator["op_name"]) for operator in operators)
+            self.notice = f"the delegate {self.delegate} takes none of its {count} operators; the CPU runs them"
+        return interpreter
+
+    def _by(self) -> str:
+        return f"{self.runtime} with the delegate {self.delegate}" if self.delegate else self.runtime
 
     def _outputs(self, details: list[dict[str, Any]]) -> list[TensorSpec]:
         """The outputs; the shapes of those whose size is free are known after a run."""
@@ -84,7 +117,7 @@ class InterpreterEngine:
             self._interpreter.set_tensor(self._input_index, x)
             self._interpreter.invoke()
         except (ValueError, RuntimeError) as exc:
-            raise ModelError(f"{self._where}: {self.runtime} cannot run it ({reason(exc)})") from exc
+            raise ModelError(f"{self._where}: {self._by()} cannot run it ({reason(exc)})") from exc
 
     def _read(self, index: int) -> NDArray[Any]:
         """A copy of an output; one of free size that no operator writes has no memory."""

@@ -32,6 +32,7 @@ class OpenVinoEngine:
     """
 
     notice = ""
+    delegate, delegate_operators = "", 0
 
     def __init__(
         self, model: bytes, where: str, runtime: str, threads: int, choose: ChooseOutput, *, counters: bool = False

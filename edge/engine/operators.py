@@ -25,6 +25,7 @@ from edge.engine.flatbuffer import (
     numbers,
     subgraphs,
     tables,
+    text,
 )
 
 # RESHAPE, SQUEEZE, EXPAND_DIMS, TRANSPOSE, CAST, QUANTIZE, DEQUANTIZE, RESIZE_BILINEAR, RESIZE_NEAREST_NEIGHBOR, SLICE,
@@ -41,12 +42,8 @@ EDGE_TPU = "edgetpu-custom-op"
 
 def custom_operators(model: bytes) -> set[str]:
     """Returns the names of the operators that are none of TensorFlow Lite's own."""
-    names = set()
-    for code in tables(model, follow(model, 0), MODEL_CODES):
-        if place := field(model, code, CODE_CUSTOM):
-            start = follow(model, place) + 4
-            names.add(model[start : start + number(model, start - 4)].decode(errors="backslashreplace"))
-    return names
+    codes = tables(model, follow(model, 0), MODEL_CODES)
+    return {text(model, code, CODE_CUSTOM) for code in codes if field(model, code, CODE_CUSTOM)}
 
 
 Makers = dict[int, tuple[int, list[int]]]  # of each tensor: the operator that makes it, and that one's inputs
@@ -72,7 +69,7 @@ def _makers(model: bytes) -> tuple[Makers, list[int]]:
     graphs = subgraphs(model)
     if not graphs:
         return {}, []
-    codes = [_builtin(model, code) for code in tables(model, follow(model, 0), MODEL_CODES)]
+    codes = [builtin(model, code) for code in tables(model, follow(model, 0), MODEL_CODES)]
     makers: Makers = {}
     for operator in tables(model, graphs[0], GRAPH_OPERATORS):
         place = field(model, operator, OPERATOR_CODE)
@@ -99,7 +96,7 @@ def _values(maker: int) -> Values:
     return "probabilities" if maker in _MAKES_PROBABILITIES else "unknown"
 
 
-def _builtin(model: bytes, code: int) -> int:
-    """The number of an operator; the older of its two fields has one byte."""
+def builtin(model: bytes, code: int) -> int:
+    """Returns the number of an operator; the older of its two fields has one byte."""
     old, new = field(model, code, CODE_OLD), field(model, code, CODE_BUILTIN)
     return max(number(model, old, 1) if old else 0, number(model, new) if new else 0)

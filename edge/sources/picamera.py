@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -35,7 +36,7 @@ class PiCamera:
 
     Where the board allows, its image processor scales a second picture to the model's input size: in RGB on a Pi 5,
     in YUV 4:2:0 on older ones. Streams have even sides: of an odd input size the next even one is asked for and the
-    last column or row left out.
+    last column or row left out. It becomes RGB only where the model takes it.
 
     Raises SourceError where picamera2 is missing, there is no such camera, or it is in use.
     """
@@ -66,7 +67,7 @@ class PiCamera:
                 raise SourceError(f"{self._name}: no frame for {self._timeout_s:g} s; is its cable loose?") from exc
             try:
                 captured_s = time.perf_counter()
-                pixels = self._picture(request, "main")
+                pixels = np.ascontiguousarray(self._picture(request, "main"))
                 small = self._small(request)
             finally:
                 request.release()
@@ -76,23 +77,40 @@ class PiCamera:
     def close(self) -> None:
         self._camera.close()
 
-    def _picture(self, request: Any, stream: str) -> Pixels:
-        """RGB, contiguous, without the padding of its rows. `make_array` copies it out of the camera's memory."""
+    def _picture(self, request: Any, stream: str) -> _Taken:
+        """`make_array` copies it out of the camera's memory."""
         about = self._camera.stream_configuration(stream)
-        return to_rgb(request.make_array(stream), about["format"], tuple(about["size"]))
+        return _Taken(request.make_array(stream), about["format"], tuple(about["size"]))
 
-    def _small(self, request: Any) -> Pixels | None:
+    def _small(self, request: Any) -> _Taken | None:
         if not self._has_small or self._small_wh is None:
             return None
-        width, height = self._small_wh
-        return np.ascontiguousarray(self._picture(request, "lores")[:height, :width])
+        return replace(self._picture(request, "lores"), size_wh=self._small_wh)
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What the camera gave, which becomes RGB when it is asked for: the model takes few frames of a fast camera."""
+
+    array: NDArray[np.uint8]  # as make_array gives it
+    form: str
+    size_wh: tuple[int, int]  # of the picture in its upper left
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (*self.size_wh[::-1], 3)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Pixels:
+        return to_rgb(self.array, self.form, self.size_wh)
 
 
 def to_rgb(array: NDArray[np.uint8], form: str, size_wh: tuple[int, int]) -> Pixels:
-    """Returns what picamera2's make_array gives for a stream of format `form`, as RGB; YUV comes with its padding."""
+    """Returns what picamera2's make_array gives for a stream of format `form` as RGB, of which what is right of and
+    below `size_wh` is left out: a view, contiguous or not.
+    """
     code = _TO_RGB[form]
     pixels: Pixels = array if code is None else cv2.cvtColor(array, code)  # type: ignore[assignment]
-    return np.ascontiguousarray(pixels[: size_wh[1], : size_wh[0]])
+    return pixels[: size_wh[1], : size_wh[0]]
 
 
 def _open(number: int, name: str) -> Any:

@@ -13,8 +13,8 @@ from convert.graph.graphdef import evaluate
 from convert.reference import FrozenReference
 from convert.tensorflow import tf
 from edge.errors import GraphError, UsageError
-from edge.postprocess import Upsample
 from edge.preprocess import DEEPLAB, parse_normalisation, resize
+from edge.upsample import Upsample
 
 pytestmark = pytest.mark.tensorflow
 

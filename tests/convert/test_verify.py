@@ -23,8 +23,9 @@ from edge.engine.base import Engine
 from edge.engine.open import open_engine
 from edge.errors import GraphError
 from edge.evaluation.metrics import Confusion, agreement
-from edge.postprocess import Upsample, nearest
+from edge.postprocess import nearest
 from edge.preprocess import resize
+from edge.upsample import Upsample
 
 pytestmark = pytest.mark.tensorflow
 HW = (49, 65)

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from edge.postprocess import Postprocess, Upsample, nearest
+from edge.postprocess import Postprocess, nearest
+from edge.upsample import Upsample
 
 NODES, PIXELS, CLASSES = st.integers(1, 9), st.integers(1, 40), st.integers(2, 23)
 KINDS = st.sampled_from(["float", "smooth", "int8", "uint8", "few", "equal"])
@@ -95,6 +96,17 @@ def test_labels_are_tensorflows_by_the_other_rules(
         )
         ids = Upsample((height, width), (out_h, out_w), rule=rule)(logits)  # type: ignore[arg-type]
         assert np.array_equal(ids, tf.argmax(full, axis=3).numpy()[0])
+
+
+def test_rows_above_the_first_node_are_those_of_the_first_node() -> None:
+    """Thirds, which float32 does not hold, tie there in truth and not in its arithmetic, or the other way round."""
+    random = np.random.default_rng(0)
+    for _ in range(400):
+        height, width, out_w = (int(side) for side in random.integers(2, 9, 3))
+        thirds = (random.integers(-3, 4, (height, width, 2)) / 3).astype(np.float32)
+        ids = Upsample((height, width), (30, out_w), rule="half_pixel_centers")(thirds)
+        alone = Upsample((1, width), (30, out_w), rule="half_pixel_centers")(thirds[:1])
+        assert np.array_equal(ids[0], alone[0])
 
 
 @pytest.mark.parametrize("rule", ["half_pixel_centers", "asymmetric"])

@@ -15,9 +15,9 @@ from edge.data import TensorSpec
 from edge.engine.open import open_engine
 from edge.errors import CardError, ModelError, UsageError
 from edge.model_description import Told, describe
-from edge.postprocess import Upsample
 from edge.preprocess import DEEPLAB, Normalisation, resize
 from edge.segmenter import Segmenter
+from edge.upsample import Upsample
 
 Tiny = Callable[..., bytes]
 RGB = ClassSet(("red", "green", "blue"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)))

@@ -145,7 +145,7 @@ def test_a_killed_trial_most_likely_ran_out_of_memory(tiny_model: Tiny, monkeypa
 
 
 def test_a_trial_whose_command_has_ended_already_ends_too() -> None:
-    words = [*command("edge.trial_process"), "x", "litert", "0", str(os.getppid())]
+    words = [*command("edge.trial_process"), "x", "litert", "0", "", str(os.getppid())]
     done = subprocess.run(words, input=small_models.endless(), check=False, timeout=PATIENCE_S, capture_output=True)
     assert done.returncode == -signal.SIGKILL
 

@@ -6,6 +6,7 @@ import datetime
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -80,13 +81,16 @@ def document(
 
 
 def names(rows: Sequence[Row]) -> list[str]:
-    """Returns a name for each row that no other has: the file's, with runtime and threads where these differ."""
+    """Returns a name for each row that no other has: the file's, with runtime, delegate and threads where these
+    differ.
+    """
     parts = []
     for row in rows:
         runtime = None if row.runtime == "auto" else row.runtime
         threads = None if row.threads is None else counted(row.threads, "thread")
-        parts.append((one_line(row.candidate.path.name).removesuffix(".tflite"), runtime, threads))
-    varied = [place for place in (1, 2) if len({part[place] for part in parts} - {None}) > 1]
+        delegate = Path(row.candidate.delegate.split(",")[0]).name or "CPU"
+        parts.append((one_line(row.candidate.path.name).removesuffix(".tflite"), runtime, delegate, threads))
+    varied = [place for place in (1, 2, 3) if len({part[place] for part in parts} - {None}) > 1]
     short = [" ".join(filter(None, (part[0], *(part[place] for place in varied)))) for part in parts]
     return [
         name if short.count(name) == 1 else f"{name} ({short[:place].count(name) + 1})"

@@ -33,6 +33,21 @@ def test_tflite(int8_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert str(found["source"]["sha256"])[:20] in text
 
 
+def test_what_an_edge_tpu_makes_of_it(
+    int8_model: Path, float_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(int8_model), "--for", "edgetpu", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["for an Edge TPU"]
+    assert found["fits"]
+    assert "faults" not in found
+    assert main([str(float_model), "--for", "edgetpu"]) == 3
+    out, err = capsys.readouterr()
+    assert "is float32, expected int8 or uint8: make an int8 file" in " ".join(out.split())
+    assert err.strip().endswith("does not fit an Edge TPU: 3 faults")
+    assert main([str(tmp_path / "graph.pb"), "--for", "edgetpu"]) == 2
+    assert "--for, --delegate: expected a .tflite, got graph.pb" in capsys.readouterr().err
+
+
 def test_a_file_from_elsewhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "own.tflite"
     path.write_bytes(small_models.strongest_colour(output="both"))

@@ -13,8 +13,8 @@ from convert.graph.picture import PICTURES, Feeding, fed
 from convert.graph.retarget import retarget
 from convert.tensorflow import tf
 from edge.errors import GraphError, UsageError
-from edge.postprocess import Upsample
 from edge.preprocess import DEEPLAB, Normalisation
+from edge.upsample import Upsample
 
 pytestmark = pytest.mark.tensorflow
 

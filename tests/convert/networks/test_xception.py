@@ -19,7 +19,7 @@ from convert.networks.xception import Xception, build, random_weights
 from convert.tflite.export import as_function, save
 from edge.engine.open import open_engine
 from edge.errors import GraphError
-from edge.postprocess import Upsample
+from edge.upsample import Upsample
 
 pytestmark = pytest.mark.tensorflow
 SMALL = Xception(middle_units=2, width=0.125, classes=5, crop_hw=(129, 257))

@@ -22,9 +22,9 @@ from edge.engine.open import open_engine
 from edge.engine.partitions import Partitions
 from edge.errors import ConversionError
 from edge.evaluation.metrics import agreement
-from edge.postprocess import Upsample
 from edge.preprocess import DEEPLAB, resize
 from edge.sources.open import open_source
+from edge.upsample import Upsample
 
 pytestmark = pytest.mark.tensorflow
 HW = (49, 65)

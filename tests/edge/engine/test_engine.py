@@ -97,7 +97,7 @@ def test_a_model_for_an_edge_tpu_is_named() -> None:
     for runtime in ("litert", "openvino"):
         message = refusal(small_models.custom("edgetpu-custom-op"), runtime=runtime)
         assert (
-            "compiled for an Edge TPU, which the kit does not use; take the file that edgetpu_compiler was" in message
+            "compiled for an Edge TPU; run it on one with `delegate` libedgetpu.so.1, or take the file that" in message
         )
 
 

@@ -11,10 +11,13 @@ import fake_picamera2 as fake
 import numpy as np
 import pytest
 
+from edge.data import TensorSpec
 from edge.errors import SourceError, UsageError
+from edge.pipeline import fitting
+from edge.preprocess import DEEPLAB, Preprocess
 from edge.sources.open import open_source
 from edge.sources.options import SourceOptions
-from edge.sources.picamera import PiCamera
+from edge.sources.picamera import PiCamera, to_rgb
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +39,7 @@ def first(wanted: SourceOptions | None = None) -> tuple[np.ndarray, np.ndarray |
     try:
         frame = next(iter(camera))
         assert frame.pixels.shape[1::-1] == camera.info.size_wh
-        return frame.pixels, frame.small
+        return frame.pixels, None if frame.small is None else np.array(frame.small)
     finally:
         camera.close()
 
@@ -59,9 +62,34 @@ def test_the_board_scales_to_the_models_size(board: fake.Board, is_vc4: bool, sm
     _, small = first(SourceOptions(small_wh=small_wh))
     assert small is not None
     assert small.shape == (*small_wh[::-1], 3)
-    assert small.flags.c_contiguous
     expected = cv2.resize(board.scene, small_wh, interpolation=cv2.INTER_AREA)
     assert np.abs(small.astype(int) - expected).mean() < 5  # chroma has half the pixels
+
+
+@pytest.mark.parametrize("is_vc4", [False, True])
+def test_the_boards_picture_becomes_rgb_only_where_the_model_takes_it(
+    board: fake.Board, is_vc4: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board.is_vc4 = is_vc4
+    converted: list[tuple[int, int]] = []
+
+    def counted(array: np.ndarray, form: str, size_wh: tuple[int, int]) -> np.ndarray:
+        converted.append(size_wh)
+        return to_rgb(array, form, size_wh)
+
+    monkeypatch.setattr("edge.sources.picamera.to_rgb", counted)
+    spec = TensorSpec("picture", (1, 257, 513, 3), np.dtype("int8"), 1 / 127.5, -1)
+    preprocess = Preprocess(spec, DEEPLAB)
+    camera = PiCamera(0, SourceOptions(small_wh=(513, 257)))
+    frames = iter(camera)
+    shown, taken = next(frames), next(frames)
+    assert converted == [(1280, 720)] * 2
+    x = preprocess(fitting(taken, preprocess))
+    assert converted == [*[(1280, 720)] * 2, (513, 257)]
+    camera.close()
+    assert shown.small is not None
+    assert np.array_equal(x, preprocess(np.ascontiguousarray(taken.small)))
+    assert np.abs(x[0].astype(int) + 128 - np.asarray(taken.small)).max() == 0
 
 
 def test_a_model_larger_than_the_picture_goes_without(board: fake.Board) -> None:
