@@ -29,6 +29,7 @@ from edge.device.board import display, temperature_c
 from edge.device.cooling import Heat
 from edge.errors import SinkError, SourceError, UsageError
 from edge.files import writable_folder, write_whole
+from edge.pipeline import MOST_TOGETHER, Pace
 from edge.progress import bars
 from edge.render import Renderer
 from edge.segmenter import Segmenter
@@ -43,6 +44,8 @@ from edge.sources.options import SourceHealth
 from edge.status import Status
 from edge.text import counted
 from edge.timing import Timing
+
+VIEW_RATES = ("camera", "labels")
 
 EXAMPLES = (
     "run-model model.tflite                                           the camera, in a window or a web page",
@@ -70,6 +73,19 @@ def build_parser() -> Parser:
         "there is no display; for files SOURCE-overlay.mp4, or .png for one picture)",
     )
     made.add_argument("--view", default="overlay", choices=get_args(View), help="what is drawn")
+    made.add_argument(
+        "--view-rate",
+        choices=VIEW_RATES,
+        help="of cameras and streams: show every frame, with the newest labels moved along, or the labelled ones alone "
+        "(default: camera); files are shown frame by frame",
+    )
+    made.add_argument(
+        "--label-every",
+        type=int,
+        default=1,
+        metavar="N",
+        help="label every Nth frame, and move its labels along in those between",
+    )
     made.add_argument("--alpha", type=float, default=0.5, metavar="F", help="opacity of the overlay, 0..1")
     made.add_argument("--show", metavar="CLASS,...", help="paint these classes only")
     made.add_argument("--hide", metavar="CLASS,...", help="leave these classes unpainted")
@@ -99,6 +115,7 @@ def run_model(options: argparse.Namespace) -> int:
     timing, health = Timing(), SourceHealth()
     with ExitStack() as stack:
         source = stack.enter_context(closing(open_source(options.source, asked, health=health, say=say)))
+        pace = pace_of(options, source.info)
         heat = stack.enter_context(closing(Heat(options.max_temp)))
         status = Status(run_description(segmenter, source.info), timing, health, controls, heat)
         specs = options.output or [default_output(options.source, source.info)]
@@ -118,6 +135,8 @@ def run_model(options: argparse.Namespace) -> int:
                     [outputs, service, progress],
                     timing,
                     smooth=Smoother(options.smooth) if options.smooth else None,
+                    pace=pace,
+                    pause=lambda: wait_while_paused(controls),
                     hold=lambda: rest(controls, heat),
                     status=status.line,
                     until=controls.quit,
@@ -142,11 +161,23 @@ def check(options: argparse.Namespace) -> None:
         raise UsageError(f"expected 30 to 120 degrees Celsius, got {options.max_temp:g}", "max_temp")
     if options.max_temp is not None and temperature_c() is None:
         raise UsageError("this board does not tell its temperature", "max_temp")
+    if not 1 <= options.label_every <= MOST_TOGETHER:
+        raise UsageError(f"expected 1 to {MOST_TOGETHER} frames, got {options.label_every}", "label_every")
     if options.smooth:
         parse_smooth(options.smooth)
     source_options(options)
     if options.stats not in (None, "-"):
         writable_folder(Path(options.stats).parent)
+
+
+def pace_of(options: argparse.Namespace, info: SourceInfo) -> Pace:
+    """Returns which frames are labelled, and whether the others wait. Raises UsageError."""
+    if options.view_rate and not info.live:
+        raise UsageError(f"expected a camera or a stream with it; {info.name} is shown frame by frame", "view_rate")
+    ahead = info.live and options.view_rate != "labels"
+    if info.live and not ahead and options.label_every > 1:
+        raise UsageError("shows no frame without labels of its own: expected view_rate camera with it", "label_every")
+    return Pace(options.label_every, ahead)
 
 
 def check_outputs(options: argparse.Namespace) -> None:
@@ -174,10 +205,14 @@ def _ids(names: str, classes: ClassSet) -> frozenset[int]:
     return frozenset(ids[name.casefold()] for name in asked)
 
 
-def rest(controls: Controls, heat: Heat) -> None:
-    """Waits while a viewer wants a pause, and as long as the heat wants one; not after the end is wanted."""
+def wait_while_paused(controls: Controls) -> None:
+    """Waits while a viewer wants a pause; not after the end is wanted."""
     while controls.paused and not controls.quit.wait(0.05):
         pass
+
+
+def rest(controls: Controls, heat: Heat) -> None:
+    """Waits as long as the heat wants it; not after the end is wanted."""
     if heat.rest_s:
         controls.quit.wait(heat.rest_s)
 
@@ -250,10 +285,13 @@ def report(stats: RunStatistics, left_out: LeftOut, written: str, file: str | No
     table.add_column("ms per frame")
     for name in ("median", "p90"):
         table.add_column(name, justify="right")
-    for name, times in (*timing.stages_ms.items(), ("age when shown", timing.frame_age_ms)):
+    ages = ("age when shown", timing.frame_age_ms), ("age of labels", timing.label_age_ms)
+    for name, times in (*timing.stages_ms.items(), *ages):
         if times is not None:
             table.add_row(name, f"{times.median:.2f}", f"{times.p90:.2f}")
     console.print(table)
+    if timing.moved is not None and timing.held is not None:
+        console.print(f"labels of an earlier frame: {timing.moved:.1%} moved along, {timing.held:.1%} held in place")
     losses = (
         (stats.drops, "frame", " dropped because newer ones were there"),
         (stats.reconnects, "reconnect", ""),

@@ -57,7 +57,7 @@ def unexplained(now: Grey, before: Grey, places: Places) -> float:
     """Returns how much of the detail of `now` is not at its place in `before`: 0 nothing, 1.4 all of it where both are
     noise; inf where there is no detail.
     """
-    some = np.s_[:: _SAMPLED_PX, :: _SAMPLED_PX]
+    some = np.s_[::_SAMPLED_PX, ::_SAMPLED_PX]
     wanted, got = _detail(now[some]), _detail(moved(before, places[some]))
     whole = cv2.norm(wanted, cv2.NORM_L1)
     return cv2.norm(wanted, got, cv2.NORM_L1) / whole if whole else float("inf")

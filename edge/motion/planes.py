@@ -33,6 +33,8 @@ class Planes:
 
 def split(ids: Ids, size_hw: HW) -> Planes:
     """Returns label ids (H, W) as planes of another size."""
+    if max(ids.shape) >= _FINE_PX:
+        ids = np.ascontiguousarray(ids[::2, ::2])
     present, numbers = _numbered(ids)
     bits = max(1, (len(present) - 1).bit_length())
     planes = [_plane(numbers, bit, size_hw) for bit in range(bits)]
@@ -56,7 +58,7 @@ def snapped(planes: Planes, grey: Grey) -> Planes:
     """
     guide = grey.astype(np.float32) * np.float32(1 / 255)
     mean = _box(guide)
-    steepness = 1 / (np.maximum(_box(guide * guide) - mean * mean, 0) + np.float32(_EVEN))
+    steepness: NDArray[np.float32] = np.reciprocal(np.maximum(_box(guide * guide) - mean * mean, 0) + np.float32(_EVEN))
     return replace(planes, groups=tuple(_guided(group, guide, mean, steepness) for group in planes.groups))
 
 
@@ -95,13 +97,13 @@ def _guided(
     group: NDArray[np.uint8], guide: NDArray[np.float32], mean: NDArray[np.float32], steepness: NDArray[np.float32]
 ) -> NDArray[np.uint8]:
     wide, mean, steepness = (_spread(one, group.shape[2]) for one in (guide, mean, steepness))
-    offset = _box(group)
-    slope = _box(cv2.multiply(group, wide, dtype=cv2.CV_32F))
+    offset: Any = _box(group)
+    slope: Any = _box(cv2.multiply(group, wide, dtype=cv2.CV_32F))
     cv2.subtract(slope, cv2.multiply(offset, mean), dst=slope)
     cv2.multiply(slope, steepness, dst=slope)
     cv2.subtract(offset, cv2.multiply(slope, mean), dst=offset)
-    slope = cv2.multiply(_box(slope), wide)
-    return _with_channels(cv2.add(slope, _box(offset), dtype=cv2.CV_8U))  # rounds, and stays within 0 to 255
+    whole = cv2.add(cv2.multiply(_box(slope), wide), _box(offset), dtype=cv2.CV_8U)  # rounds, and stays within 0 to 255
+    return np.asarray(_with_channels(whole), np.uint8)
 
 
 def _box(picture: NDArray[Any]) -> NDArray[np.float32]:
