@@ -11,6 +11,7 @@ from itertools import islice
 from edge.data import Frame, Labelled, LabelMap, Logits, Pixels
 from edge.errors import RoadliteError
 from edge.motion.mover import Mover
+from edge.motion.planes import moving_hw
 from edge.preprocess import Preprocess
 from edge.segmenter import Segmenter
 from edge.sources.base import Source
@@ -37,10 +38,12 @@ class Steps:
         with self.timing.stage("invoke"):
             return self.segmenter.score(x)
 
-    def labels(self, frame: Frame, scores: Logits) -> LabelMap:
+    def labels(self, frame: Frame, scores: Logits, *, to_move: bool = False) -> LabelMap:
+        """At the frame's size, or as small as labels that are moved anyway need to be."""
         with self.timing.stage("postprocess"):
             smoothed = scores if self.smooth is None else self.smooth(scores, frame)
-            return self.segmenter.postprocess(smoothed, (frame.pixels.shape[0], frame.pixels.shape[1]))
+            size_hw = frame.pixels.shape[0], frame.pixels.shape[1]
+            return self.segmenter.postprocess(smoothed, moving_hw(size_hw) if to_move else size_hw)
 
 
 class InTurn:
@@ -89,6 +92,7 @@ class Ahead:
         self._source, self._steps, self._every = source, steps, every
         self._until, self._idle = until, idle
         self._read = ReadAhead(taking(source, steps.pause), "read", until, idle)
+        self._begun = False  # whether a frame has been labelled; the first is shown with its own labels
         self._beside = Beside(self._label, "score")
 
     def __iter__(self) -> Iterator[Labelled]:
@@ -113,8 +117,9 @@ class Ahead:
 
     def _label(self, take: Callable[[], Frame]) -> tuple[Frame, LabelMap]:
         self._steps.hold()
-        frame = take()
-        return frame, self._steps.labels(frame, self._steps.score(frame))
+        frame, is_first = take(), not self._begun
+        self._begun = True
+        return frame, self._steps.labels(frame, self._steps.score(frame), to_move=not is_first)
 
     def stop(self) -> None:
         """Ends the threads and the source."""

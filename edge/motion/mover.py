@@ -52,7 +52,7 @@ class Mover:
             self._follow(step)
 
     def label(self, frame: Frame, labels: LabelMap) -> None:
-        """Takes the labels of a frame that was seen."""
+        """Takes the labels, at any size, of a frame that was seen."""
         known = any(step.index == frame.index for step in self._steps)
         self._steps = deque((step for step in self._steps if step.index >= frame.index), maxlen=REMEMBERED)
         self._labelled, self._planes, self._places, self._lost = Labelled(frame, labels), None, None, not known
@@ -65,12 +65,12 @@ class Mover:
         newest, labelled = self._newest, self._labelled
         if newest is None or labelled is None:
             return None
-        if newest.index == labelled.frame.index:
-            return labelled
         behind_s = _between_s(labelled.frame, newest)
         size_hw = newest.pixels.shape[0], newest.pixels.shape[1]
-        if self._lost or self._places is None:
-            return Labelled(newest, LabelMap(_fitting(labelled.labels.ids, size_hw)), behind_s, "held")
+        is_own = newest.index == labelled.frame.index
+        if is_own or self._lost or self._places is None:
+            ids = _fitting(labelled.labels.ids, size_hw)
+            return Labelled(newest, LabelMap(ids), behind_s, "own" if is_own else "held")
         if self._planes is None:
             self._planes = split(labelled.labels.ids, (self._grey.shape[0], self._grey.shape[1]))
         planes = moved_planes(self._planes, self._places)

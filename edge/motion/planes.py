@@ -19,8 +19,8 @@ from edge.motion.flow import Grey, Places, moved
 HW = tuple[int, int]
 _TOGETHER = 4  # pictures to an array: OpenCV moves no more channels at once
 _FINE_PX = 960  # label maps with a longer side than this are made at half their size, which nobody sees
-_RADIUS_PX = 3  # of the neighbourhood that decides where an edge is, in pixels of the small frame
-_EVEN = 1e-4  # variance of grey, of 0 to 1, below which a neighbourhood has no edge
+_SIDE_PX = 7  # of the neighbourhood that decides where an edge is, in pixels of the small frame
+_EVEN = 6.5  # variance of grey levels below which a neighbourhood has no edge
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,12 @@ class Planes:
 
     groups: tuple[NDArray[np.uint8], ...]  # (h, w, 1 to 4) each, 0 to 255: how much of a pixel has this bit
     table: Ids  # (numbers,), the class of each number
+
+
+def moving_hw(size_hw: HW) -> HW:
+    """Returns the size at which labels of frames of a size are moved: where these are large, half of it."""
+    step = 2 if max(size_hw) >= _FINE_PX else 1
+    return -(-size_hw[0] // step), -(-size_hw[1] // step)
 
 
 def split(ids: Ids, size_hw: HW) -> Planes:
@@ -56,16 +62,16 @@ def snapped(planes: Planes, grey: Grey) -> Planes:
 
     Each is the guided filter of He, Sun and Tang (2013): near every pixel the plane is what follows best from grey.
     """
-    guide = grey.astype(np.float32) * np.float32(1 / 255)
-    mean = _box(guide)
-    steepness: NDArray[np.float32] = np.reciprocal(np.maximum(_box(guide * guide) - mean * mean, 0) + np.float32(_EVEN))
-    return replace(planes, groups=tuple(_guided(group, guide, mean, steepness) for group in planes.groups))
+    mean = _box(grey)
+    squares = cv2.sqrBoxFilter(grey, cv2.CV_32F, (_SIDE_PX, _SIDE_PX))
+    variance = cv2.subtract(squares, cv2.multiply(mean, mean))
+    steepness = np.reciprocal(np.maximum(variance, 0) + np.float32(_EVEN))
+    return replace(planes, groups=tuple(_guided(group, grey, mean, steepness) for group in planes.groups))
 
 
 def ids_of(planes: Planes, size_hw: HW) -> Ids:
     """Returns the label ids, (H, W) in the dtype that they had."""
-    step = 2 if max(size_hw) >= _FINE_PX else 1
-    height, width = (-(-side // step) for side in size_hw)
+    height, width = moving_hw(size_hw)
     channels = [channel for group in planes.groups for channel in cv2.split(group)]
     numbers: Ids = np.zeros((height, width), np.uint8 if len(channels) <= 8 else np.uint16)
     for bit, channel in enumerate(channels):
@@ -73,7 +79,7 @@ def ids_of(planes: Planes, size_hw: HW) -> Ids:
         _, has = cv2.threshold(fine.astype(numbers.dtype, copy=False), 127, 1 << bit, cv2.THRESH_BINARY)
         cv2.bitwise_or(numbers, has, dst=numbers)
     ids = _looked_up(numbers, planes.table)
-    return ids if step == 1 else _doubled(ids, size_hw)
+    return ids if ids.shape == size_hw else _doubled(ids, size_hw)
 
 
 def _numbered(ids: Ids) -> tuple[Ids, Ids]:
@@ -93,27 +99,18 @@ def _plane(numbers: Ids, bit: int, size_hw: HW) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(has, size_hw[::-1], interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _guided(
-    group: NDArray[np.uint8], guide: NDArray[np.float32], mean: NDArray[np.float32], steepness: NDArray[np.float32]
-) -> NDArray[np.uint8]:
-    wide, mean, steepness = (_spread(one, group.shape[2]) for one in (guide, mean, steepness))
-    offset: Any = _box(group)
-    slope: Any = _box(cv2.multiply(group, wide, dtype=cv2.CV_32F))
-    cv2.subtract(slope, cv2.multiply(offset, mean), dst=slope)
-    cv2.multiply(slope, steepness, dst=slope)
-    cv2.subtract(offset, cv2.multiply(slope, mean), dst=offset)
-    whole = cv2.add(cv2.multiply(_box(slope), wide), _box(offset), dtype=cv2.CV_8U)  # rounds, and stays within 0 to 255
-    return np.asarray(_with_channels(whole), np.uint8)
+def _guided(group: NDArray[np.uint8], grey: Grey, mean: Any, steepness: Any) -> NDArray[np.uint8]:
+    wide, mean, steepness = (cv2.merge([one] * group.shape[2]) for one in (grey, mean, steepness))
+    offset, slope = _box(group), _box(cv2.multiply(group, wide, dtype=cv2.CV_32F))
+    slope = cv2.multiply(cv2.subtract(slope, cv2.multiply(offset, mean)), steepness)
+    offset = _box(cv2.subtract(offset, cv2.multiply(slope, mean)))
+    slope = cv2.multiply(_box(slope), wide, dtype=cv2.CV_32F)
+    return np.asarray(_with_channels(cv2.add(slope, offset, dtype=cv2.CV_8U)), np.uint8)  # rounded, 0 to 255
 
 
-def _box(picture: NDArray[Any]) -> NDArray[np.float32]:
-    """The mean around each pixel."""
-    side = 2 * _RADIUS_PX + 1
-    return np.asarray(cv2.boxFilter(picture, cv2.CV_32F, (side, side)), np.float32)
-
-
-def _spread(picture: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
-    return np.asarray(cv2.merge([picture] * channels), np.float32)
+def _box(picture: Any) -> Any:
+    """The mean around each pixel, float32."""
+    return cv2.boxFilter(picture, cv2.CV_32F, (_SIDE_PX, _SIDE_PX))
 
 
 def _with_channels(picture: Any) -> Any:
