@@ -10,7 +10,7 @@ from itertools import islice
 
 from edge.data import Frame, Labelled, LabelMap, Logits, Pixels
 from edge.errors import RoadliteError
-from edge.motion.mover import Mover
+from edge.motion.mover import Mover, followed
 from edge.motion.planes import moving_hw
 from edge.preprocess import Preprocess
 from edge.segmenter import Segmenter
@@ -164,16 +164,6 @@ def scoring(frames: Iterable[Frame], steps: Steps, every: int) -> Iterator[tuple
             yield together, scores
             raise
         yield together, scores
-
-
-def followed(mover: Mover, frame: Frame, new: tuple[Frame, LabelMap] | None) -> Labelled:
-    """Returns the next frame with the newest labels; `new` are those that came since the last one."""
-    mover.see(frame)
-    if new is not None:
-        mover.label(*new)
-    labelled = mover.now()
-    assert labelled is not None, "the first frame has labels"
-    return labelled
 
 
 def fitting(frame: Frame, preprocess: Preprocess) -> Pixels:

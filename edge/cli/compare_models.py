@@ -18,6 +18,7 @@ from edge.cli.options import add_reading_options, add_strict, model_options, nor
 from edge.compare import pythons as interpreters
 from edge.compare import verdict
 from edge.compare.comparison import Comparison, Settings
+from edge.compare.frames import MOST_MOVED
 from edge.compare.report.building import document, names
 from edge.compare.report.document import Document, FailedRow, read_report, row_as_json
 from edge.compare.report.files import destination, write_report
@@ -52,6 +53,12 @@ def build_parser() -> Parser:
     add_strict(made)
     made.add_argument(
         "--threads", default="", metavar="N,...", help="threads of the runtime (default: all cores, 4 at most)"
+    )
+    made.add_argument(
+        "--label-every",
+        default="1",
+        metavar="N,...",
+        help="also label every Nth frame alone and move its labels in those between, as run-model does",
     )
     made.add_argument("--runtime", default="auto", metavar="R,...", help=f"any of {', '.join(NAMES)}")
     made.add_argument(
@@ -219,21 +226,23 @@ def budget_from(options: argparse.Namespace) -> float | None:
 
 
 def rows_from(options: argparse.Namespace) -> list[Row]:
-    """Returns one row for each model, runtime and number of threads; a graph's models are converted where they are
-    missing.
+    """Returns one row for each model, runtime, number of threads and of frames that share labels; a graph's models are
+    converted where they are missing.
     """
     runtimes = [name.strip() for name in options.runtime.split(",")]
     unknown = [name for name in runtimes if name not in NAMES]
     if unknown:
         raise UsageError(f"unknown {unknown[0]!r}, expected some of {', '.join(NAMES)}", "runtime")
+    every = parse_label_every(options.label_every)
     threads, asked = parse_threads(options.threads), interpreters.parse(options.python)
     pythons = {runtime: interpreters.interpreter_for(runtime, asked) for runtime in runtimes}
     models = [made for model in options.models for made in models_of(model, options)]
     return [
-        Row(Candidate(path, runtime, count, pythons[runtime]), error=error)
+        Row(Candidate(path, runtime, count, pythons[runtime], frames), error=error)
         for path, error in models
         for runtime in runtimes
         for count in threads
+        for frames in every
     ]
 
 
@@ -249,6 +258,17 @@ def models_of(model: str, options: argparse.Namespace) -> list[tuple[Path, str]]
     return workstation.convert_missing(
         model, sizes, strides, recipes, norm=normalisation(options), track=bars, notice=say
     )
+
+
+def parse_label_every(text: str) -> list[int]:
+    """Returns [1, 4] for `1,4`, in that order and each once. Raises UsageError."""
+    try:
+        counts = [int(part) for part in text.split(",")]
+    except ValueError as exc:
+        raise UsageError(f"expected numbers like 1,4, got {text!r}", "label_every") from exc
+    if not all(1 <= count <= MOST_MOVED for count in counts):
+        raise UsageError(f"expected 1 to {MOST_MOVED} frames, got {text!r}", "label_every")
+    return list(dict.fromkeys(counts))
 
 
 def parse_threads(text: str) -> list[int | None]:

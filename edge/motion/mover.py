@@ -84,6 +84,16 @@ class Mover:
             self._places = before if self._places is None else moved(self._places, before)
 
 
+def followed(mover: Mover, frame: Frame, new: tuple[Frame, LabelMap] | None) -> Labelled:
+    """Returns the next frame with the newest labels; `new` are those that came since the last one."""
+    mover.see(frame)
+    if new is not None:
+        mover.label(*new)
+    labelled = mover.now()
+    assert labelled is not None, "the first frame has labels"
+    return labelled
+
+
 def _between_s(first: Frame, second: Frame) -> float:
     if first.time_s is None or second.time_s is None:
         return second.t_capture_s - first.t_capture_s
