@@ -176,7 +176,7 @@ def pace_of(options: argparse.Namespace, info: SourceInfo) -> Pace:
         raise UsageError(f"expected a camera or a stream with it; {info.name} is shown frame by frame", "view_rate")
     ahead = info.live and options.view_rate != "labels"
     if info.live and not ahead and options.label_every > 1:
-        raise UsageError("shows no frame without labels of its own: expected view_rate camera with it", "label_every")
+        raise UsageError("expected `view_rate` camera with it, which shows the frames between too", "label_every")
     return Pace(options.label_every, ahead)
 
 
