@@ -153,8 +153,8 @@ def fill(entry: Entry, found: dict[str, Found], *, with_targets: bool) -> None:
             ]
     if with_targets:
         entry.rows += [_below(miou["all", EVERY, age] - miou["all", MOVED, age], age) for age in MOST_BELOW]
-    took = row("moving the labels of a 720p frame, one core", found["all"].moving_ms)
-    entry.rows.append(aimed(took, at_most=5.0))
+        took = row("moving the labels of a 720p frame, one core", found["all"].moving_ms)
+        entry.rows.append(aimed(took, at_most=5.0))
 
 
 def _below(points: float, age: int) -> Row:
