@@ -21,6 +21,7 @@ from edge.cli.options import (
     segmenter_from,
     source_options,
 )
+from edge.cli.pace import add_pace_options, check_label_every, pace_of
 from edge.cli.signals import ending_gently
 from edge.controls import Controls, LivePipeline, RunDescription, RunStatistics, View
 from edge.data import Result, SourceInfo
@@ -29,7 +30,6 @@ from edge.device.board import display, temperature_c
 from edge.device.cooling import Heat
 from edge.errors import SinkError, SourceError, UsageError
 from edge.files import writable_folder, write_whole
-from edge.pipeline import MOST_TOGETHER, Pace
 from edge.progress import bars
 from edge.render import Renderer
 from edge.segmenter import Segmenter
@@ -44,8 +44,6 @@ from edge.sources.options import SourceHealth
 from edge.status import Status
 from edge.text import counted
 from edge.timing import Timing
-
-VIEW_RATES = ("camera", "labels")
 
 EXAMPLES = (
     "run-model model.tflite                                           the camera, in a window or a web page",
@@ -73,19 +71,7 @@ def build_parser() -> Parser:
         "there is no display; for files SOURCE-overlay.mp4, or .png for one picture)",
     )
     made.add_argument("--view", default="overlay", choices=get_args(View), help="what is drawn")
-    made.add_argument(
-        "--view-rate",
-        choices=VIEW_RATES,
-        help="of cameras and streams: show every frame, with the newest labels moved along, or the labelled ones alone "
-        "(default: camera); files are shown frame by frame",
-    )
-    made.add_argument(
-        "--label-every",
-        type=int,
-        default=1,
-        metavar="N",
-        help="label every Nth frame, and move its labels along in those between",
-    )
+    add_pace_options(made)
     made.add_argument("--alpha", type=float, default=0.5, metavar="F", help="opacity of the overlay, 0..1")
     made.add_argument("--show", metavar="CLASS,...", help="paint these classes only")
     made.add_argument("--hide", metavar="CLASS,...", help="leave these classes unpainted")
@@ -161,23 +147,12 @@ def check(options: argparse.Namespace) -> None:
         raise UsageError(f"expected 30 to 120 degrees Celsius, got {options.max_temp:g}", "max_temp")
     if options.max_temp is not None and temperature_c() is None:
         raise UsageError("this board does not tell its temperature", "max_temp")
-    if not 1 <= options.label_every <= MOST_TOGETHER:
-        raise UsageError(f"expected 1 to {MOST_TOGETHER} frames, got {options.label_every}", "label_every")
+    check_label_every(options.label_every)
     if options.smooth:
         parse_smooth(options.smooth)
     source_options(options)
     if options.stats not in (None, "-"):
         writable_folder(Path(options.stats).parent)
-
-
-def pace_of(options: argparse.Namespace, info: SourceInfo) -> Pace:
-    """Returns which frames are labelled, and whether the others wait. Raises UsageError."""
-    if options.view_rate and not info.live:
-        raise UsageError(f"expected a camera or a stream with it; {info.name} is shown frame by frame", "view_rate")
-    ahead = info.live and options.view_rate != "labels"
-    if info.live and not ahead and options.label_every > 1:
-        raise UsageError("expected `view_rate` camera with it, which shows the frames between too", "label_every")
-    return Pace(options.label_every, ahead)
 
 
 def check_outputs(options: argparse.Namespace) -> None:

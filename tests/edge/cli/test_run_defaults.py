@@ -12,7 +12,8 @@ import pytest
 
 from edge.cli import run_model
 from edge.cli.options import parse_rate, source_options
-from edge.cli.run_model import build_parser, default_output, main, open_shown, pace_of
+from edge.cli.pace import pace_of
+from edge.cli.run_model import build_parser, default_output, main, open_shown
 from edge.data import SourceInfo
 from edge.device.cameras import Search
 from edge.errors import SinkError, UsageError
