@@ -89,10 +89,10 @@ def main() -> None:
                 entry.rows += measure(segmenter, pictures, rate, options.seconds, options.output)
 
 
-def demo() -> Path:
+def demo(size_hw: tuple[int, int] = (257, 513)) -> Path:
     from convert.model_grid import convert_missing
 
-    (path, why), *_ = convert_missing("demo", [(257, 513)], ["16"], ["int8"], notice=say)
+    (path, why), *_ = convert_missing("demo", [size_hw], ["16"], ["int8"], notice=say)
     assert not why, why
     return path
 

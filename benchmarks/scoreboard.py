@@ -41,6 +41,9 @@ ORDER = (
     "cold-start",
     "scaling",
     "live",
+    "slow-board",
+    "motion",
+    "motion-film",
 )
 
 

@@ -80,6 +80,21 @@ class LabelMap:
     ids: Ids
 
 
+Way = Literal["own", "moved", "held"]
+"""Where a frame's labels come from: from itself; from an earlier one and moved with what they name; from an earlier one
+and left in place."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledFrame:
+    """A frame with its labels."""
+
+    frame: Frame
+    labels: LabelMap
+    behind_s: float = 0.0  # how much earlier the frame was that the model saw
+    way: Way = "own"
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """A frame on its way to the sinks."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 POLL_S = 0.05  # how soon a wait notices that it is to end
 
@@ -120,3 +121,49 @@ class ReadAhead(Iterator[T]):
             if isinstance(items, Generator):
                 items.close()
             self._slot.close(error)
+
+
+class Beside(Generic[T, U]):
+    """Works in a thread of its own on the newest item that was offered, and keeps the newest outcome.
+
+    Neither side waits for the other: an item gives way to a newer one until it is begun, an outcome until it is taken.
+    What is raised there is raised by `newest`. Whoever made it closes it, and joins it after.
+    """
+
+    def __init__(self, work: Callable[[Callable[[], T]], U], name: str) -> None:
+        """`work` makes an outcome of one item, which it takes by calling what it gets."""
+        self._offered: Slot[T] = Slot()
+        self._done: Slot[U] = Slot()
+        self._thread = threading.Thread(target=self._run, args=(work,), name=name, daemon=True)
+        self._thread.start()
+
+    def offer(self, item: T) -> None:
+        self._offered.put(item)
+
+    def newest(self, timeout_s: float = 0.0) -> U | None:
+        """Returns the newest outcome that nobody has taken, None where none comes in time or the work was closed."""
+        try:
+            return self._done.take(timeout_s)
+        except (NotYet, Ended):
+            return None
+
+    def close(self) -> None:
+        self._offered.close()
+        self._done.close()
+
+    def join(self, timeout_s: float) -> bool:
+        """Waits for the thread, and returns whether it ended. It does not keep the process from ending."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self, work: Callable[[Callable[[], T]], U]) -> None:
+        error: BaseException | None = None
+        try:
+            while self._done.put(work(self._offered.take)):
+                pass
+        except Ended:
+            pass
+        except BaseException as exc:  # noqa: BLE001 - raised again where the outcomes are wanted
+            error = exc
+        finally:
+            self._done.close(error)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import threading
 import time
 from array import array
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
-STAGES = ("decode", "preprocess", "invoke", "postprocess", "render", "encode")
+from edge.data import Way
+
+STAGES = ("decode", "preprocess", "invoke", "postprocess", "move", "render", "encode")
 
 RECENT_S = 5.0  # what "now" means for the rate
 _RECENT = 15  # frames that the status line's medians are over
+_RECENT_WAYS = 100  # frames that its shares are of
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,9 @@ class TimingSummary:
     fps: float  # over all of it
     stages_ms: Mapping[str, Percentiles]  # of the stages that were run
     frame_age_ms: Percentiles | None  # from capture until a frame was shown; None without frames
+    label_age_ms: Percentiles | None = None  # the same of the frame that the labels are of; None where that is the same
+    moved: float | None = None  # share of frames that show the labels of an earlier one, moved with what they name
+    held: float | None = None  # share of frames that show those of an earlier one where they were: motion was lost
 
 
 class Samples:
@@ -77,7 +83,9 @@ class Timing:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._stages = {name: Samples() for name in STAGES}
-        self._age = Samples()
+        self._age, self._label_age = Samples(), Samples()
+        self._ways: Counter[Way] = Counter()
+        self._recent_ways: deque[Way] = deque(maxlen=_RECENT_WAYS)
         self._shown: deque[float] = deque(maxlen=1024)  # perf_counter of the last frames shown
         self._start_s = time.perf_counter()
         self._end_s = self._start_s
@@ -92,11 +100,18 @@ class Timing:
         with self._lock:
             self._stages[name].add(seconds)
 
-    def shown(self, t_capture_s: float) -> None:
-        """Notes that a frame that was there at `t_capture_s` has reached all outputs."""
+    def shown(self, t_capture_s: float, behind_s: float | None = None, way: Way = "own") -> None:
+        """Notes that a frame that was there at `t_capture_s` has reached all outputs.
+
+        `behind_s` and `way` are those of its labels, where they may be of an earlier frame.
+        """
         now = time.perf_counter()
         with self._lock:
             self._age.add(now - t_capture_s)
+            if behind_s is not None:
+                self._label_age.add(now - t_capture_s + behind_s)
+                self._ways[way] += 1
+                self._recent_ways.append(way)
             self._shown.append(now)
             self._end_s = now
 
@@ -132,12 +147,21 @@ class Timing:
             if not invoke.count:
                 return ""
             latency = f"invoke {invoke.recent() * 1e3:.1f} ms"
+            labels = self._labels_line()
         fps = self.fps_now()
-        return f"{latency}   {fps:.1f} fps" if fps else latency
+        return "   ".join(part for part in (latency, f"{fps:.1f} fps" if fps else "", labels) if part)
+
+    def _labels_line(self) -> str:
+        if not self._label_age.count:
+            return ""
+        share = {way: self._recent_ways.count(way) / len(self._recent_ways) for way in ("moved", "held")}
+        told = ", ".join(f"{part:.0%} {way}" for way, part in share.items() if part)
+        return f"labels {self._label_age.recent() * 1e3:.0f} ms old{', ' if told else ''}{told}"
 
     def summary(self) -> TimingSummary:
         """Returns what is known by now."""
         with self._lock:
+            labels, ways = (self._label_age.kept(), self._label_age.max), dict(self._ways)
             taken = {name: (samples.kept(), samples.max) for name, samples in self._stages.items() if samples.count}
             age = self._age.kept(), self._age.max
         return TimingSummary(
@@ -146,7 +170,14 @@ class Timing:
             round(self.fps, 2),
             {name: percentiles(kept, most) for name, (kept, most) in taken.items()},
             percentiles(*age) if self.frames else None,
+            percentiles(*labels) if ways else None,
+            _share(ways, "moved"),
+            _share(ways, "held"),
         )
+
+
+def _share(ways: Mapping[Way, int], way: Way) -> float | None:
+    return round(ways.get(way, 0) / sum(ways.values()), 4) if ways else None
 
 
 def percentiles(seconds: Sequence[float], most: float | None = None) -> Percentiles:

@@ -11,20 +11,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from edge.cli import workstation
+from edge.cli.compare_rows import rows_from
 from edge.cli.compare_table import show
 from edge.cli.main import Parser, in_flags, parser, run, say
-from edge.cli.options import add_reading_options, add_strict, model_options, normalisation, parse_hw
-from edge.compare import pythons as interpreters
+from edge.cli.options import add_reading_options, add_strict, model_options
 from edge.compare import verdict
 from edge.compare.comparison import Comparison, Settings
 from edge.compare.report.building import document, names
 from edge.compare.report.document import Document, FailedRow, read_report, row_as_json
 from edge.compare.report.files import destination, write_report
-from edge.compare.rows import Candidate, Row
+from edge.compare.rows import Row
 from edge.destinations import keep_apart
-from edge.engine.delegates import check_runtime, parse_delegate
-from edge.engine.open import MAX_THREADS
 from edge.engine.runtimes import NAMES
 from edge.errors import GateFailed, RoadliteError, UsageError
 from edge.files import writable_folder
@@ -38,7 +35,6 @@ EXAMPLES = (
     "compare-models demo --input-size 257x513,513x1025 --output out  a grid, and a report with plots",
 )
 FIELDS = {"labels_dir": "--labels", "rate": "--source", "from_report": "--from"}
-GRAPHS = (".pb", ".tar.gz", ".tgz", ".tar")
 
 
 def build_parser() -> Parser:
@@ -53,6 +49,12 @@ def build_parser() -> Parser:
     add_strict(made)
     made.add_argument(
         "--threads", default="", metavar="N,...", help="threads of the runtime (default: all cores, 4 at most)"
+    )
+    made.add_argument(
+        "--label-every",
+        default="1",
+        metavar="N,...",
+        help="also label every Nth frame alone and move its labels in those between, as run-model does",
     )
     made.add_argument("--runtime", default="auto", metavar="R,...", help=f"any of {', '.join(NAMES)}")
     made.add_argument(
@@ -253,61 +255,3 @@ def budget_from(options: argparse.Namespace) -> float | None:
     if not 1e-6 <= value <= 1e12:  # nan is not either
         raise UsageError(f"`budget_ms`, `budget_fps`: expected a number above 0, got {value}")
     return float(value if options.budget_fps is None else 1e3 / value)
-
-
-def rows_from(options: argparse.Namespace) -> list[Row]:
-    """Returns one row for each model, runtime and number of threads; a graph's models are converted where they are
-    missing.
-    """
-    runtimes = [name.strip() for name in options.runtime.split(",")]
-    unknown = [name for name in runtimes if name not in NAMES]
-    if unknown:
-        raise UsageError(f"unknown {unknown[0]!r}, expected some of {', '.join(NAMES)}", "runtime")
-    threads, asked = parse_threads(options.threads), interpreters.parse(options.python)
-    pythons = {runtime: interpreters.interpreter_for(runtime, asked) for runtime in runtimes}
-    delegates = delegates_from(options.delegate, runtimes)
-    models = [made for model in options.models for made in models_of(model, options)]
-    return [
-        Row(Candidate(path, runtime, count, pythons[runtime], delegate), error=error)
-        for path, error in models
-        for runtime in runtimes
-        for delegate in delegates
-        for count in threads
-    ]
-
-
-def delegates_from(asked: list[str] | None, runtimes: Sequence[str]) -> list[str]:
-    """Returns the delegates as `Candidate` has them. Raises UsageError."""
-    given = dict.fromkeys(asked or ["none"])
-    delegates = [None if text == "none" else parse_delegate(text) for text in given]
-    for runtime in runtimes:
-        for delegate in delegates:
-            check_runtime(delegate, runtime)
-    return [str(delegate or "") for delegate in delegates]
-
-
-def models_of(model: str, options: argparse.Namespace) -> list[tuple[Path, str]]:
-    """Returns (file, why it could not be made) of a model file, or of each model of a graph's grid."""
-    path = Path(model)
-    if path.suffix == ".tflite" or (path.is_file() and not model.lower().endswith(GRAPHS)):
-        return [(path, "")]
-    sizes = [parse_hw(size.strip()) for size in options.input_size.split(",")]
-    strides, recipes = (
-        [part.strip() for part in text.split(",")] for text in (options.output_stride, options.quantize)
-    )
-    return workstation.convert_missing(
-        model, sizes, strides, recipes, norm=normalisation(options), track=bars, notice=say
-    )
-
-
-def parse_threads(text: str) -> list[int | None]:
-    """Returns [1, 2] for `1,2`, the default where it is empty. Raises UsageError."""
-    if not text:
-        return [None]
-    try:
-        counts = [int(part) for part in text.split(",")]
-    except ValueError as exc:
-        raise UsageError(f"expected numbers like 1,2, got {text!r}", "threads") from exc
-    if not all(1 <= count <= MAX_THREADS for count in counts):
-        raise UsageError(f"expected 1 to {MAX_THREADS} threads, got {text!r}", "threads")
-    return list(counts)

@@ -25,6 +25,7 @@ FRAME: Cells = {
     "os": lambda row: str(row.output_stride),
     "runtime": lambda row: row.runtime,
     "thr": lambda row: str(row.threads),
+    "every": lambda row: str(row.label_every),
     "p90": lambda row: _ms(row.frame_ms.p90),
     "median": lambda row: _ms(row.frame_ms.median),
     "p99": lambda row: _ms(row.frame_ms.p99),
@@ -59,8 +60,8 @@ TABLES = (
         "Whole frame, ms; the headline is p90",
         FRAME,
         "from the picture in memory to its overlay; p90: nine of ten take no longer; os: output stride; thr: threads; "
-        "labels: mIoU where the truth is known, else share of pixels as the reference; *: no other is as accurate "
-        "and faster; !: doubtful",
+        "every: each so many frames are labelled; labels: mIoU where the truth is known, else share of pixels as the "
+        "reference; *: no other is as accurate and faster; !: doubtful",
     ),
     (
         "Network alone, ms",
@@ -134,6 +135,8 @@ def _delegate(row: Row) -> str:
 
 
 def _table(title: str, columns: Cells, document: Document, legend: str) -> Any:
+    if all(row.label_every == 1 for row in document.measured):
+        columns = {name: cell for name, cell in columns.items() if name != "every"}
     made = _empty(["", *columns, " "], ("recipe", "runtime", " "), title, legend)
     for number, row in enumerate(document.rows, start=1):
         if isinstance(row, FailedRow):

@@ -21,6 +21,7 @@ from edge.cli.options import (
     segmenter_from,
     source_options,
 )
+from edge.cli.pace import add_pace_options, check_label_every, pace_of
 from edge.cli.signals import ending_gently
 from edge.controls import Controls, LivePipeline, RunDescription, RunStatistics, View
 from edge.data import Result, SourceInfo
@@ -71,6 +72,7 @@ def build_parser() -> Parser:
         "there is no display; for files SOURCE-overlay.mp4, or .png for one picture)",
     )
     made.add_argument("--view", default="overlay", choices=get_args(View), help="what is drawn")
+    add_pace_options(made)
     made.add_argument("--alpha", type=float, default=0.5, metavar="F", help="opacity of the overlay, 0..1")
     made.add_argument("--show", metavar="CLASS,...", help="paint these classes only")
     made.add_argument("--hide", metavar="CLASS,...", help="leave these classes unpainted")
@@ -101,6 +103,7 @@ def run_model(options: argparse.Namespace) -> int:
     timing, health = Timing(), SourceHealth()
     with ExitStack() as stack:
         source = stack.enter_context(closing(open_source(options.source, asked, health=health, say=say)))
+        pace = pace_of(options, source.info)
         heat = stack.enter_context(closing(Heat(options.max_temp)))
         status = Status(run_description(segmenter, source.info), timing, health, controls, heat)
         specs = options.output or [default_output(options.source, source.info)]
@@ -120,6 +123,8 @@ def run_model(options: argparse.Namespace) -> int:
                     [outputs, service, progress],
                     timing,
                     smooth=Smoother(options.smooth) if options.smooth else None,
+                    pace=pace,
+                    pause=lambda: wait_while_paused(controls),
                     hold=lambda: rest(controls, heat),
                     status=status.line,
                     until=controls.quit,
@@ -144,6 +149,7 @@ def check(options: argparse.Namespace) -> None:
         raise UsageError(f"expected 30 to 120 degrees Celsius, got {options.max_temp:g}", "max_temp")
     if options.max_temp is not None and temperature_c() is None:
         raise UsageError("this board does not tell its temperature", "max_temp")
+    check_label_every(options.label_every)
     if options.smooth:
         parse_smooth(options.smooth)
     source_options(options)
@@ -176,10 +182,14 @@ def _ids(names: str, classes: ClassSet) -> frozenset[int]:
     return frozenset(ids[name.casefold()] for name in asked)
 
 
-def rest(controls: Controls, heat: Heat) -> None:
-    """Waits while a viewer wants a pause, and as long as the heat wants one; not after the end is wanted."""
+def wait_while_paused(controls: Controls) -> None:
+    """Waits while a viewer wants a pause; not after the end is wanted."""
     while controls.paused and not controls.quit.wait(0.05):
         pass
+
+
+def rest(controls: Controls, heat: Heat) -> None:
+    """Waits as long as the heat wants it; not after the end is wanted."""
     if heat.rest_s:
         controls.quit.wait(heat.rest_s)
 
@@ -262,10 +272,13 @@ def report(stats: RunStatistics, left_out: LeftOut, written: str, file: str | No
     table.add_column("ms per frame")
     for name in ("median", "p90"):
         table.add_column(name, justify="right")
-    for name, times in (*timing.stages_ms.items(), ("age when shown", timing.frame_age_ms)):
+    ages = ("age when shown", timing.frame_age_ms), ("age of labels", timing.label_age_ms)
+    for name, times in (*timing.stages_ms.items(), *ages):
         if times is not None:
             table.add_row(name, f"{times.median:.2f}", f"{times.p90:.2f}")
     console.print(table)
+    if timing.moved is not None and timing.held is not None:
+        console.print(f"labels of an earlier frame: {timing.moved:.1%} moved along, {timing.held:.1%} held in place")
     losses = (
         (stats.drops, "frame", " dropped because newer ones were there"),
         (stats.reconnects, "reconnect", ""),

@@ -33,7 +33,7 @@ def assess(
 
     Why truth could not be taken into account is added to `notes`.
     """
-    known: dict[tuple[Path, str], Accuracy | None] = {}
+    known: dict[tuple[Path, str, int], Accuracy | None] = {}
     with ExitStack() as stack:
         standard = None
         if reference is not None:
@@ -42,7 +42,7 @@ def assess(
             if reference[0].error:
                 standard = None
         for row, worker in track(running, "accuracy", len(running)):
-            key = row.candidate.path, row.runtime
+            key = row.candidate.path, row.runtime, row.candidate.label_every
             if row.error:
                 continue
             if key not in known:
@@ -55,8 +55,9 @@ def find_reference(running: Sequence[RunningRow]) -> RunningRow | None:
     it.
     """
     exact = [row for row in running if not row[0].error and row[0].candidate.runtime != "openvino-bf16"]
+    exact = [row for row in exact if row[0].candidate.label_every == 1]
     floats = [row for row in exact if row[0].loaded and row[0].loaded.recipe == "float32"]
-    others = {(row.candidate.path, row.candidate.runtime) for row, _ in running}
+    others = {(row.candidate.path, row.candidate.runtime, row.candidate.label_every) for row, _ in running}
     if not floats or len(others) < 2:
         return None
     return max(floats, key=lambda row: math.prod(row[0].loaded.input_hw) if row[0].loaded else 0)

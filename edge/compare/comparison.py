@@ -65,6 +65,7 @@ class Comparison:
                 track,
                 say=notes.append,
                 strict=settings.strict,
+                label_every=sorted({row.candidate.label_every for row in self.rows} or {1}),
             )
             notes += [line for line in frames.left_out.lines() if line not in notes]  # some were said while opening
             running = [(row, stack.enter_context(Worker(row, self.monitor.tick))) for row in self.rows if not row.error]

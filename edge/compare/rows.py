@@ -25,13 +25,14 @@ class ModelOptions:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A model on a runtime with a number of threads."""
+    """A model on a runtime with a number of threads, and how many frames it labels."""
 
     path: Path
     runtime: str
     threads: int | None
     python: str = ""  # the interpreter its process runs in; empty for this one
     delegate: str = ""  # as `parse_delegate` takes it; empty where the CPU runs all of the model
+    label_every: int = 1  # each so many frames are labelled; those between show these labels, moved
 
 
 @dataclass(slots=True)
@@ -41,7 +42,9 @@ class Turn:
     start_s: float  # since the comparison began
     end_s: float
     invoke_s: list[float]  # nothing but invokes, one after the other
-    stages_s: dict[str, list[float]]  # picture in memory -> overlay, by stage
+    stages_s: dict[
+        str, list[float]
+    ]  # picture in memory -> overlay, by stage; with `label_every`, of so many frames: mean
     invoke_j: float | None = None  # energy spent while invoking, where the board tells
     frame_j: float | None = None  # and while running whole frames
     clock_mhz: float | None = None  # right after it

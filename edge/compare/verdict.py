@@ -118,11 +118,14 @@ class Change:
 
 
 def changes(rows: Sequence[Row], earlier: Document) -> list[Change]:
-    """Returns the changes of the rows that the earlier report has too: same file name, runtime and threads."""
-    before = {(row.model, row.runtime, row.threads): row for row in earlier.measured}
+    """Returns the changes of the rows that the earlier report has too: same file name, runtime, threads and share of
+    frames that are labelled.
+    """
+    before = {(row.model, row.runtime, row.threads, row.label_every): row for row in earlier.measured}
     changed = []
     for i, row in enumerate(rows):
-        then = before.get((row.candidate.path.name, row.runtime, row.threads or 0)) if row.measured else None
+        key = row.candidate.path.name, row.runtime, row.threads or 0, row.candidate.label_every
+        then = before.get(key) if row.measured else None
         if then is not None:
             invoke = change(row.invoke_rounds(), [turn.invoke_ms / 1e3 for turn in then.rounds])
             frame = change(row.frame_rounds(), [turn.frame_ms / 1e3 for turn in then.rounds])
@@ -137,6 +140,7 @@ def _was_measured(row: Row, then: MeasuredRow) -> bool:
         then.model == asked.path.name
         and asked.runtime in ("auto", then.runtime)
         and asked.threads in (None, then.threads)
+        and asked.label_every == then.label_every
     )
 
 

@@ -73,12 +73,14 @@ class Worker:
         return self._ask("invoke", seconds, min_runs) or []
 
     def frames(self, seconds: float, min_runs: int) -> dict[str, list[float]]:
-        """Returns the seconds of whole frames, from the picture in memory to its overlay, by stage."""
-        return self._ask("frames", seconds, min_runs) or {}
+        """Returns the seconds of whole frames, from the picture in memory to its overlay, by stage; where not every
+        frame is labelled, means of as many as have one that is.
+        """
+        return self._ask("frames", seconds, min_runs, self._row.candidate.label_every) or {}
 
     def label(self, folder: Path) -> list[str]:
         """Labels every picture at its own size into `folder`, and returns the files' names."""
-        return self._ask("label", str(folder)) or []
+        return self._ask("label", str(folder), self._row.candidate.label_every) or []
 
     def memory(self) -> MemoryUse | None:
         """Returns what memory the process takes."""

@@ -19,13 +19,15 @@ from edge import memory
 from edge.child import offer_to_the_oom_killer
 from edge.class_lists.files import class_set
 from edge.compare.answers import Layers, LoadedModel, MemoryUse
+from edge.compare.clips import clip_of
 from edge.compare.layer_times import RUNS, RUNS_S
 from edge.compare.rows import STAGES, ModelOptions
 from edge.controls import Controls
-from edge.data import Pixels
+from edge.data import Frame, LabelMap, Pixels
 from edge.engine.delegates import parse_delegate
 from edge.engine.runtimes import RUNTIMES
-from edge.errors import RoadliteError
+from edge.errors import RoadliteError, SourceError
+from edge.motion.mover import Mover, followed
 from edge.preprocess import parse_normalisation
 from edge.renderer import Renderer
 from edge.segmenter import Segmenter, read_model
@@ -126,15 +128,30 @@ class MeasuredModel:
         """Returns the seconds of invokes of the same input. The first after a pause is not counted."""
         return _repeated(self._invoke, seconds, min_runs)
 
-    def frames(self, seconds: float, min_runs: int) -> dict[str, list[float]]:
-        """Makes overlays of pictures in memory, and returns the seconds of each by stage."""
-        runs = _repeated(self._frame, seconds, min_runs)
+    def frames(self, seconds: float, min_runs: int, label_every: int) -> dict[str, list[float]]:
+        """Makes overlays of pictures in memory, and returns the seconds of each by stage.
+
+        With `label_every` above 1 they are those of a film, and the seconds means of as many; moving is postprocessing.
+        """
+        if label_every == 1:
+            runs = _repeated(self._frame, seconds, min_runs)
+        else:
+            film = self._film(label_every)
+            runs = _repeated(lambda: self._group(film), seconds, -(-min_runs // label_every))
         return {name: [run[place] for run in runs] for place, name in enumerate(STAGES)}
 
-    def label(self, folder: str) -> list[str]:
-        """Labels every picture at its own size into `folder`, and returns the files' names."""
-        for file in self._files:
-            np.save(Path(folder, file.name), self._segmenter(np.load(file)).ids)
+    def label(self, folder: str, label_every: int) -> list[str]:
+        """Labels every picture at its own size into `folder`, and returns the files' names.
+
+        With `label_every` above 1 the labels are those of a frame before, moved: one of each age in turn.
+        """
+        for place, file in enumerate(self._files):
+            first, *others = *_frames_before(file, place % label_every), Frame(np.load(file), 0, 0.0)
+            mover = Mover()
+            labelled = followed(mover, first, (first, self._segmenter(first.pixels)))
+            for frame in others:
+                labelled = followed(mover, frame, None)
+            np.save(Path(folder, file.name), labelled.labels.ids)
         return [file.name for file in self._files]
 
     def layers(self) -> Layers:
@@ -186,6 +203,38 @@ class MeasuredModel:
         self._render(pixels, labels.ids, "")
         marks.append(time.perf_counter())
         return tuple(after - before for before, after in pairwise(marks))
+
+    def _film(self, length: int) -> list[Frame]:
+        """So many frames that follow each other."""
+        for place, file in enumerate(self._files):
+            if place % length == length - 1:
+                return [*_frames_before(file, length - 1), Frame(np.load(file), 0, 0.0)]
+        raise SourceError(f"expected a film of at least {length} frames, to label one of them, got {len(self._files)}")
+
+    def _group(self, film: list[Frame]) -> tuple[float, ...]:
+        """Labels the first frame of a film and moves its labels over the others."""
+        mover, sums = Mover(), [0.0] * len(STAGES)
+        for place, frame in enumerate(film):
+            marks = [time.perf_counter()] * 3
+            labels: LabelMap | None = None
+            if place == 0:
+                x = self._segmenter.preprocess(frame.pixels)
+                marks[1] = time.perf_counter()
+                output = self._segmenter.score(x)
+                marks[2] = time.perf_counter()
+                labels = self._segmenter.postprocess(output, (frame.pixels.shape[0], frame.pixels.shape[1]))
+            labelled = followed(mover, frame, None if labels is None else (frame, labels))
+            marks.append(time.perf_counter())
+            self._render(frame.pixels, labelled.labels.ids, "")
+            marks.append(time.perf_counter())
+            sums = [done + after - before for done, (before, after) in zip(sums, pairwise(marks), strict=True)]
+        return tuple(seconds / len(film) for seconds in sums)
+
+
+def _frames_before(file: Path, count: int) -> list[Frame]:
+    """The last `count` frames before a picture, in order and numbered from below 0."""
+    files = sorted(clip_of(file).glob("*.npy"))[-count:] if count else []
+    return [Frame(np.load(one), place - len(files), 0.0) for place, one in enumerate(files)]
 
 
 def _timed(run: Callable[[], object]) -> float:

@@ -13,7 +13,7 @@ from edge.errors import SourceError
 from edge.sources import reconnect as newest
 from edge.sources.options import SourceHealth
 from edge.sources.reconnect import ReconnectingSource
-from edge.threads import Ended, NotYet, ReadAhead, Slot
+from edge.threads import Beside, Ended, NotYet, ReadAhead, Slot
 
 PICTURE = np.zeros((4, 6, 3), np.uint8)
 
@@ -325,3 +325,53 @@ def test_working_ahead_raises_what_was_raised_after_the_items_before(error: Exce
     with pytest.raises(type(error)):
         next(ahead)
     assert ahead.join(PATIENCE_S)
+
+
+def test_beside_works_on_the_newest_and_keeps_the_newest_outcome() -> None:
+    begun, go, worked = threading.Semaphore(0), threading.Semaphore(0), list[int]()
+
+    def work(take: Callable[[], int]) -> int:
+        item = take()
+        worked.append(item)
+        begun.release()
+        go.acquire(timeout=PATIENCE_S)
+        return item * 10
+
+    beside = Beside(work, "beside")
+    assert beside.newest() is None
+    beside.offer(1)
+    begun.acquire(timeout=PATIENCE_S)
+    for item in (2, 3, 4):
+        beside.offer(item)
+    go.release()
+    begun.acquire(timeout=PATIENCE_S)  # with 4, though nobody has taken what 1 gave
+    go.release()
+    wait_for(lambda: beside._done._items == [40])
+    assert beside.newest(PATIENCE_S) == 40
+    assert beside.newest() is None, "each is taken once"
+    assert worked == [1, 4]
+    beside.close()
+    assert beside.join(PATIENCE_S)
+
+
+def test_what_fails_beside_is_raised_where_outcomes_are_wanted() -> None:
+    def work(take: Callable[[], int]) -> int:
+        if take() > 1:
+            raise SourceError("too much")
+        return 1
+
+    beside = Beside(work, "beside")
+    beside.offer(1)
+    assert beside.newest(PATIENCE_S) == 1
+    beside.offer(2)
+    with pytest.raises(SourceError, match="too much"):
+        beside.newest(PATIENCE_S)
+    assert beside.join(PATIENCE_S)
+    beside.offer(3)  # nobody is there, and nothing hangs
+
+
+def test_beside_that_is_closed_gives_nothing_and_ends() -> None:
+    beside: Beside[int, int] = Beside(lambda take: take(), "beside")
+    beside.close()
+    assert beside.newest(PATIENCE_S) is None
+    assert beside.join(PATIENCE_S)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from waiting import PATIENCE_S
 
+from edge.data import Way
 from edge.timing import Percentiles, Samples, Timing, percentiles
 
 
@@ -118,3 +119,27 @@ def test_percentiles_are_in_milliseconds() -> None:
     assert percentiles([n / 1000 for n in range(101)]) == Percentiles(50, 90, 99, 100)
     assert percentiles([0.25]).p99 == 250
     assert percentiles([0.25], 0.5).max == 500
+
+
+def test_labels_of_earlier_frames_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    timing = Timing()
+    clock = iter([10.0, 10.1, 10.2, 10.3, 10.4])
+    monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
+    timing.add("invoke", 0.25)
+    ways: tuple[Way, ...] = ("own", "moved", "moved", "held")
+    for index, way in enumerate(ways):
+        timing.shown(9.98 + index / 10, 0.0 if way == "own" else 0.3, way)
+    found = timing.summary()
+    assert (found.moved, found.held) == (0.5, 0.25)
+    assert found.label_age_ms is not None
+    assert (found.label_age_ms.median, found.label_age_ms.max) == (320.0, 320.0)
+    assert timing.line().endswith("labels 320 ms old, 50% moved, 25% held")
+
+
+def test_where_every_frame_has_its_own_labels_nothing_is_told_of_their_age() -> None:
+    timing = Timing()
+    timing.add("invoke", 0.25)
+    timing.shown(time.perf_counter())
+    found = timing.summary()
+    assert (found.label_age_ms, found.moved, found.held) == (None, None, None)
+    assert "labels" not in timing.line()

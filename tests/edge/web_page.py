@@ -28,7 +28,7 @@ INFO = SourceInfo("camera", None, None, None)
 TIMES = Percentiles(48.9, 60.0, 70.0, 99.5)
 STATS = RunStatistics(
     RunDescription("0.1.0", 'net "int8"', "litert", 2, "camera"),
-    TimingSummary(7, 0.4, 17.5, {"invoke": TIMES}, TIMES),
+    TimingSummary(7, 0.4, 17.5, {"invoke": TIMES}, TIMES, TIMES, 0.75, 0.125),
     drops=3,
     reconnects=1,
     skipped=0,

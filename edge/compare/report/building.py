@@ -81,16 +81,17 @@ def document(
 
 
 def names(rows: Sequence[Row]) -> list[str]:
-    """Returns a name for each row that no other has: the file's, with runtime, delegate and threads where these
-    differ.
+    """Returns a name for each row that no other has: the file's, with runtime, delegate, threads and how many frames
+    are labelled where these differ.
     """
     parts = []
     for row in rows:
         runtime = None if row.runtime == "auto" else row.runtime
         threads = None if row.threads is None else counted(row.threads, "thread")
         delegate = Path(row.candidate.delegate.split(",")[0]).name or "CPU"
-        parts.append((one_line(row.candidate.path.name).removesuffix(".tflite"), runtime, delegate, threads))
-    varied = [place for place in (1, 2, 3) if len({part[place] for part in parts} - {None}) > 1]
+        every = f"every {row.candidate.label_every}"
+        parts.append((one_line(row.candidate.path.name).removesuffix(".tflite"), runtime, delegate, threads, every))
+    varied = [place for place in (1, 2, 3, 4) if len({part[place] for part in parts} - {None}) > 1]
     short = [" ".join(filter(None, (part[0], *(part[place] for place in varied)))) for part in parts]
     return [
         name if short.count(name) == 1 else f"{name} ({short[:place].count(name) + 1})"
@@ -136,6 +137,7 @@ def row_of(row: Row, name: str) -> DocumentRow:
         rounds=tuple(_rounds(row)),
         samples_ms=SingleTimes(*(tuple(round(s * 1e3, 3) for s in times) for times in (row.invoke_s, row.frame_s))),
         profile=None if row.profile is None else _profile(row.profile),
+        label_every=row.candidate.label_every,
     )
 
 

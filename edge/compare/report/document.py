@@ -110,6 +110,7 @@ class MeasuredRow(LoadedModel, MemoryUse):
     rounds: tuple[Round, ...]
     samples_ms: SingleTimes
     profile: ReportedProfile | None
+    label_every: int = 1  # each so many frames were labelled, the others got these labels, moved
 
 
 @dataclass(frozen=True, kw_only=True)

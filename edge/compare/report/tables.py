@@ -28,6 +28,7 @@ _PLAIN = (
     "threads",
     "delegate",
     "delegate_operators",
+    "label_every",
     "size_bytes",
     "macs",
     "gmacs_per_s",
@@ -112,7 +113,9 @@ def cells(row: Row, document: Document) -> list[str]:
         accuracy(row),
         row.recipe,
         f"{height}x{width}, {row.output_stride}",
-        f"{row.runtime}, {row.threads}" + (f", {row.delegate}" if row.delegate else ""),
+        f"{row.runtime}, {row.threads}"
+        + (f", {row.delegate}" if row.delegate else "")
+        + (f", every {row.label_every}" if row.label_every > 1 else ""),
         "-" if row.gmacs_per_s is None else f"{row.gmacs_per_s:.1f}",
         f"{row.size_bytes / 1e6:.2f}",
         f"{row.peak_rss_mb:.0f}",

@@ -47,6 +47,8 @@ def _lines(stats: PageStatistics) -> Iterator[str]:
         ("frames_per_second", "gauge", "Frames per second over the last seconds.", timing.fps),
         ("temperature_celsius", "gauge", "Temperature of the board.", run.temperature_c),
         ("throttled", "gauge", "1 while the board is slowed down.", run.throttled),
+        ("moved_frames_ratio", "gauge", "Share of frames with moved labels of an earlier one.", timing.moved),
+        ("held_frames_ratio", "gauge", "Share of frames with labels of an earlier one left in place.", timing.held),
         ("viewers", "gauge", "Viewers of the web page.", stats.viewers),
         ("last_frame_age_seconds", "gauge", "Time since the newest frame.", stats.last_frame_s),
     )
@@ -59,6 +61,8 @@ def _lines(stats: PageStatistics) -> Iterator[str]:
     yield from _family("stage_seconds", "gauge", "Time that a stage takes.", stages)
     ages = list(_at(timing.frame_age_ms)) if timing.frame_age_ms else []
     yield from _family("frame_age_seconds", "gauge", "Time from capture until a frame is shown.", ages)
+    ages = list(_at(timing.label_age_ms)) if timing.label_age_ms else []
+    yield from _family("label_age_seconds", "gauge", "Time from capture of a labelled frame until shown.", ages)
     shares = [({"class": name}, share) for name, share in stats.shares.items()]
     yield from _family("class_share", "gauge", "Share of the newest picture that a class takes.", shares)
 

@@ -57,13 +57,33 @@ def test_figures_as_json(models: list[str], quick: list[str], capsys: pytest.Cap
     assert rows[0]["size_bytes"] == Path(models[0]).stat().st_size
 
 
+def test_every_fourth_frame_labelled_is_a_row_with_its_accuracy(
+    models: list[str], quick: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    quick = quick[2:] if quick[0] == "--source" else quick
+    assert main([models[0], *quick, "--source", "demo", "--label-every", "1,4"]) == 0
+    text = capsys.readouterr().out
+    assert "thr every" in text
+    assert max(map(len, text.partition("\n\n")[0].splitlines())) <= 80
+    assert main([models[0], *quick, "--source", "demo"]) == 0
+    assert "every" not in capsys.readouterr().out.partition("from the picture")[0]
+
+
+@pytest.mark.parametrize("text", ["0", "17", "two", ""])
+def test_a_number_of_frames_that_makes_no_sense_is_refused(
+    text: str, models: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*models, "--label-every", text]) == 2
+    assert "--label-every: expected" in capsys.readouterr().err
+
+
 def test_tables_fit_80_columns(models: list[str], quick: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     arguments = [*models, "no-such-file.tflite", *quick, "--profile", "0.1", "--budget-fps", "0.001"]
     assert main(arguments) == 3
     captured = capsys.readouterr()
     tables = captured.out.partition("\n\n")[0]
     assert max(map(len, tables.splitlines())) <= 80
-    assert all(name in captured.out for _, columns, _ in TABLES for name in columns)
+    assert all(name in captured.out for _, columns, _ in TABLES for name in columns if name != "every")
     assert "…" not in tables
     assert "rounds; all layers take" in " ".join(captured.out.split())
     assert "2 against 1" in captured.out or "1 against 2" in captured.out

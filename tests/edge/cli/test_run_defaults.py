@@ -12,10 +12,12 @@ import pytest
 
 from edge.cli import run_model
 from edge.cli.options import parse_rate, source_options
+from edge.cli.pace import pace_of
 from edge.cli.run_model import build_parser, default_output, main, open_shown
 from edge.data import SourceInfo
 from edge.device.cameras import Search
 from edge.errors import SinkError, UsageError
+from edge.pipeline import Pace
 from edge.sources.options import SourceOptions
 
 CAMERA = SourceInfo("/dev/video0", (1280, 720), Fraction(30), None, live=True)
@@ -49,6 +51,35 @@ def test_a_camera_is_shown_in_a_window_or_where_there_is_no_display_on_a_page(mo
     assert default_output("auto", CAMERA) == "window"
     monkeypatch.setattr(run_model, "display", lambda: None)
     assert default_output("auto", CAMERA) == "web"
+
+
+FILM = SourceInfo("road.mkv", (64, 48), Fraction(25), 40)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "info", "pace"),
+    [
+        ((), CAMERA, Pace(ahead=True)),
+        (("--view-rate", "camera"), CAMERA, Pace(ahead=True)),
+        (("--view-rate", "labels"), CAMERA, Pace()),
+        (("--label-every", "4"), CAMERA, Pace(4, ahead=True)),
+        ((), FILM, Pace()),
+        (("--label-every", "4"), FILM, Pace(4)),
+    ],
+)
+def test_a_camera_is_shown_at_its_own_rate_and_a_film_frame_by_frame(
+    arguments: tuple[str, ...], info: SourceInfo, pace: Pace
+) -> None:
+    assert pace_of(options(*arguments), info) == pace
+
+
+def test_paces_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(
+        UsageError, match=r"`view_rate`: expected a camera or a stream with it; road.mkv is shown frame"
+    ):
+        pace_of(options("--view-rate", "camera"), FILM)
+    with pytest.raises(UsageError, match="`label_every`: expected `view_rate` camera with it"):
+        pace_of(options("--view-rate", "labels", "--label-every", "2"), CAMERA)
 
 
 def test_a_display_without_a_window_library_leads_to_the_page(
@@ -138,6 +169,8 @@ def test_a_rate_is_a_number(text: str) -> None:
         (["--fourcc", "MJPEG"], "--fourcc"),
         (["--width", "0", "--height", "5"], "--width, --height"),
         (["--fps", "0"], "--fps"),
+        (["--label-every", "0"], "--label-every: expected 1 to 30 frames"),
+        (["--label-every", "31"], "--label-every: expected 1 to 30 frames"),
     ],
 )
 def test_what_makes_no_sense_is_said_before_anything_is_loaded(

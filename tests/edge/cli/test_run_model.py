@@ -6,18 +6,23 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
 import pytest
+from motion_scenes import scene
 from numpy.typing import NDArray
 from still_files import encoded
 from waiting import PATIENCE_S, wait_for
 
 from edge.classes import CITYSCAPES
+from edge.cli import run_model
 from edge.cli.run_model import main
+from edge.data import Frame, SourceInfo
 from edge.segmenter import Segmenter
 
 RUN = [sys.executable, "-c", "import sys; from edge.cli.run_model import main; sys.exit(main())"]
@@ -65,6 +70,54 @@ def test_video_in_video_labels_and_stats_out(int8_model: Path, clip: Path, tmp_p
     assert summary["frames"] == 12
     assert set(summary["stages_ms"]) == {"decode", "preprocess", "invoke", "postprocess", "render", "encode"}
     assert summary["stages_ms"]["invoke"]["median"] <= summary["stages_ms"]["invoke"]["p90"]
+
+
+def test_every_fourth_frame_labelled(
+    int8_model: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels, stats = tmp_path / "labels", tmp_path / "s.json"
+    outputs = ["--output", f"labels:{labels}", "--stats", str(stats)]
+    assert main([str(int8_model), "--source", str(clip), "--label-every", "4", *outputs]) == 0
+    found, segment = sorted(labels.iterdir()), Segmenter(int8_model)
+    assert len(found) == 12
+    with av.open(str(clip)) as container:
+        for index, frame in enumerate(container.decode(video=0)):
+            if index % 4 == 0:
+                own = segment(frame.to_ndarray(format="rgb24")).ids
+                assert (cv2.imread(str(found[index]), cv2.IMREAD_UNCHANGED) == own).all()
+    summary = json.loads(stats.read_text())
+    assert summary["moved"] + summary["held"] == 0.75
+    assert summary["label_age_ms"]["p90"] > summary["frame_age_ms"]["median"]
+    assert "age of labels" in (said := capsys.readouterr().out)
+    assert "labels of an earlier frame: " in said
+
+
+def test_a_camera_is_shown_at_its_own_rate(
+    int8_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One whose frames come while the model is at work; with smoothing and a highest temperature."""
+    stats = tmp_path / "s.json"
+
+    class Camera:
+        info = SourceInfo("camera", (160, 96), Fraction(100), None, live=True)
+
+        def __iter__(self) -> Iterator[Frame]:
+            for index in range(30):
+                time.sleep(0.01)
+                yield Frame(scene(20 + index, size_hw=(96, 160))[0], index, time.perf_counter(), time_s=index / 100)
+
+        def close(self) -> None:
+            """Holds nothing."""
+
+    monkeypatch.setattr(run_model, "open_source", lambda *_, **__: Camera())
+    monkeypatch.setattr(run_model, "temperature_c", lambda: 40.0)
+    arguments = [str(int8_model), "--smooth", "two", "--max-temp", "80", "--output", "null", "--stats", str(stats)]
+    assert main(arguments) == 0
+    summary = json.loads(stats.read_text())
+    assert summary["frames"] == 30
+    assert summary["moved"] > 0.5
+    assert main([*arguments, "--view-rate", "labels"]) == 0
+    assert "moved" not in json.loads(stats.read_text())
 
 
 def test_table_names_every_stage(int8_model: Path, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,11 +17,12 @@ from reports import comparison, full, measured
 from edge.classes import CITYSCAPES
 from edge.compare import monitor, verdict
 from edge.compare import pythons as interpreters
+from edge.compare.clips import clip_of
 from edge.compare.comparison import ROUNDS, Comparison, Settings
 from edge.compare.estimates import ratio
 from edge.compare.frames import prepare
 from edge.compare.monitor import Monitor, doubts, neighbours, slowed, warnings
-from edge.compare.report.building import document, row_of
+from edge.compare.report.building import document, names, row_of
 from edge.compare.report.document import FailedRow, MeasuredRow
 from edge.compare.rows import Accuracy, Candidate, ModelOptions, Row
 from edge.compare.worker import Worker
@@ -227,6 +228,51 @@ def test_pictures_come_evenly_spread_with_their_truth(street: Path, tmp_path: Pa
         prepare("demo", tmp_path, 2, street)
     with pytest.raises(SourceError):
         prepare(str(tmp_path / "nothing.mp4"), tmp_path, 2)
+
+
+def test_rows_of_every_fourth_frame_labelled_have_their_own_time_and_accuracy(float_tiny: Path, tmp_path: Path) -> None:
+    film = write_film(tmp_path / "a.mkv", range(50))
+    rows = [Row(Candidate(float_tiny, "litert", 1, label_every=every)) for every in (1, 4)]
+    Comparison(rows, quick(film)).run()
+    assert [row.error for row in rows] == ["", ""]
+    assert 0 < sum(rows[1].turns[0].stages_s["invoke"]) < sum(rows[0].turns[0].stages_s["invoke"])
+    found = [row_of(row, "row") for row in rows]
+    assert [one.label_every for one in found if isinstance(one, MeasuredRow)] == [1, 4]
+    assert rows[0].accuracy is not None
+    assert rows[0].accuracy.agreement == 1
+    assert rows[1].accuracy is not None, "against the float32 row that labels every frame"
+    assert 0 < (rows[1].accuracy.agreement or 0) <= 1
+    assert names(rows) == ["float every 1", "float every 4"]
+
+
+def test_pictures_have_as_many_frames_before_them_as_their_age_asks_for(tmp_path: Path) -> None:
+    film = write_film(tmp_path / "a.mkv", range(50))
+    for place, source in enumerate((str(film), "demo")):
+        folder = tmp_path / str(place)
+        folder.mkdir()
+        found = prepare(source, folder, 4, label_every=[1, 3])
+        kept = [sorted(clip_of(folder / name).glob("*.npy")) for name in found.names]
+        assert [len(clip) for clip in kept] == [0, 1, 2, 0]
+        before, last = np.load(kept[2][1]), np.load(folder / found.names[2])
+        assert before.shape == last.shape
+        assert (
+            np.abs(before.astype(int) - last).mean()
+            < np.abs(np.load(folder / found.names[0]).astype(int) - last).mean()
+        )
+
+
+@pytest.mark.parametrize("with_labels", [False, True])
+def test_labels_are_not_moved_over_pictures_that_do_not_follow_each_other(
+    street: Path, tmp_path: Path, with_labels: bool
+) -> None:
+    with pytest.raises(UsageError, match="`label_every`: expected a film, whose frames follow each other"):
+        prepare(str(street), tmp_path, 4, street.with_name("labels") if with_labels else None, label_every=[4])
+
+
+def test_a_film_that_is_too_short_to_move_labels_over_is_a_row_with_the_reason(model: Path, tmp_path: Path) -> None:
+    row = Row(Candidate(model, "litert", 1, label_every=8))
+    Comparison([row], quick(write_film(tmp_path / "a.mkv", range(5)))).run()
+    assert row.error == "expected a film of at least 8 frames, to label one of them, got 5"
 
 
 def test_a_video_that_is_cut_off_is_compared_on_as_far_as_it_goes_and_noted(model: Path, tmp_path: Path) -> None:

@@ -381,6 +381,9 @@ def test_metrics_are_prometheus() -> None:
         "roadlite_throttled 0",
         "roadlite_viewers 0",
         "roadlite_frames_total 7",
+        "roadlite_moved_frames_ratio 0.75",
+        "roadlite_held_frames_ratio 0.125",
+        'roadlite_label_age_seconds{quantile="0.9"} 0.06',
     ):
         assert line in lines
     assert any(line.startswith('roadlite_class_share{class="traffic light"} 0.05') for line in lines)

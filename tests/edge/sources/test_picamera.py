@@ -13,7 +13,7 @@ import pytest
 
 from edge.data import TensorSpec
 from edge.errors import SourceError, UsageError
-from edge.pipeline import fitting
+from edge.labeller import fitting
 from edge.preprocess import DEEPLAB, Preprocess
 from edge.sources.open import open_source
 from edge.sources.options import SourceOptions
