@@ -30,6 +30,7 @@ from edge.upsample import Upsample
 FRAMES = 6  # that a trial looks at: costs worth keeping an operator in float show on few
 MOST = 0.2  # of the operators: a network that needs more of them in float is not one for int8
 SEARCH_SHARE = 0.75  # of the time, for finding what costs
+TRIED = frozenset({1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64})  # counts of costly operators that may be all
 CLEARED = (0.25, 0.1, 0.04)  # of the agreement that may be lost: a run that costs less is left alone, at first
 
 
@@ -88,36 +89,59 @@ def search(trials: QuantizationTrials, limit: float, track: Track = silent, unti
     """Returns the operators to keep in float for an agreement of `limit`, or that come nearest to it with as many as
     `MOST` allows; none where none helps.
 
-    Smaller costs are looked for where the larger ones are not all. It ends at the time `until`, by the monotonic clock,
-    with what it has found so far; the last quarter of the time is for finding how little of it is enough.
+    First it tries the leading ones, since what they lose all others inherit; then it looks for fewer, and for smaller
+    costs where the larger ones are not all. It ends at the time `until`, by the monotonic clock, with what it has found
+    so far; the last quarter of the time is for finding how little of it is enough.
     """
     now = time.monotonic()
     searched = now + SEARCH_SHARE * (until - now)
-    kept: list[str] = []
+    leading = [Cost(name, 0.0) for name in trials.operators]
+    best = _better(trials, limit, [], keep_in_float(trials, leading, limit, track, searched))
     for cleared in CLEARED:
-        costs = costly(trials, cleared * (1 - limit), track, searched)
-        finished, before = time.monotonic() < searched, kept
-        kept = keep_in_float(trials, costs, limit, track, until)
-        if trials.agreement(kept) < trials.agreement(before):  # more may be too many
-            kept = before
-        if trials.agreement(kept) >= limit or len(costs) > _most(trials):
-            return Found(costs, kept, finished and time.monotonic() < until)
-        if time.monotonic() >= searched:
-            return Found(costs, kept, False)
-    return Found(costs, kept, True)
+        enough = len(best) if trials.agreement(best) >= limit else _most(trials) + 1
+        costs = costly(trials, cleared * (1 - limit), track, searched, limit=limit, enough=enough)
+        in_time = time.monotonic() < searched
+        best = _better(trials, limit, best, keep_in_float(trials, costs, limit, track, until))
+        if trials.agreement(best) >= limit or len(costs) >= enough:
+            return Found(costs, best, in_time and time.monotonic() < until)
+        if not in_time:
+            return Found(costs, best, False)
+    return Found(costs, best, True)
 
 
-def costly(trials: QuantizationTrials, tolerance: float, track: Track = silent, until: float = math.inf) -> list[Cost]:
+def _better(trials: QuantizationTrials, limit: float, one: list[str], other: list[str]) -> list[str]:
+    """Those that are enough, the fewer where both are; what agrees more where neither is."""
+
+    def rank(kept: list[str]) -> tuple[bool, float]:
+        agreed = trials.agreement(kept)
+        return agreed < limit, len(kept) if agreed >= limit else -agreed
+
+    return min(one, other, key=rank)
+
+
+def costly(
+    trials: QuantizationTrials,
+    tolerance: float,
+    track: Track = silent,
+    until: float = math.inf,
+    *,
+    limit: float = math.inf,
+    enough: float = math.inf,
+) -> list[Cost]:
     """Returns the operators that alone cost more than `tolerance` in agreement; the costliest first.
 
-    Where they are more than a rescue may keep, the search ends, and so it does at the time `until`, by the monotonic
-    clock: what costs most is looked for first.
+    What costs most is looked for first. The search ends where those that were found are enough in float for an
+    agreement of `limit`, where they are `enough` in number or more than a rescue may keep, and at the time `until`, by
+    the monotonic clock.
     """
     costs: list[Cost] = []
     for cost in track(_halved(trials, tolerance, until), "finding the layers that hurt"):
-        if cost is not None:
-            costs.append(cost)
-        if len(costs) > _most(trials):
+        if cost is None:
+            continue
+        costs.append(cost)
+        if len(costs) >= min(enough, _most(trials) + 1):
+            break
+        if len(costs) in TRIED and trials.agreement([found.operator for found in costs]) >= limit:
             break
     return sorted(costs, key=lambda cost: -cost.lost)
 

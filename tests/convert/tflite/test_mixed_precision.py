@@ -22,6 +22,7 @@ from convert.tflite.mixed_precision import (
     MOST,
     SEARCH_SHARE,
     Cost,
+    Found,
     QuantizationTrials,
     costly,
     keep_in_float,
@@ -116,6 +117,39 @@ def test_what_the_picture_loses_is_no_operators_cost() -> None:
     assert keep_in_float(trials, costs, LIMIT) == ["operator 7"]
 
 
+class WhereLossesAreInherited(QuantizationTrials):
+    """Fifty operators, of which each of the first six passes on what it loses; single ones are worth little."""
+
+    def __init__(self, worth: dict[str, float] | None = None, inherited: float = 0.012) -> None:
+        self.operators = [f"operator {i}" for i in range(50)]
+        self.trials, self._worth, self._inherited = 0, worth or {}, inherited
+
+    def agreement(self, in_float: Collection[str]) -> float:
+        self.trials += 1
+        leading = next((i for i, name in enumerate(self.operators) if name not in in_float), len(self.operators))
+        return 0.9 + self._inherited * min(leading, 6) + sum(self._worth.get(name, 0.0) for name in in_float)
+
+
+def test_the_leading_operators_are_tried_first() -> None:
+    trials = WhereLossesAreInherited()
+    found = search(trials, 0.96)
+    assert found.in_float == trials.operators[:5]
+    assert found.finished
+    assert trials.trials < 80
+
+
+def test_fewer_than_the_leading_ones_are_looked_for() -> None:
+    trials = WhereLossesAreInherited({"operator 30": 0.07})
+    assert search(trials, 0.96).in_float == ["operator 30"]
+
+
+def test_a_search_for_costs_ends_where_those_that_were_found_are_enough() -> None:
+    trials = WhereLossesAreInherited({f"operator {i}": 0.03 for i in (20, 30, 40, 45)}, inherited=0)
+    assert len(costly(trials, 0.001, limit=0.95)) == 2
+    assert len(costly(trials, 0.001, limit=0.95, enough=1)) == 1
+    assert len(costly(trials, 0.001)) == 4
+
+
 def test_as_few_as_needed_are_kept(trials: QuantizationTrials, costs: list[Cost]) -> None:
     harmless = [Cost(name, 1.0) for name in trials.operators[:2]]  # as if they had cost the most
     kept = keep_in_float(trials, [*harmless, *costs], LIMIT)
@@ -143,38 +177,35 @@ def test_smaller_costs_are_looked_for_where_the_larger_ones_are_not_all(trials: 
 def test_a_search_ends_in_its_time_with_the_best_that_it_has(
     trials: QuantizationTrials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By a clock that moves on by a second with every trial."""
-    now = [0.0]
+    """By a clock that moves on by a second with every trial that was not made before."""
+    now, tried = [0.0], set[frozenset[str]]()
 
     def agreement(in_float: Collection[str]) -> float:
-        now[0] += 1
+        now[0] += frozenset(in_float) not in tried
+        tried.add(frozenset(in_float))
         return whole(in_float)
 
     whole = trials.agreement
     monkeypatch.setattr(mixed_precision.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(trials, "agreement", agreement)
-    found = search(trials, LIMIT, until=4.0)
+
+    def searched(until: float) -> Found:
+        now[0] = 0.0
+        tried.clear()
+        return search(trials, LIMIT, until=until)
+
+    found = searched(4.0)
     assert not found.finished
     assert now[0] < 12
-    now[0] = 0.0
-    found = search(trials, LIMIT, until=12.0)
+    found = searched(14.0)
     assert not found.finished
     assert {first_name(name) for name in found.in_float} >= {"trip/there", "trip/back"}
     assert whole(found.in_float) > 0.9
-    now[0] = 0.0
-    enough = search(trials, LIMIT, until=1000.0)
+    enough = searched(1000.0)
     assert enough.finished
-    now[0] = 0.0
     # What costs is found within three quarters of this time, and what of it is enough in the last one.
-    late = search(trials, LIMIT, until=spent_on_costs(trials, now) / SEARCH_SHARE + 1)
+    late = searched(now[0] / SEARCH_SHARE + 1)
     assert (late.in_float, late.finished) == (enough.in_float, True)
-
-
-def spent_on_costs(trials: QuantizationTrials, now: list[float]) -> float:
-    """Seconds by the clock of trials that finding what costs takes."""
-    costly(trials, CLEARED[0] * (1 - LIMIT))
-    spent, now[0] = now[0], 0.0
-    return spent
 
 
 def test_rescued_model_keeps_its_promise_but_there(
