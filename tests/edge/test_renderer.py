@@ -286,11 +286,11 @@ def test_what_has_no_room_in_the_legend_is_told_in_its_last_line(monkeypatch: py
     written = []
     monkeypatch.setattr("edge.renderer._stamp", lambda area, text, *place: written.append(text))
     ids = np.zeros((720, 1280), np.uint8)
-    ids[:, :640] = np.arange(640) // 16  # sixteen columns each, and class 0 has the other half too
+    ids[:, :560] = np.arange(560) // 14  # fourteen columns each, and class 0 has the rest too
     classes = ClassSet(tuple(f"class {index}" for index in range(40)), spread_colours(40))
     Renderer(classes, Controls())(np.zeros((720, 1280, 3), np.uint8), ids)
-    assert written[:2] == ["class 0", "51 %"]
+    assert written[:2] == ["class 0", "57 %"]
     more, share = written[-2:]
     folded = int(more.removesuffix(" more"))
     assert folded == 40 - (len(written) // 2 - 1)
-    assert int(share.removesuffix(" %")) == pytest.approx(folded * 1.25, abs=2), "counted on some of the columns"
+    assert int(share.removesuffix(" %")) == pytest.approx(folded * 14 / 12.8, abs=1), "counted on every seventh column"
