@@ -29,6 +29,7 @@ from edge.upsample import Upsample
 
 FRAMES = 6  # that a trial looks at: costs worth keeping an operator in float show on few
 MOST = 0.2  # of the operators: a network that needs more of them in float is not one for int8
+WORTH = 0.9  # of what operators in float gain, where it is not enough: what gains the rest is given back
 SEARCH_SHARE = 0.75  # of the time, for finding what costs
 TRIED = frozenset({1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64})  # counts of costly operators that may be all
 CLEARED = (0.25, 0.1, 0.04)  # of the agreement that may be lost: a run that costs less is left alone, at first
@@ -90,9 +91,21 @@ def search(trials: QuantizationTrials, limit: float, track: Track = silent, unti
     `MOST` allows; none where none helps.
 
     First it tries the leading ones, since what they lose all others inherit; then it looks for fewer, and for smaller
-    costs where the larger ones are not all. It ends at the time `until`, by the monotonic clock, with what it has found
-    so far; the last quarter of the time is for finding how little of it is enough.
+    costs where the larger ones are not all. Where the agreement is out of reach, operators that are worth little are
+    given back. It ends at the time `until`, by the monotonic clock, with what it has found so far; the last quarter of
+    the time is for finding how little of it is enough.
     """
+    found = _searched(trials, limit, track, until)
+    plain, best = trials.agreement([]), trials.agreement(found.in_float)
+    if best >= limit:
+        return found
+    nearly = [Cost(name, 0.0) for name in found.in_float]
+    fewer = keep_in_float(trials, nearly, plain + WORTH * (best - plain), track, until)
+    return Found(found.costs, fewer, found.finished)
+
+
+def _searched(trials: QuantizationTrials, limit: float, track: Track, until: float) -> Found:
+    """What is enough; where nothing is, what comes nearest."""
     now = time.monotonic()
     searched = now + SEARCH_SHARE * (until - now)
     leading = [Cost(name, 0.0) for name in trials.operators]
