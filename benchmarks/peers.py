@@ -24,7 +24,8 @@ from networks import MOBILENET, files
 from scoreboard import aimed, benchmark, row, say
 
 from edge.engine.open import open_engine
-from edge.errors import RuntimeMissing
+from edge.errors import ModelError, RuntimeMissing
+from edge.text import reason
 
 Way = Callable[[], object] | Elsewhere
 HW = (513, 1025)
@@ -43,7 +44,7 @@ def kit_ways(files: dict[str, Path], threads: int) -> dict[str, Way]:
     ):
         try:
             engine = open_engine(files[recipe].read_bytes(), recipe, runtime=runtime, threads=threads)
-        except RuntimeMissing as exc:
+        except (RuntimeMissing, ModelError) as exc:  # bf16, where instructions are left out
             say(f"kit {recipe} on {runtime}: {exc}")
             continue
         most = 1 if engine.input.dtype == np.float32 else 127
@@ -100,7 +101,11 @@ def peer_ways(network: Path, folder: Path, threads: int) -> dict[str, Way]:
         ):
             hints = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
             hints["INFERENCE_PRECISION_HINT"] = precision
-            request = openvino.Core().compile_model(str(files[path]), "CPU", hints).create_infer_request()
+            try:
+                request = openvino.Core().compile_model(str(files[path]), "CPU", hints).create_infer_request()
+            except RuntimeError as exc:  # bf16, where instructions are left out
+                say(f"OpenVINO {name}: {reason(exc)}")
+                continue
             ways[f"OpenVINO {name}, from ONNX"] = lambda request=request: request.infer({0: x})
     return ways
 
