@@ -8,6 +8,7 @@
     ├── SourceError       frames cannot be read
     │   └── UnreadableFile  one file of a source cannot, others may
     ├── SinkError         results cannot be written or shown
+    ├── ClusterError      the workers of a cluster cannot be used
     ├── DownloadError     a named model cannot be fetched
     ├── GraphError        a frozen graph cannot be used as it is
     ├── ConversionError   a conversion produced something that cannot be trusted
@@ -64,6 +65,10 @@ class UnreadableFile(SourceError):
 
 
 class SinkError(RoadliteError):
+    pass
+
+
+class ClusterError(RoadliteError):
     pass
 
 
