@@ -53,7 +53,7 @@ types: .venv/.dev
 # Measures everything but benchmarks/soak.py again, into benchmarks/results.json and README.md; each runs alone too.
 bench: .venv/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements-peers.txt
-	for name in conversion ancestors peers overhead stages postprocess cold_start live scaling; do \
+	for name in conversion ancestors peers overhead stages postprocess cold_start live scaling archive; do \
 		$(BIN)/python benchmarks/$$name.py || exit; \
 	done
 

@@ -5,8 +5,10 @@ Dask moves and retries the tasks; here is only which of them are left to do.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +25,9 @@ from edge.cluster.opening import slots
 from edge.errors import ClusterError
 
 PARTS = ".roadlite-parts"
+PATIENCE_S = 60.0  # for the first worker to come back when all are gone
 _POLL_S = 0.5
+_GONE = "the scheduler went away, or took the work back; run the same command again to go on"
 
 
 @dataclass(slots=True)
@@ -71,6 +75,7 @@ class Archive:
         self._ready: deque[_Task] = deque()
         self._active: dict[Any, _Task] = {}
         self._max_failures, self._report = max_failures, report
+        self._seen_s = time.monotonic()  # when there was a worker last
         self.progress = Progress(films=len(films))
         self.failures: list[Record] = []
 
@@ -87,14 +92,11 @@ class Archive:
     def run(self) -> None:
         """Works until every film is done or has failed, or more have failed than may: then what was begun is ended.
 
-        Raises ClusterError where the scheduler goes away.
+        Raises ClusterError where the scheduler goes away, or all workers do.
         """
-        from distributed import wait
-
         try:
-            while self._fill():
-                with suppress(TimeoutError), self._client.as_current():
-                    wait(list(self._active), timeout=_POLL_S, return_when="FIRST_COMPLETED")
+            while self._fill(self._workers()):
+                self._wait()
                 for future in [future for future in self._active if future.done()]:
                     self._take(self._active.pop(future), future)
                 self._report(self.progress)
@@ -103,9 +105,33 @@ class Archive:
                 future.cancel(force=True, msg="")
             self._manifest.close()
 
-    def _fill(self) -> bool:
+    def _workers(self) -> int:
+        """Returns how many tasks the workers take at a time. Raises ClusterError where there has been none for long."""
+        try:
+            found = slots(self._client)
+        except OSError as exc:
+            raise ClusterError(_GONE) from exc
+        now_s = time.monotonic()
+        self._seen_s = now_s if found else self._seen_s
+        if now_s - self._seen_s > PATIENCE_S:
+            raise ClusterError(
+                f"there has been no worker for {PATIENCE_S:.0f} s; start some, and run it again to go on"
+            )
+        return found
+
+    def _wait(self) -> None:
+        """Waits until a task is done, for half a second at most. Raises ClusterError where the scheduler is gone."""
+        from distributed import wait
+
+        try:
+            with suppress(TimeoutError), self._client.as_current():
+                wait(list(self._active), timeout=_POLL_S, return_when="FIRST_COMPLETED")
+        except (OSError, CancelledError) as exc:
+            raise ClusterError(_GONE) from exc
+
+    def _fill(self, workers: int) -> bool:
         """Gives the workers as much as they take at a time, the pieces of films that are begun first."""
-        room = max(1, slots(self._client)) - len(self._active)
+        room = max(1, workers) - len(self._active)
         while room > 0:
             if not self._ready:
                 work = None if self.stopped else next(self._films, None)
@@ -148,7 +174,7 @@ class Archive:
         elif exc is not None:
             raise exc
         else:
-            raise ClusterError("the scheduler went away, or took the work back; run the same command again to go on")
+            raise ClusterError(_GONE)
 
     def _planned(self, work: Work, planned: tasks.Planned) -> None:
         work.planned, work.key = planned, self._job.key(work.film.address, planned.identity)

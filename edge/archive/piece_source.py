@@ -45,8 +45,6 @@ class PieceSource:
             for frame in self._shown(packets(self._address, container, stream, health)):
                 if frame.pts is None or health.skipped:
                     raise self._differs("a frame is damaged")
-                if piece.begin is not None and frame.pts < piece.begin:
-                    continue  # shown before the key frame, and needs what is before it
                 if index == 0 and piece.begin is not None and frame.pts != piece.begin:
                     raise self._differs("it does not begin at its key frame")
                 if piece.end is not None and frame.pts >= piece.end:

@@ -179,7 +179,7 @@ def drawn() -> Iterator[Callable[[Progress], None]]:
 
         def show(progress: Progress) -> None:
             over = progress.films_done + progress.films_before + progress.films_failed
-            what = f"{over}/{progress.films} films, {progress.pieces_done}/{progress.pieces} pieces begun"
+            what = f"{over}/{progress.films} films, {progress.pieces_done}/{progress.pieces} pieces"
             bar.update(
                 task,
                 total=progress.films,

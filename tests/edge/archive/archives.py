@@ -36,12 +36,12 @@ def job(piece_s: float = 1.0, **changes: Any) -> LabelJob:
     )
 
 
-def moving_film(path: Path, frames: int, **encoding: str) -> Path:
+def moving_film(path: Path, frames: int, codec: str = "libx264", **encoding: str) -> Path:
     """A film of 25 frames a second of coloured bars that move, so that no two frames have the same labels."""
     path.parent.mkdir(parents=True, exist_ok=True)
     bars = np.repeat(np.eye(3, dtype=np.uint8)[[0, 1, 2, 1]] * 200 + 20, 16, axis=0)
     with av.open(str(path), "w") as container:
-        stream: Any = container.add_stream("libx264", rate=25, options={"g": "12", "bf": "2", **encoding})
+        stream: Any = container.add_stream(codec, rate=25, options={"g": "12", "bf": "2", **encoding})
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for index in range(frames):
             row = np.roll(bars, index, axis=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import chain
 from pathlib import Path
 
+import av
 import pytest
 from archives import moving_film
 from films import write_film, write_joined
@@ -21,10 +22,26 @@ def test_pieces_begin_at_key_frames_and_are_long_enough() -> None:
     assert pieces_of(keys, 1000) == pieces_of([0], 1) == WHOLE
 
 
+def without_index(film: Path) -> bytes:
+    """What a recorder writes that cannot go back in its file, such as into a pipe."""
+    with Path(f"{film}.pipe").open("wb") as raw, av.open(str(film)) as source:
+        written = type("Pipe", (), {"write": lambda self, data: raw.write(data)})()
+        with av.open(written, "w", format="matroska") as target:
+            stream = target.add_stream_from_template(source.streams.video[0])
+            for packet in source.demux(source.streams.video[0]):
+                if packet.size:
+                    packet.stream = stream
+                    target.mux(packet)
+    return Path(f"{film}.pipe").read_bytes()
+
+
 ENCODINGS = {
     "closed": ("film.mp4", {}),
     "open": ("film.mp4", {"x264-params": "open-gop=1:bframes=3:keyint=12:scenecut=0"}),
     "matroska": ("film.mkv", {}),
+    "hevc": ("film.mp4", {"codec": "libx265", "x265-params": "keyint=12:min-keyint=12:scenecut=0:log-level=none"}),
+    "mpeg2": ("film.mov", {"codec": "mpeg2video"}),
+    "matroska without an index": ("film.mkv", {}),
     "matroska open": ("film.mkv", {"x264-params": "open-gop=1:bframes=3:keyint=12:scenecut=0"}),
 }
 
@@ -33,6 +50,8 @@ ENCODINGS = {
 def test_pieces_together_have_the_frames_of_the_film(tmp_path: Path, kind: str) -> None:
     name, encoding = ENCODINGS[kind]
     film = moving_film(tmp_path / name, 90, **encoding)
+    if kind == "matroska without an index":
+        film.write_bytes(without_index(film))
     planned = plan(str(film), 1.0)
     assert len(planned.pieces) == 3
     assert planned.frames == 90

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,6 +21,7 @@ import trustme
 pytest.importorskip("distributed")
 
 from archives import CLASSES, MODEL, labels, moving_film
+from waiting import wait_for
 
 from edge.cli.label_archive import main
 from edge.cli.run_model import main as run_model
@@ -151,22 +153,48 @@ def test_an_interrupted_run_ends_soon_and_goes_on(place: Path) -> None:
 
 
 @contextmanager
-def tls_cluster(folder: Path, environment: dict[str, str]) -> Iterator[str]:
-    """Yields the address of a scheduler with one worker, started by Dask's own commands as docs/fleet.md has them."""
+def dask_cluster(
+    folder: Path, environment: dict[str, str], protocol: str
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Yields the address and the process of a scheduler with one worker, started by Dask's own commands as docs/fleet.md has them."""
     ports = ["--host", "127.0.0.1", "--port", "0", "--dashboard-address", "127.0.0.1:0"]
-    scheduler = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--protocol", "tls", *ports]
+    scheduler = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--protocol", protocol, *ports]
     scheduler += ["--scheduler-file", str(folder / "scheduler.json")]
     worker = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", str(folder / "scheduler.json")]
-    worker += ["--nthreads", "1", "--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0", "--protocol", "tls"]
+    worker += ["--nthreads", "1", "--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0", "--protocol", protocol]
     logs: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with ExitStack() as stack:
+        started = []
         for command in (scheduler, worker):
-            process = stack.enter_context(subprocess.Popen(command, env=environment, cwd=folder, **logs))
-            stack.callback(process.terminate)
+            started.append(stack.enter_context(subprocess.Popen(command, env=environment, cwd=folder, **logs)))
+            stack.callback(started[-1].terminate)
         end_s = time.monotonic() + 30
         while not (folder / "scheduler.json").exists() and time.monotonic() < end_s:
             time.sleep(0.05)
-        yield json.loads((folder / "scheduler.json").read_text())["address"]
+        yield json.loads((folder / "scheduler.json").read_text())["address"], started[0]
+
+
+@pytest.mark.long
+def test_a_scheduler_that_goes_away_is_one_line(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    moving_film(place / "drives" / "long.mp4", 3000)
+    with dask_cluster(place, {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}, "tcp") as (
+        address,
+        scheduler,
+    ):
+        parts = place / "labels" / ".roadlite-parts"
+
+        def end() -> None:
+            wait_for(lambda: list(parts.rglob("*.part")))
+            scheduler.kill()
+
+        ending = threading.Thread(target=end)
+        ending.start()
+        while main(arguments("--cluster", address)) == 1:
+            said = capsys.readouterr().err
+            if "has no workers" not in said:
+                break
+        ending.join()
+    assert said.splitlines()[-1].startswith("label-archive: the scheduler went away")
 
 
 def test_tls_is_used_where_it_is_asked_for(place: Path) -> None:
@@ -178,7 +206,7 @@ def test_tls_is_used_where_it_is_asked_for(place: Path) -> None:
     tls = {f"DASK_DISTRIBUTED__COMM__TLS__{name}": str(place / file) for name, file in both.items()}
     tls |= {"DASK_DISTRIBUTED__COMM__TLS__CA_FILE": str(place / "ca.pem")}
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), **tls}
-    with tls_cluster(place, environment) as address:
+    with dask_cluster(place, environment, "tls") as (address, _):
         assert address.startswith("tls://")
         run = [*COMMAND, *arguments("--cluster", address)]
         end_s = time.monotonic() + 30
