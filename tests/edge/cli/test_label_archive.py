@@ -156,7 +156,7 @@ def test_an_interrupted_run_ends_soon_and_goes_on(place: Path) -> None:
 def dask_cluster(
     folder: Path, environment: dict[str, str], protocol: str
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Yields the address and the process of a scheduler with one worker, started by Dask's own commands as docs/fleet.md has them."""
+    """Yields the address and the process of a scheduler with a worker, started as docs/fleet.md has it."""
     ports = ["--host", "127.0.0.1", "--port", "0", "--dashboard-address", "127.0.0.1:0"]
     scheduler = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--protocol", protocol, *ports]
     scheduler += ["--scheduler-file", str(folder / "scheduler.json")]
