@@ -40,6 +40,7 @@ ORDER = (
     "conversion",
     "cold-start",
     "scaling",
+    "archive",
     "live",
     "slow-board",
     "motion",

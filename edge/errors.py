@@ -9,6 +9,7 @@
     ├── SourceError       frames cannot be read
     │   └── UnreadableFile  one file of a source cannot, others may
     ├── SinkError         results cannot be written or shown
+    ├── ClusterError      the workers of a cluster cannot be used
     ├── DownloadError     a named model cannot be fetched
     ├── GraphError        a frozen graph cannot be used as it is
     ├── ConversionError   a conversion produced something that cannot be trusted
@@ -69,6 +70,10 @@ class UnreadableFile(SourceError):
 
 
 class SinkError(RoadliteError):
+    pass
+
+
+class ClusterError(RoadliteError):
     pass
 
 

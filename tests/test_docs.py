@@ -13,7 +13,10 @@ from convert.cli.convert_model import build_parser as convert_parser
 from edge.cli.check_device import build_parser as check_parser
 from edge.cli.compare_models import build_parser as compare_parser
 from edge.cli.evaluate_model import build_parser as evaluate_parser
+from edge.cli.label_archive import build_parser as archive_parser
+from edge.cli.label_archive import parse_outputs
 from edge.cli.run_model import build_parser as run_parser
+from edge.cluster.opening import local_processes
 from edge.scene import DEMO_SEED, Scene
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -23,6 +26,7 @@ PARSERS = {
     "compare-models": compare_parser,
     "check-device": check_parser,
     "evaluate-model": evaluate_parser,
+    "label-archive": archive_parser,
 }
 
 
@@ -43,6 +47,16 @@ def test_command_lines_parse() -> None:
     for command in commands:
         program, *arguments = shlex.split(command)
         PARSERS[program]().parse_args(arguments)
+
+
+def test_the_commands_of_the_guide_to_archives_parse() -> None:
+    guide = (Path(__file__).parents[1] / "docs" / "fleet.md").read_text()
+    commands = [line.strip() for line in guide.splitlines() if line.startswith("    label-archive")]
+    assert len(commands) >= 4
+    for command in commands:
+        options = archive_parser().parse_args(shlex.split(command)[1:])
+        assert parse_outputs(options.output).root
+        local_processes(options.cluster)
 
 
 def test_nothing_says_to_install_roadlite_from_an_index() -> None:

@@ -102,7 +102,7 @@ def test_wheel_runs_without_tensorflow(wheel: Path, int8_model: Path, tmp_path: 
     done = subprocess.run(run, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr
     assert out.stat().st_size > 10_000
-    for name in ("compare-models", "evaluate-model", "check-device", "inspect-model", "convert-model"):
+    for name in ("compare-models", "evaluate-model", "label-archive", "check-device", "inspect-model", "convert-model"):
         subprocess.run([programs / name, "--help"], check=True, capture_output=True)
     convert = [programs / "convert-model", "demo"]
     converted = subprocess.run(convert, capture_output=True, text=True, check=False)

@@ -10,14 +10,22 @@ from pathlib import Path
 import pytest
 
 from convert.cli import convert_model, inspect_model
-from edge.cli import check_device, compare_models, evaluate_model, run_model
+from edge.cli import check_device, compare_models, evaluate_model, label_archive, run_model
 from edge.cli.main import Parser
 
 PROJECT = Path(__file__).parents[1]
 PROGRAMS = ("convert/demo/train.py", "convert/demo/publish.py")  # of `make train-demo`, with flags of their own
 PARSERS = [
     module.build_parser()
-    for module in (run_model, compare_models, evaluate_model, check_device, convert_model, inspect_model)
+    for module in (
+        run_model,
+        compare_models,
+        evaluate_model,
+        check_device,
+        label_archive,
+        convert_model,
+        inspect_model,
+    )
 ]
 
 

@@ -12,6 +12,7 @@ from typing import get_args
 from edge.class_lists.files import class_set
 from edge.classes import ClassSet
 from edge.compare.rows import ModelOptions
+from edge.controls import View
 from edge.engine.delegates import parse_delegate
 from edge.engine.runtimes import NAMES
 from edge.errors import DelegateError, UsageError
@@ -56,6 +57,16 @@ def add_model_options(parser: argparse.ArgumentParser, *, fastest: bool = False)
         choices=get_args(Fit),
         help="pictures of another shape than the input's: stretch them, or pad them as the frozen graph does",
     )
+
+
+def add_drawing_options(parser: argparse.ArgumentParser) -> None:
+    """Adds how the overlay is drawn."""
+    parser.add_argument("--view", default="overlay", choices=get_args(View), help="what is drawn")
+    parser.add_argument("--alpha", type=float, default=0.5, metavar="F", help="opacity of the overlay, 0..1")
+    parser.add_argument("--show", metavar="CLASS,...", help="paint these classes only")
+    parser.add_argument("--hide", metavar="CLASS,...", help="leave these classes unpainted")
+    parser.add_argument("--boundaries", action="store_true", help="outline the areas")
+    parser.add_argument("--no-legend", action="store_true", help="leave the list of classes out")
 
 
 def add_reading_options(parser: argparse.ArgumentParser) -> None:
@@ -228,6 +239,22 @@ def class_files(options: argparse.Namespace) -> list[Path]:
 def normalisation(options: argparse.Namespace) -> Normalisation | None:
     """Returns the normalisation that is asked for. Raises UsageError."""
     return None if options.normalise is None else parse_normalisation(options.normalise)
+
+
+def hidden_classes(show: str | None, hide: str | None, classes: ClassSet) -> frozenset[int]:
+    """Returns the ids that are not painted, from the options' lists of names. Raises UsageError."""
+    everything = frozenset(range(len(classes)))
+    shown = everything if show is None else _ids(show, classes)
+    return (everything - shown) | (frozenset() if hide is None else _ids(hide, classes))
+
+
+def _ids(names: str, classes: ClassSet) -> frozenset[int]:
+    ids = {name.casefold(): index for index, name in enumerate(classes.names)}
+    asked = [name.strip() for name in names.split(",")]
+    unknown = [name for name in asked if name.casefold() not in ids]
+    if unknown:
+        raise UsageError(f"this model has no class {unknown[0]!r}: expected some of {', '.join(classes.names)}")
+    return frozenset(ids[name.casefold()] for name in asked)
 
 
 def parse_hw(text: str, flag: str = "--input-size") -> tuple[int, int]:

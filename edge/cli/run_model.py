@@ -8,22 +8,22 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 from itertools import repeat
 from pathlib import Path
-from typing import get_args
 
 from edge import pipeline
-from edge.classes import ClassSet
 from edge.cli.main import Parser, parser, run, say, version
 from edge.cli.options import (
     SOURCE_FIELDS,
+    add_drawing_options,
     add_model_options,
     add_source_options,
     class_files,
+    hidden_classes,
     segmenter_from,
     source_options,
 )
 from edge.cli.pace import add_pace_options, check_label_every, pace_of
 from edge.cli.signals import ending_gently
-from edge.controls import Controls, LivePipeline, RunDescription, RunStatistics, View
+from edge.controls import Controls, LivePipeline, RunDescription, RunStatistics
 from edge.data import Result, SourceInfo
 from edge.destinations import keep_apart, one_file
 from edge.device.board import display, temperature_c
@@ -71,14 +71,9 @@ def build_parser() -> Parser:
         "NAME.png, labels:DIR, or null; repeatable (default: for cameras and streams a window, or the web page where "
         "there is no display; for files SOURCE-overlay.mp4, or .png for one picture)",
     )
-    made.add_argument("--view", default="overlay", choices=get_args(View), help="what is drawn")
     add_pace_options(made)
-    made.add_argument("--alpha", type=float, default=0.5, metavar="F", help="opacity of the overlay, 0..1")
-    made.add_argument("--show", metavar="CLASS,...", help="paint these classes only")
-    made.add_argument("--hide", metavar="CLASS,...", help="leave these classes unpainted")
-    made.add_argument("--boundaries", action="store_true", help="outline the areas")
+    add_drawing_options(made)
     made.add_argument("--smooth", metavar="two|F", help="steadier labels: sum two frames, or weigh the newest with F")
-    made.add_argument("--no-legend", action="store_true", help="leave the list of classes out")
     made.add_argument("--no-hud", action="store_true", help="leave the line with the latency out")
     made.add_argument("--max-temp", type=float, metavar="C", help="lower the rate above this temperature")
     made.add_argument("--stats", metavar="FILE", help="write the times as JSON; - is standard output")
@@ -164,22 +159,6 @@ def check_outputs(options: argparse.Namespace) -> None:
     if options.stats not in (None, "-"):
         destinations.append(one_file("--stats", Path(options.stats)))
     keep_apart([destination for destination in destinations if destination is not None], inputs)
-
-
-def hidden_classes(show: str | None, hide: str | None, classes: ClassSet) -> frozenset[int]:
-    """Returns the ids that are not painted, from the options' lists of names. Raises UsageError."""
-    everything = frozenset(range(len(classes)))
-    shown = everything if show is None else _ids(show, classes)
-    return (everything - shown) | (frozenset() if hide is None else _ids(hide, classes))
-
-
-def _ids(names: str, classes: ClassSet) -> frozenset[int]:
-    ids = {name.casefold(): index for index, name in enumerate(classes.names)}
-    asked = [name.strip() for name in names.split(",")]
-    unknown = [name for name in asked if name.casefold() not in ids]
-    if unknown:
-        raise UsageError(f"this model has no class {unknown[0]!r}: expected some of {', '.join(classes.names)}")
-    return frozenset(ids[name.casefold()] for name in asked)
 
 
 def wait_while_paused(controls: Controls) -> None:

@@ -37,6 +37,10 @@ def check_device() -> int:
     return start("check-device", "edge.cli.check_device")
 
 
+def label_archive() -> int:
+    return start("label-archive", "edge.cli.label_archive")
+
+
 def start(prog: str, module: str) -> int:
     """Runs `main` of a module, and returns the exit code."""
     watched = memory.limit_kb() is not None and hasattr(signal, "sigwaitinfo")

@@ -41,9 +41,12 @@ class H264:
         rate: Fraction,
         *,
         prompt: bool = False,
+        threads: int = 0,
         say: Callable[[str], None] = quiet,
     ) -> None:
-        """`prompt` gives every frame at once, where somebody waits for it."""
+        """`prompt` gives every frame at once, where somebody waits for it. The film depends on how many `threads`
+        encode it; 0 takes what suits the machine.
+        """
         height, width = first.picture.shape[:2]
         self._container, self._size_wh, self._rate = container, (width, height), rate
         self._say = say
@@ -55,6 +58,7 @@ class H264:
         stream.time_base = self._tick_s
         stream.thread_type = "AUTO"
         codec = stream.codec_context
+        codec.thread_count = threads
         codec.time_base, codec.gop_size = self._tick_s, 1000
         codec.colorspace, codec.color_range = Colorspace.ITU709, ColorRange.MPEG
         codec.color_primaries, codec.color_trc = ColorPrimaries.BT709, ColorTrc.BT709

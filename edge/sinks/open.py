@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from edge.address import public
-from edge.classes import CITYSCAPES, CITYSCAPES_LABEL_IDS
+from edge.classes import CITYSCAPES, CITYSCAPES_LABEL_IDS, ClassSet
 from edge.controls import LivePipeline
 from edge.data import Result, SourceInfo
 from edge.destinations import NUMBER, Destination, numbered_files, some_files
@@ -111,16 +111,22 @@ def _labels(rest: str, live: LivePipeline | None) -> Sink:
         raise UsageError(f"output 'labels:{rest}': expected labels:FOLDER, or ?ids=trainIds or ?ids=labelIds after it")
     if ids != "labelIds":
         return LabelPictures(Path(folder))
-    if live is not None and live.classes.names != CITYSCAPES.names:
-        raise UsageError(f"output 'labels:{rest}': labelIds are Cityscapes', and this model has other classes")
-    if live is not None and not live.names_known:
-        raise UsageError(
-            f"output 'labels:{rest}': labelIds are Cityscapes', and that this model has these classes is a guess; "
-            "say so with `classes` cityscapes"
-        )
+    if live is not None:
+        check_label_ids(f"labels:{rest}", live.classes, live.names_known)
     stored = np.zeros(256, np.uint8)
     stored[: len(CITYSCAPES_LABEL_IDS)] = CITYSCAPES_LABEL_IDS
     return LabelPictures(Path(folder), stored)
+
+
+def check_label_ids(spec: str, classes: ClassSet, names_known: bool) -> None:
+    """Raises UsageError where labels cannot be written as Cityscapes' labelIds, since the classes are others."""
+    if classes.names != CITYSCAPES.names:
+        raise UsageError(f"output {spec!r}: labelIds are Cityscapes', and this model has other classes")
+    if not names_known:
+        raise UsageError(
+            f"output {spec!r}: labelIds are Cityscapes', and that this model has these classes is a guess; "
+            "say so with `classes` cityscapes"
+        )
 
 
 def _shown(spec: str, live: LivePipeline | None) -> Sink:

@@ -268,7 +268,7 @@ def install(leg: Leg, wheel: Path) -> Path:
 
 def known_versions_install(leg: Leg, python: Path) -> None:
     """Whether pip takes constraints.txt: uv, which wrote it, does not heed that a package is for older Pythons only."""
-    wanted = f"{PROJECT}[convert,dev,heif,openvino,report]"
+    wanted = f"{PROJECT}[cluster,convert,dev,heif,openvino,report]"
     command = ["-m", "pip", "install", "--quiet", "--dry-run", "--constraint", str(PROJECT / "constraints.txt"), wanted]
     step(leg, "resolving constraints.txt", [python, *command])
 

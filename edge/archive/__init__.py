@@ -1,0 +1,1 @@
+"""Labels archives of films on the workers of a Dask cluster."""

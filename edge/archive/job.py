@@ -1,0 +1,66 @@
+"""Says what is made of films, in a form that travels to workers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+from edge.archive.cutting import PIECE_S
+from edge.classes import ClassSet
+from edge.controls import View
+from edge.preprocess import Fit, Normalisation
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A model as it travels: by the sha256 of its file, with what is said of it."""
+
+    name: str
+    sha256: str
+    runtime: str  # the one to take, not `auto`: workers might find others
+    threads: int | None  # None: as many as the worker's machine has, 4 at most
+    norm: Normalisation | None = None
+    classes: ClassSet | None = None
+    output_tensor: str | None = None
+    fit: Fit = "stretch"
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """How the overlay is drawn."""
+
+    view: View = "overlay"
+    alpha: float = 0.5
+    hidden: frozenset[int] = frozenset()  # class ids
+    boundaries: bool = False
+    legend: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class LabelJob:
+    """What is made of every film, and with what."""
+
+    roadlite: str  # the version that the workers must have
+    model: ModelFile
+    labels: bool
+    overlay: bool
+    label_ids: bool = False
+    drawing: Drawing = Drawing()
+    piece_s: float = PIECE_S
+
+    def options(self) -> dict[str, object]:
+        """Returns what changes the outputs, beside model and film, as the manifest has it."""
+        model, drawing = asdict(self.model), asdict(self.drawing)
+        for name in ("name", "sha256", "threads"):
+            del model[name]
+        model["norm"] = None if self.model.norm is None else str(self.model.norm)
+        model["classes"] = None if self.model.classes is None else list(self.model.classes.names)
+        drawing["hidden"] = sorted(self.drawing.hidden)
+        made = {name: getattr(self, name) for name in ("roadlite", "labels", "overlay", "label_ids", "piece_s")}
+        return {**made, **model, **drawing}
+
+    def key(self, film: str, identity: object) -> str:
+        """Returns what the parts of a film are kept by: parts of another file, model or option have another."""
+        said = json.dumps([film, identity, self.model.sha256, self.options()], sort_keys=True)
+        return hashlib.sha256(said.encode()).hexdigest()[:24]
