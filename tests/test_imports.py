@@ -19,8 +19,8 @@ LAYERS = (
     "edge.errors edge.leftovers edge.native_output edge.processors edge.text edge.versions edge.cache",
     "edge.address edge.memory edge.requirements",
     "edge.child edge.data edge.threads edge.typed_json",
-    "edge.classes edge.destinations edge.files edge.mp4 edge.preprocess edge.progress edge.scene edge.smooth "
-    "edge.upsample",
+    "edge.classes edge.destinations edge.files edge.mp4 edge.preprocess edge.progress edge.regions edge.scene "
+    "edge.smooth edge.upsample",
     "edge.class_lists edge.engine edge.timing",
     "edge.card edge.controls edge.device edge.model_outputs edge.postprocess",
     "edge.model_description edge.motion edge.renderer edge.sources edge.trial edge.trial_process",

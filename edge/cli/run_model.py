@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from itertools import repeat
@@ -12,7 +11,7 @@ from typing import get_args
 
 from edge import pipeline
 from edge.classes import ClassSet
-from edge.cli.main import Parser, parser, run, say, version
+from edge.cli.main import Parser, parser, run, say
 from edge.cli.options import (
     SOURCE_FIELDS,
     add_model_options,
@@ -22,28 +21,27 @@ from edge.cli.options import (
     source_options,
 )
 from edge.cli.pace import add_pace_options, check_label_every, pace_of
+from edge.cli.run_report import describe, report, run_description
 from edge.cli.signals import ending_gently
-from edge.controls import Controls, LivePipeline, RunDescription, RunStatistics, View
+from edge.controls import Controls, LivePipeline, View
 from edge.data import Result, SourceInfo
 from edge.destinations import keep_apart, one_file
 from edge.device.board import display, temperature_c
 from edge.device.cooling import Heat
 from edge.errors import SinkError, SourceError, UsageError
-from edge.files import writable_folder, write_whole
+from edge.files import writable_folder
 from edge.memory import share_one_heap
 from edge.progress import bars
+from edge.regions import RegionsFile, read_regions
 from edge.renderer import Renderer
-from edge.segmenter import Segmenter
 from edge.sinks.base import Sink
 from edge.sinks.fan_out import FanOut
 from edge.sinks.open import destination_of, open_sink
 from edge.sinks.systemd import SystemdNotifier
 from edge.smooth import Smoother, parse_smooth
-from edge.sources.left_out import LeftOut
 from edge.sources.open import files_of, open_source
 from edge.sources.options import SourceHealth
 from edge.status import Status
-from edge.text import counted
 from edge.timing import Timing
 
 EXAMPLES = (
@@ -67,9 +65,15 @@ def build_parser() -> Parser:
         action="append",
         metavar="O",
         help="window, web[://HOST:PORT[?token-file=FILE&public-url=URL]], NAME.mp4, udp://HOST:PORT, rtsp://HOST/NAME, "
-        "a folder or pattern of pictures, "
-        "NAME.png, labels:DIR, or null; repeatable (default: for cameras and streams a window, or the web page where "
-        "there is no display; for files SOURCE-overlay.mp4, or .png for one picture)",
+        "a folder or pattern of pictures, NAME.png, labels:DIR, NAME.jsonl or NAME.csv with the shares of classes in "
+        "every frame, or null; repeatable (default: for cameras and streams a window, or the web page "
+        "where there is no display; for files SOURCE-overlay.mp4, or .png for one picture)",
+    )
+    made.add_argument(
+        "--regions",
+        type=Path,
+        metavar="FILE",
+        help="JSON with regions of the picture, whose shares rows have too",
     )
     made.add_argument("--view", default="overlay", choices=get_args(View), help="what is drawn")
     add_pace_options(made)
@@ -93,6 +97,7 @@ def main(argv: list[str] | None = None) -> int:
 def run_model(options: argparse.Namespace) -> int:
     check_outputs(options)
     check(options)
+    held = read_regions(options.regions) if options.regions else RegionsFile()
     share_one_heap()
     segmenter = segmenter_from(options, say)
     asked = source_options(options, segmenter.preprocess.size_hw)
@@ -107,7 +112,7 @@ def run_model(options: argparse.Namespace) -> int:
         heat = stack.enter_context(closing(Heat(options.max_temp)))
         status = Status(run_description(segmenter, source.info), timing, health, controls, heat)
         specs = options.output or [default_output(options.source, source.info)]
-        live = LivePipeline(classes, controls, status.now, segmenter.names_known)
+        live = LivePipeline(classes, controls, status.now, segmenter.names_known, held.regions)
         opening = open_sink if options.output else open_shown
         sinks = {spec: stack.enter_context(closing(opening(spec, source.info, live, say))) for spec in specs}
         service = stack.enter_context(closing(SystemdNotifier(status.log)))
@@ -160,6 +165,8 @@ def check(options: argparse.Namespace) -> None:
 def check_outputs(options: argparse.Namespace) -> None:
     """Refuses outputs that would take the place of what is read, or of one another. Raises UsageError, SourceError."""
     inputs = [options.model, *files_of(options.source), *class_files(options)]
+    if options.regions:
+        inputs.append(options.regions)
     destinations = [destination_of(spec) for spec in dict.fromkeys(options.output or ())]
     if options.stats not in (None, "-"):
         destinations.append(one_file("--stats", Path(options.stats)))
@@ -229,67 +236,3 @@ def open_shown(spec: str, info: SourceInfo, live: LivePipeline, notice: Callable
             raise
         notice(f"{exc}; showing the web page instead")
         return open_sink("web", info, live)
-
-
-def run_description(segmenter: Segmenter, info: SourceInfo) -> RunDescription:
-    """Returns what never changes while the pipeline runs."""
-    engine = segmenter.engine
-    return RunDescription(
-        version(),
-        segmenter.path.name,
-        engine.runtime,
-        engine.threads,
-        info.name,
-        engine.delegate,
-        engine.delegate_operators,
-    )
-
-
-def describe(segmenter: Segmenter, info: SourceInfo) -> str:
-    height, width = segmenter.card.input_hw
-    size = f" {info.size_wh[0]}x{info.size_wh[1]}" if info.size_wh else ""
-    rate = f" at {float(info.rate):g} fps" if info.rate else ""
-    engine = segmenter.engine
-    delegate = f" with {engine.delegate}" if engine.delegate else ""
-    return (
-        f"{segmenter.card.name} {segmenter.card.recipe} {height}x{width} on {engine.runtime}{delegate}, "
-        f"{len(segmenter.card.classes)} classes; {info.name}{size}{rate}"
-    )
-
-
-def report(stats: RunStatistics, left_out: LeftOut, written: str, file: str | None) -> None:
-    """Writes the times to a file and prints them; where that is standard output, it has nothing else."""
-    from rich.box import SIMPLE
-    from rich.console import Console
-    from rich.table import Table
-
-    text = json.dumps(stats.as_json(), indent=1) + "\n"
-    if file is not None and file != "-":  # first: whoever read what is printed may be gone
-        write_whole(Path(file), text.encode())
-    console, timing = Console(stderr=file == "-"), stats.timing
-    console.print(f"{counted(timing.frames, 'frame')} in {timing.seconds:.1f} s: {timing.fps:.1f} frames per second")
-    table = Table(box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("ms per frame")
-    for name in ("median", "p90"):
-        table.add_column(name, justify="right")
-    ages = ("age when shown", timing.frame_age_ms), ("age of labels", timing.label_age_ms)
-    for name, times in (*timing.stages_ms.items(), *ages):
-        if times is not None:
-            table.add_row(name, f"{times.median:.2f}", f"{times.p90:.2f}")
-    console.print(table)
-    if timing.moved is not None and timing.held is not None:
-        console.print(f"labels of an earlier frame: {timing.moved:.1%} moved along, {timing.held:.1%} held in place")
-    losses = (
-        (stats.drops, "frame", " dropped because newer ones were there"),
-        (stats.reconnects, "reconnect", ""),
-        (stats.skipped, "damaged frame", ""),
-        (stats.jumps, "jump", " of the film's clock closed to one frame period"),
-    )
-    if any(count for count, *_ in losses):
-        say(", ".join(counted(count, what) + more for count, what, more in losses if count))
-    for line in left_out.lines_of_unreadable():
-        say(line)
-    if written:
-        say(f"wrote {written}")
-    if file == "-":
-        print(text, end="")  # noqa: T201

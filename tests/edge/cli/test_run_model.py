@@ -72,6 +72,32 @@ def test_video_in_video_labels_and_stats_out(int8_model: Path, clip: Path, tmp_p
     assert summary["stages_ms"]["invoke"]["median"] <= summary["stages_ms"]["invoke"]["p90"]
 
 
+def test_rows_of_numbers_with_regions(int8_model: Path, clip: Path, tmp_path: Path) -> None:
+    regions = tmp_path / "regions.json"
+    regions.write_text('{"regions": {"left": [[0, 0], [0.5, 0], [0.5, 1], [0, 1]]}}')
+    rows, table = tmp_path / "rows.jsonl", tmp_path / "rows.csv"
+    outputs = ["--output", str(rows), "--output", str(table), "--regions", str(regions)]
+    assert main([str(int8_model), "--source", str(clip), *outputs]) == 0
+    found = [json.loads(line) for line in rows.read_text().splitlines()]
+    assert [row["index"] for row in found] == list(range(12))
+    assert found[-1]["time_s"] == pytest.approx(11 / 12, abs=1e-3)
+    for row in found:
+        assert sum(row["shares"].values()) == pytest.approx(1, abs=1e-4)
+        assert sum(row["regions"]["left"].values()) == pytest.approx(1, abs=1e-4)
+    assert len(table.read_text().splitlines()) == 13
+
+
+def test_a_file_of_regions_is_not_written_over(
+    int8_model: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    regions = tmp_path / "regions.csv"
+    regions.write_text("{}")
+    assert main([str(int8_model), "--source", str(clip), "--regions", str(regions), "--output", str(regions)]) == 2
+    assert "would write over" in only_line(capsys.readouterr().err)
+    assert main([str(int8_model), "--source", str(clip), "--regions", str(regions), "--output", "null"]) == 2
+    assert "--regions" in only_line(capsys.readouterr().err)
+
+
 def test_every_fourth_frame_labelled(
     int8_model: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
