@@ -11,6 +11,7 @@ from typing import get_args
 
 from edge import pipeline
 from edge.classes import ClassSet
+from edge.cli.event_options import add_event_options, check_events, event_destinations, open_events, regions_of
 from edge.cli.main import Parser, parser, run, say
 from edge.cli.options import (
     SOURCE_FIELDS,
@@ -32,7 +33,6 @@ from edge.errors import SinkError, SourceError, UsageError
 from edge.files import writable_folder
 from edge.memory import share_one_heap
 from edge.progress import bars
-from edge.regions import RegionsFile, read_regions
 from edge.renderer import Renderer
 from edge.sinks.base import Sink
 from edge.sinks.fan_out import FanOut
@@ -69,12 +69,7 @@ def build_parser() -> Parser:
         "every frame, or null; repeatable (default: for cameras and streams a window, or the web page "
         "where there is no display; for files SOURCE-overlay.mp4, or .png for one picture)",
     )
-    made.add_argument(
-        "--regions",
-        type=Path,
-        metavar="FILE",
-        help="JSON with regions of the picture, whose shares rows have too",
-    )
+    add_event_options(made)
     made.add_argument("--view", default="overlay", choices=get_args(View), help="what is drawn")
     add_pace_options(made)
     made.add_argument("--alpha", type=float, default=0.5, metavar="F", help="opacity of the overlay, 0..1")
@@ -97,7 +92,7 @@ def main(argv: list[str] | None = None) -> int:
 def run_model(options: argparse.Namespace) -> int:
     check_outputs(options)
     check(options)
-    held = read_regions(options.regions) if options.regions else RegionsFile()
+    held = regions_of(options)
     share_one_heap()
     segmenter = segmenter_from(options, say)
     asked = source_options(options, segmenter.preprocess.size_hw)
@@ -114,7 +109,11 @@ def run_model(options: argparse.Namespace) -> int:
         specs = options.output or [default_output(options.source, source.info)]
         live = LivePipeline(classes, controls, status.now, segmenter.names_known, held.regions)
         opening = open_sink if options.output else open_shown
-        sinks = {spec: stack.enter_context(closing(opening(spec, source.info, live, say))) for spec in specs}
+        sinks: dict[str, Sink] = {
+            spec: stack.enter_context(closing(opening(spec, source.info, live, say))) for spec in specs
+        }
+        watch = open_events(options, held, source.info, live, say)
+        sinks.update({name: stack.enter_context(closing(sink)) for name, sink in watch.items()})
         service = stack.enter_context(closing(SystemdNotifier(status.log)))
         for line in (describe(segmenter, source.info), *(sink.notice for sink in sinks.values() if sink.notice)):
             say(line)
@@ -155,6 +154,7 @@ def check(options: argparse.Namespace) -> None:
     if options.max_temp is not None and temperature_c() is None:
         raise UsageError("this board does not tell its temperature", "max_temp")
     check_label_every(options.label_every)
+    check_events(options)
     if options.smooth:
         parse_smooth(options.smooth)
     source_options(options)
@@ -170,6 +170,7 @@ def check_outputs(options: argparse.Namespace) -> None:
     destinations = [destination_of(spec) for spec in dict.fromkeys(options.output or ())]
     if options.stats not in (None, "-"):
         destinations.append(one_file("--stats", Path(options.stats)))
+    destinations += event_destinations(options)
     keep_apart([destination for destination in destinations if destination is not None], inputs)
 
 

@@ -21,7 +21,7 @@ from edge.sinks.h264 import H264, USUAL_RATE
 from edge.text import quiet
 
 # Whole fragments of about a second: what is on disk plays, whenever the process dies.
-_FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
 _TROUBLE = (OSError, ValueError, av.error.FFmpegError)
 
 
@@ -69,7 +69,7 @@ class VideoFile(Sink):
 
     def _start(self, result: Result) -> None:
         file = UnfinishedFile(self._path)
-        container = av.open(file, "w", format="mp4", options=_FRAGMENTED)
+        container = av.open(file, "w", format="mp4", options=FRAGMENTED)
         self._open = file, container, H264(container, result, self._rate, say=self._tell)
 
     def _tell(self, what: str) -> None:

@@ -98,6 +98,61 @@ def test_a_file_of_regions_is_not_written_over(
     assert "--regions" in only_line(capsys.readouterr().err)
 
 
+def test_rules_make_events_pictures_and_recordings(
+    int8_model: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    regions, events, films = tmp_path / "regions.json", tmp_path / "events", tmp_path / "films"
+    anything = "+".join(CITYSCAPES.names)
+    left = {"left": [[0, 0], [0.5, 0], [0.5, 1]]}
+    regions.write_text(json.dumps({"regions": left, "rules": [f"seen: {anything} in left > 99 % for 0.2 s"]}))
+    asked = ["--regions", str(regions), "--rule", "crowd: person > 99.9 %", "--record-events", str(films)]
+    outputs = ["--events", f"{events}/", "--events", str(tmp_path / "e.jsonl"), "--output", "null"]
+    assert main([str(int8_model), "--source", str(clip), *asked, *outputs]) == 0
+    found = [json.loads(line) for line in (events / "events.jsonl").read_text().splitlines()]
+    assert [(event["rule"], event["state"], event["index"]) for event in found] == [
+        ("seen", "begun", 3),
+        ("seen", "ended", 11),
+    ]
+    assert cv2.imread(str(events / found[0]["snapshot"])).shape == (96, 160, 3)
+    assert len((tmp_path / "e.jsonl").read_text().splitlines()) == 2
+    (film,) = films.iterdir()
+    with av.open(str(film)) as container:
+        assert len(list(container.decode(video=0))) == 12
+    said = capsys.readouterr().err
+    assert "seen: begun with 100.0% at 0.2 s (frame 3)" in said
+    assert f"recorded {film}" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--rule", "person"], "rule 'person': expected CLASS > 2 %"),
+        (["--rule", "person in road > 1 %"], "no regions are given (--regions)"),
+        (["--rule", "cat > 1 %"], "this model has no class 'cat'"),
+        (["--events", "e.jsonl"], "--rule: expected a rule"),
+        (["--rule", "person > 1 %", "--before", "-1"], "--before: expected 0 to 60 seconds, got -1"),
+        (["--rule", "person > 1 %", "--events", "e.txt"], "events 'e.txt': expected NAME.jsonl, a folder"),
+        (["--rule", "person > 1 %", "--events", "mqtt://u:secret@/x"], "mqtt:"),
+        (["--rule", "person > 1 %", "--events", "r.jsonl", "--output", "r.jsonl"], "one would write over the other"),
+    ],
+)
+def test_rules_that_make_no_sense_are_refused(
+    int8_model: Path,
+    clip: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    words: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([str(int8_model), "--source", str(clip), "--output", "null", *options]) == 2
+    line = only_line(capsys.readouterr().err)
+    assert words in line
+    assert "secret" not in line
+    assert not list(tmp_path.iterdir())
+
+
 def test_every_fourth_frame_labelled(
     int8_model: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
