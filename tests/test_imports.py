@@ -27,6 +27,7 @@ LAYERS = (
     "edge.shares edge.streaming",
     "edge.segmenter edge.sinks edge.status",
     "edge.evaluation edge.events edge.labeller",
+    "edge.second_model",
     "edge.pipeline",
     "edge.compare",
     "edge.cli",

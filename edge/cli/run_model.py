@@ -22,7 +22,7 @@ from edge.cli.options import (
     source_options,
 )
 from edge.cli.pace import add_pace_options, check_label_every, pace_of
-from edge.cli.run_report import describe, report, run_description
+from edge.cli.run_report import describe, report, run_description, say_disagreement
 from edge.cli.signals import ending_gently
 from edge.controls import Controls, LivePipeline, View
 from edge.data import Result, SourceInfo
@@ -34,6 +34,8 @@ from edge.files import writable_folder
 from edge.memory import share_one_heap
 from edge.progress import bars
 from edge.renderer import Renderer
+from edge.second_model import SecondModel
+from edge.segmenter import Segmenter
 from edge.sinks.base import Sink
 from edge.sinks.fan_out import FanOut
 from edge.sinks.open import destination_of, open_sink
@@ -43,6 +45,8 @@ from edge.sources.open import files_of, open_source
 from edge.sources.options import SourceHealth
 from edge.status import Status
 from edge.timing import Timing
+
+COMPARE = "compare"
 
 EXAMPLES = (
     "run-model model.tflite                                           the camera, in a window or a web page",
@@ -59,6 +63,7 @@ def build_parser() -> Parser:
         SOURCE_FIELDS,
     )
     made.add_argument("model", type=Path, metavar="MODEL", help="a .tflite file")
+    made.add_argument("other", type=Path, nargs="?", metavar="OTHER", help="another one, for --view compare")
     add_source_options(made)
     made.add_argument(
         "--output",
@@ -70,7 +75,11 @@ def build_parser() -> Parser:
         "where there is no display; for files SOURCE-overlay.mp4, or .png for one picture)",
     )
     add_event_options(made)
-    made.add_argument("--view", default="overlay", choices=get_args(View), help="what is drawn")
+    made.add_argument(
+        "--view",
+        choices=(*get_args(View), COMPARE),
+        help="what is drawn (default: overlay; of two models compare: both overlays, and where they disagree)",
+    )
     add_pace_options(made)
     made.add_argument("--alpha", type=float, default=0.5, metavar="F", help="opacity of the overlay, 0..1")
     made.add_argument("--show", metavar="CLASS,...", help="paint these classes only")
@@ -98,9 +107,11 @@ def run_model(options: argparse.Namespace) -> int:
     asked = source_options(options, segmenter.preprocess.size_hw)
     classes = segmenter.card.classes
     hidden = hidden_classes(options.show, options.hide, classes)
-    controls = Controls(options.view, options.alpha, hidden, options.boundaries)
+    view: View = "overlay" if options.view in (None, COMPARE) else options.view
+    controls = Controls(view, options.alpha, hidden, options.boundaries)
     renderer = Renderer(classes, controls, legend=not options.no_legend, hud=not options.no_hud)
     timing, health = Timing(), SourceHealth()
+    second = second_model(options, segmenter, controls, timing)
     with ExitStack() as stack:
         source = stack.enter_context(closing(open_source(options.source, asked, health=health, say=say)))
         pace = pace_of(options, source.info)
@@ -127,6 +138,7 @@ def run_model(options: argparse.Namespace) -> int:
                     [outputs, service, progress],
                     timing,
                     smooth=Smoother(options.smooth) if options.smooth else None,
+                    second=second,
                     pace=pace,
                     pause=lambda: wait_while_paused(controls),
                     hold=lambda: rest(controls, heat),
@@ -140,6 +152,7 @@ def run_model(options: argparse.Namespace) -> int:
             finally:
                 if timing.frames:
                     report(status.whole_run(), health.left_out, outputs.written, options.stats)
+                    say_disagreement(second)
         if not timing.frames and not controls.quit.is_set():
             raise SourceError(f"{source.info.name}: ended before its first frame; expected at least one")
     return 0
@@ -155,6 +168,8 @@ def check(options: argparse.Namespace) -> None:
         raise UsageError("this board does not tell its temperature", "max_temp")
     check_label_every(options.label_every)
     check_events(options)
+    if (options.view == COMPARE) != (options.other is not None) and options.view is not None:
+        raise UsageError("expected two models with compare, and no other view of two", "view")
     if options.smooth:
         parse_smooth(options.smooth)
     source_options(options)
@@ -162,9 +177,26 @@ def check(options: argparse.Namespace) -> None:
         writable_folder(Path(options.stats).parent)
 
 
+def second_model(
+    options: argparse.Namespace, segmenter: Segmenter, controls: Controls, timing: Timing
+) -> SecondModel | None:
+    """Opens the other model, where one is named. Raises UsageError, ModelError."""
+    if options.other is None:
+        return None
+    other = segmenter_from(argparse.Namespace(**{**vars(options), "model": options.other}), say)
+    smooth = Smoother(options.smooth) if options.smooth else None
+    shown = {"legend": not options.no_legend, "hud": not options.no_hud}
+    return SecondModel(segmenter, other, controls, timing, smooth, **shown)
+
+
 def check_outputs(options: argparse.Namespace) -> None:
     """Refuses outputs that would take the place of what is read, or of one another. Raises UsageError, SourceError."""
-    inputs = [options.model, *files_of(options.source), *class_files(options)]
+    inputs = [
+        options.model,
+        *([options.other] if options.other else []),
+        *files_of(options.source),
+        *class_files(options),
+    ]
     if options.regions:
         inputs.append(options.regions)
     destinations = [destination_of(spec) for spec in dict.fromkeys(options.output or ())]

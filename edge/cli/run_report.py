@@ -9,6 +9,7 @@ from edge.cli.main import say, version
 from edge.controls import RunDescription, RunStatistics
 from edge.data import SourceInfo
 from edge.files import write_whole
+from edge.second_model import SecondModel
 from edge.segmenter import Segmenter
 from edge.sources.left_out import LeftOut
 from edge.text import counted
@@ -76,3 +77,13 @@ def report(stats: RunStatistics, left_out: LeftOut, written: str, file: str | No
         say(f"wrote {written}")
     if file == "-":
         print(text, end="")  # noqa: T201
+
+
+def say_disagreement(second: SecondModel | None) -> None:
+    """Says how much two models disagreed, where there were two and frames."""
+    found = None if second is None else second.summary()
+    if found is not None:
+        say(
+            f"the two models disagree on {found.median:.1%} of the pixels (median of the frames), in the worst, frame "
+            f"{found.worst_index}, on {found.worst:.1%}"
+        )

@@ -153,6 +153,47 @@ def test_rules_that_make_no_sense_are_refused(
     assert not list(tmp_path.iterdir())
 
 
+def test_two_models_and_where_they_disagree(
+    int8_model: Path, float_model: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, labels, stats = tmp_path / "both.mp4", tmp_path / "labels", tmp_path / "s.json"
+    outputs = ["--output", str(out), "--output", f"labels:{labels}", "--stats", str(stats), "--smooth", "two"]
+    assert main([str(int8_model), str(float_model), "--source", str(clip), *outputs]) == 0
+    with av.open(str(out)) as container:
+        assert [frame.to_ndarray(format="rgb24").shape for frame in container.decode(video=0)] == [(192, 320, 3)] * 12
+    assert cv2.imread(str(labels / "000000.png"), cv2.IMREAD_UNCHANGED).shape == (96, 160)
+    assert json.loads(stats.read_text())["stages_ms"]["second model"]["median"] > 0
+    said = capsys.readouterr().err
+    assert "the two models disagree on " in said
+    assert main([str(int8_model), str(int8_model), "--source", str(clip), "--view", "compare", "--output", "null"]) == 0
+    assert "disagree on 0.0% of the pixels (median of the frames)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--view", "compare"], "--view: expected two models with compare"),
+        (["OTHER", "--view", "mask"], "--view: expected two models with compare"),
+        (["OTHER", "--label-every", "2"], "--label-every: expected 1"),
+        (["none.tflite"], "none.tflite"),
+        (["OTHER", "--output", "OTHER"], "output"),
+    ],
+)
+def test_two_models_that_make_no_sense_are_refused(
+    int8_model: Path,
+    float_model: Path,
+    clip: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    words: str,
+) -> None:
+    before = float_model.read_bytes()
+    given = [str(float_model) if option == "OTHER" else option for option in options]
+    assert main([str(int8_model), *given, "--source", str(clip), "--output", "null"]) in (1, 2)
+    assert words in only_line(capsys.readouterr().err)
+    assert float_model.read_bytes() == before
+
+
 def test_every_fourth_frame_labelled(
     int8_model: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
