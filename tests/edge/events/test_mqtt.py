@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from events.scenes import CLASSES, FILM, play
+from event_frames import CLASSES, FILM, play
 from waiting import wait_for
 
 from edge.errors import SinkError, UsageError

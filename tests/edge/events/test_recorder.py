@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from events.scenes import CLASSES, FILM, frame, play
+from event_frames import CLASSES, FILM, frame, play
 
 from edge.data import Frame, LabelMap, Result
 from edge.errors import SinkError

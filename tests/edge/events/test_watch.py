@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-from events.scenes import CLASSES, FILM, frame, play
+from event_frames import CLASSES, FILM, frame, play
 
 from edge.data import Result, SourceInfo
 from edge.errors import SinkError, UsageError
