@@ -90,6 +90,13 @@ def test_what_flickers_about_the_limit_tells_once() -> None:
     assert turns("car > 2 %", gaps) == [0, 47], "it ends a second after the last"
 
 
+def test_what_stays_between_limit_and_end_goes_on() -> None:
+    assert turns("car > 2 %", [0.03] + [0.016] * 30) == [0], "1.6 % is not back at 1.5 %"
+    assert turns("car > 2 %", [0.03] + [0.015] * 30) == [0, 11]
+    assert turns("road < 40 %", [0.3] + [0.45] * 30) == [0], "45 % is not back at 50 %"
+    assert turns("road < 40 %", [0.3] + [0.55] * 30) == [0, 11]
+
+
 def test_it_ends_when_it_was_gone_for_so_long() -> None:
     assert turns("car > 2 % until 1 % for 0.2 s", [0.03, 0.0, 0.0, 0.0, 0.0, 0.03]) == [0, 3, 5]
     assert turns("road < 40 % until 60 % for 0.1 s", [0.3, 0.5, 0.5, 0.6, 0.7]) == [0, 4]
