@@ -67,7 +67,7 @@ release: .venv/.dev
 
 constraints: .venv/.dev
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-annotate \
-		--extra cluster --extra convert --extra dev --extra heif --extra openvino --extra report \
+		--extra cluster --extra convert --extra dev --extra heif --extra mqtt --extra openvino --extra report \
 		--custom-compile-command "make constraints" --output-file constraints.txt pyproject.toml
 
 clean:
@@ -82,7 +82,7 @@ clean:
 
 .venv/.dev: .venv/.convert
 	@echo "Installing what the tests need into .venv, this once: another 0.5 GB."
-	$(PIP) --no-build-isolation -e ".[cluster,convert,dev,heif,openvino,report]"
+	$(PIP) --no-build-isolation -e ".[cluster,convert,dev,heif,mqtt,openvino,report]"
 	touch $@
 
 # Other programs that read our files, each in a folder of its own: they want other versions than the project, and one

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from edge.classes import ClassSet
+from edge.regions import Polygon
 from edge.timing import TimingSummary
 
 View = Literal["overlay", "mask", "side-by-side"]
@@ -76,3 +77,4 @@ class LivePipeline:
     controls: Controls
     statistics: Callable[[], RunStatistics]  # from any thread, at any time
     names_known: bool = True  # whether the model or the user names the classes; False where their names are a guess
+    regions: Mapping[str, Polygon] = field(default_factory=dict)  # whose shares are written beside those of the picture

@@ -96,12 +96,21 @@ class LabelledFrame:
 
 
 @dataclass(frozen=True, slots=True)
+class Canvas:
+    """A picture, and the labels to be painted over it."""
+
+    pixels: Pixels
+    ids: Ids  # of the picture's size
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """A frame on its way to the sinks."""
 
     frame: Frame
     labels: LabelMap
     picture: Pixels  # what is shown: overlay, mask or side by side
+    canvas: Canvas | None = None  # for those who paint labels themselves; None: the frame and its labels
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,9 @@ from pathlib import Path
 from edge.errors import SinkError
 from edge.leftovers import UnfinishedFile, left_behind
 
-FILM = ".mp4"  # the only files that are of use unfinished
+FILM = ".mp4"
+ROWS = (".jsonl", ".csv")
+_USEFUL = (FILM, *ROWS)  # unfinished: who writes the next of the kind gives them a name
 
 
 @contextmanager
@@ -46,7 +48,7 @@ def write_whole(path: Path, data: bytes) -> None:
 def writable_folder(folder: Path) -> Path:
     """Makes sure, before long work, that files can be made in `folder`; makes it where it is not there.
 
-    Unfinished files that killed processes have left there are removed, but for films.
+    Unfinished files that killed processes have left there are removed, but for films and rows, which are of use.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -55,7 +57,7 @@ def writable_folder(folder: Path) -> Path:
     except OSError as exc:
         raise SinkError(f"{folder}: cannot be written to ({exc.strerror or exc}); choose another folder") from exc
     for part in left_behind(folder):
-        if part.final.suffix.lower() != FILM:
+        if part.final.suffix.lower() not in _USEFUL:
             with suppress(OSError):
                 part.discard()
     return folder

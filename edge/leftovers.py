@@ -12,7 +12,7 @@ import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from io import FileIO
 from itertools import count
@@ -122,6 +122,25 @@ def left_behind(folder: Path) -> Iterator[UnfinishedFile]:
                 yield part
             finally:
                 part.file.close()
+
+
+def recovered(folder: Path, suffixes: Collection[str], cut: Callable[[FileIO], bool]) -> Iterator[Path]:
+    """Gives the files of these kinds that this user's killed processes have left in a folder a name, and yields them:
+    `NAME-recovered.mp4`, after `cut` has cut them to what is whole. Where it finds nothing that is, nothing is left.
+    """
+    for part in left_behind(folder):
+        if part.final.suffix.lower() in suffixes:
+            with suppress(OSError):
+                if cut(part.file):
+                    yield part.keep_as(f"{part.final.stem}-recovered{part.final.suffix}")
+                else:
+                    part.discard()
+
+
+def kept_notice(files: Iterable[Path]) -> str:
+    """Returns the sentence that names what was recovered; empty where nothing was."""
+    names = ", ".join(map(str, files))
+    return f"kept what a killed run had recorded: {names}" if names else ""
 
 
 class TemporaryFolder(tempfile.TemporaryDirectory[str]):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from edge.data import Result
 from edge.labeller import Ahead, InTurn, Smooth, Steps
 from edge.renderer import Renderer
+from edge.second_model import SecondModel
 from edge.segmenter import Segmenter
 from edge.sinks.base import Sink
 from edge.sources.base import Source
@@ -34,6 +35,7 @@ def run(
     *,
     pace: Pace | None = None,
     smooth: Smooth | None = None,
+    second: SecondModel | None = None,
     pause: Callable[[], None] = lambda: None,
     hold: Callable[[], None] = lambda: None,
     status: Callable[[], str] | None = None,
@@ -46,7 +48,8 @@ def run(
     frames, which go on (`pace`). The source is closed in the end.
 
     `smooth` filters the scores of successive frames that are labelled. `pause` is called before a frame is taken and
-    `hold` before one is labelled; both may wait. `status` gives the line on the picture.
+    `hold` before one is labelled; both may wait. `status` gives the line on the picture. A
+    `second` model labels every frame too, and draws both.
     """
     pace = pace or Pace()
     line = (Ahead if pace.ahead else InTurn)(
@@ -59,11 +62,16 @@ def run(
     try:
         for labelled in line:
             frame, labels = labelled.frame, labelled.labels
+            other = None if second is None else second.labels(frame)
             with timing.stage("render"):
-                picture = renderer(frame.pixels, labels.ids, (status or timing.line)())
+                said = (status or timing.line)()
+                if second is None or other is None:
+                    result = Result(frame, labels, renderer(frame.pixels, labels.ids, said))
+                else:
+                    result = second.result(frame, labels, other, said)
             with timing.stage("encode"):
                 for sink in sinks:
-                    sink.write(Result(frame, labels, picture))
+                    sink.write(result)
             timing.shown(frame.t_capture_s, None if pace == Pace() else labelled.behind_s, labelled.way)
     finally:
         line.stop()

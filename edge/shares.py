@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 
 import cv2
@@ -11,12 +10,8 @@ import numpy as np
 
 from edge.classes import ClassSet
 from edge.data import Ids, LabelMap
-from edge.errors import UsageError
+from edge.regions import Polygon, checked
 from edge.renderer import class_counts
-
-Polygon = Sequence[tuple[float, float]]
-"""Corners (x, y) in shares of the picture's width and height, 0..1, in order around the region; the last one is joined
-with the first."""
 
 
 def label_shares(labels: LabelMap, classes: ClassSet) -> dict[str, float]:
@@ -24,7 +19,7 @@ def label_shares(labels: LabelMap, classes: ClassSet) -> dict[str, float]:
 
     Ignored pixels count as part of the picture, so that the shares may add up to less than 1.
     """
-    return _shares(labels.ids, classes, np.ones(labels.ids.shape, np.uint8))
+    return _shares(labels.ids, classes, None)
 
 
 def region_shares(labels: LabelMap, classes: ClassSet, regions: Mapping[str, Polygon]) -> dict[str, dict[str, float]]:
@@ -33,20 +28,12 @@ def region_shares(labels: LabelMap, classes: ClassSet, regions: Mapping[str, Pol
     A pixel belongs to a region where its middle lies within the polygon or on its line; regions may overlap. Raises
     UsageError for a region of fewer than three corners, or with a corner outside the picture.
     """
-    shares = {}
-    for name, polygon in regions.items():
-        corners = tuple((float(x), float(y)) for x, y in polygon)
-        if len(corners) < 3:
-            raise UsageError(f"region {name!r}: expected three corners (x, y) or more, got {len(corners)}")
-        for corner in corners:
-            if not all(math.isfinite(value) and 0.0 <= value <= 1.0 for value in corner):
-                raise UsageError(f"region {name!r}: expected corners (x, y) from 0 to 1, got {corner}")
-        shares[name] = _shares(labels.ids, classes, _mask(corners, labels.ids.shape))
-    return shares
+    masks = {name: _mask(checked(name, polygon), labels.ids.shape) for name, polygon in regions.items()}
+    return {name: _shares(labels.ids, classes, mask) for name, mask in masks.items()}
 
 
-def _shares(ids: Ids, classes: ClassSet, mask: Ids) -> dict[str, float]:
-    whole = cv2.countNonZero(mask)
+def _shares(ids: Ids, classes: ClassSet, mask: Ids | None) -> dict[str, float]:
+    whole = ids.size if mask is None else cv2.countNonZero(mask)
     counts = class_counts(ids, classes, mask)
     return dict(zip(classes.names, (counts / whole).tolist(), strict=True))
 

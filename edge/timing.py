@@ -14,7 +14,7 @@ import numpy as np
 
 from edge.data import Way
 
-STAGES = ("decode", "preprocess", "invoke", "postprocess", "move", "render", "encode")
+STAGES = ("decode", "preprocess", "invoke", "postprocess", "move", "second model", "render", "encode")
 
 RECENT_S = 5.0  # what "now" means for the rate
 _RECENT = 15  # frames that the status line's medians are over

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import get_args
 
 from edge.archive.archive import Archive
 from edge.archive.cutting import PIECE_S
@@ -19,7 +20,7 @@ from edge.cli.main import Parser, parser, run, say, version
 from edge.cli.options import add_drawing_options, add_model_options, classes, hidden_classes, normalisation, segmenter
 from edge.cluster.models import send
 from edge.cluster.opening import check_installed, dashboard, local_plan, local_processes, open_cluster, slots
-from edge.controls import Controls
+from edge.controls import Controls, View
 from edge.errors import GateFailed, UsageError
 from edge.files import writable_folder
 from edge.renderer import Renderer
@@ -64,6 +65,7 @@ def build_parser() -> Parser:
         help="begin no further film when more than N cannot be labelled, and do not mind up to N (default: work "
         "through all, and mind any)",
     )
+    made.add_argument("--view", default="overlay", choices=get_args(View), help="what is drawn")
     add_drawing_options(made)
     add_model_options(made)
     return made

@@ -12,7 +12,6 @@ from typing import get_args
 from edge.class_lists.files import class_set
 from edge.classes import ClassSet
 from edge.compare.rows import ModelOptions
-from edge.controls import View
 from edge.engine.delegates import parse_delegate
 from edge.engine.runtimes import NAMES
 from edge.errors import DelegateError, UsageError
@@ -60,8 +59,7 @@ def add_model_options(parser: argparse.ArgumentParser, *, fastest: bool = False)
 
 
 def add_drawing_options(parser: argparse.ArgumentParser) -> None:
-    """Adds how the overlay is drawn."""
-    parser.add_argument("--view", default="overlay", choices=get_args(View), help="what is drawn")
+    """Adds how the overlay is drawn, but for `--view`."""
     parser.add_argument("--alpha", type=float, default=0.5, metavar="F", help="opacity of the overlay, 0..1")
     parser.add_argument("--show", metavar="CLASS,...", help="paint these classes only")
     parser.add_argument("--hide", metavar="CLASS,...", help="leave these classes unpainted")

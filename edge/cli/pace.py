@@ -38,6 +38,13 @@ def pace_of(options: argparse.Namespace, info: SourceInfo) -> Pace:
     """Returns which frames are labelled, and whether the others wait. Raises UsageError."""
     if options.view_rate and not info.live:
         raise UsageError(f"expected a camera or a stream with it; {info.name} is shown frame by frame", "view_rate")
+    if options.other is not None:
+        if options.label_every > 1 or options.view_rate == "camera":
+            raise UsageError(
+                "expected 1, and no `view_rate` camera: two models are compared on frames that both label",
+                "label_every",
+            )
+        return Pace()
     ahead = info.live and options.view_rate != "labels"
     if info.live and not ahead and options.label_every > 1:
         raise UsageError("expected `view_rate` camera with it, which shows the frames between too", "label_every")

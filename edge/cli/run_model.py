@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from itertools import repeat
 from pathlib import Path
+from typing import get_args
 
 from edge import pipeline
-from edge.cli.main import Parser, parser, run, say, version
+from edge.cli.event_options import add_event_options, check_events, event_destinations, open_events, regions_of
+from edge.cli.main import Parser, parser, run, say
 from edge.cli.options import (
     SOURCE_FIELDS,
     add_drawing_options,
@@ -22,29 +23,31 @@ from edge.cli.options import (
     source_options,
 )
 from edge.cli.pace import add_pace_options, check_label_every, pace_of
+from edge.cli.run_report import describe, report, run_description, say_disagreement
 from edge.cli.signals import ending_gently
-from edge.controls import Controls, LivePipeline, RunDescription, RunStatistics
+from edge.controls import Controls, LivePipeline, View
 from edge.data import Result, SourceInfo
 from edge.destinations import keep_apart, one_file
 from edge.device.board import display, temperature_c
 from edge.device.cooling import Heat
 from edge.errors import SinkError, SourceError, UsageError
-from edge.files import writable_folder, write_whole
+from edge.files import writable_folder
 from edge.memory import share_one_heap
 from edge.progress import bars
 from edge.renderer import Renderer
+from edge.second_model import SecondModel
 from edge.segmenter import Segmenter
 from edge.sinks.base import Sink
 from edge.sinks.fan_out import FanOut
 from edge.sinks.open import destination_of, open_sink
 from edge.sinks.systemd import SystemdNotifier
 from edge.smooth import Smoother, parse_smooth
-from edge.sources.left_out import LeftOut
 from edge.sources.open import files_of, open_source
 from edge.sources.options import SourceHealth
 from edge.status import Status
-from edge.text import counted
 from edge.timing import Timing
+
+COMPARE = "compare"
 
 EXAMPLES = (
     "run-model model.tflite                                           the camera, in a window or a web page",
@@ -61,15 +64,22 @@ def build_parser() -> Parser:
         SOURCE_FIELDS,
     )
     made.add_argument("model", type=Path, metavar="MODEL", help="a .tflite file")
+    made.add_argument("other", type=Path, nargs="?", metavar="OTHER", help="another one, for --view compare")
     add_source_options(made)
     made.add_argument(
         "--output",
         action="append",
         metavar="O",
         help="window, web[://HOST:PORT[?token-file=FILE&public-url=URL]], NAME.mp4, udp://HOST:PORT, rtsp://HOST/NAME, "
-        "a folder or pattern of pictures, "
-        "NAME.png, labels:DIR, or null; repeatable (default: for cameras and streams a window, or the web page where "
-        "there is no display; for files SOURCE-overlay.mp4, or .png for one picture)",
+        "a folder or pattern of pictures, NAME.png, labels:DIR, NAME.jsonl or NAME.csv with the shares of classes in "
+        "every frame, or null; repeatable (default: for cameras and streams a window, or the web page "
+        "where there is no display; for files SOURCE-overlay.mp4, or .png for one picture)",
+    )
+    add_event_options(made)
+    made.add_argument(
+        "--view",
+        choices=(*get_args(View), COMPARE),
+        help="what is drawn (default: overlay; of two models compare: both overlays, and where they disagree)",
     )
     add_pace_options(made)
     add_drawing_options(made)
@@ -88,23 +98,30 @@ def main(argv: list[str] | None = None) -> int:
 def run_model(options: argparse.Namespace) -> int:
     check_outputs(options)
     check(options)
+    held = regions_of(options)
     share_one_heap()
     segmenter = segmenter_from(options, say)
     asked = source_options(options, segmenter.preprocess.size_hw)
     classes = segmenter.card.classes
     hidden = hidden_classes(options.show, options.hide, classes)
-    controls = Controls(options.view, options.alpha, hidden, options.boundaries)
+    view: View = "overlay" if options.view in (None, COMPARE) else options.view
+    controls = Controls(view, options.alpha, hidden, options.boundaries)
     renderer = Renderer(classes, controls, legend=not options.no_legend, hud=not options.no_hud)
     timing, health = Timing(), SourceHealth()
+    second = second_model(options, segmenter, controls, timing)
     with ExitStack() as stack:
         source = stack.enter_context(closing(open_source(options.source, asked, health=health, say=say)))
         pace = pace_of(options, source.info)
         heat = stack.enter_context(closing(Heat(options.max_temp)))
         status = Status(run_description(segmenter, source.info), timing, health, controls, heat)
         specs = options.output or [default_output(options.source, source.info)]
-        live = LivePipeline(classes, controls, status.now, segmenter.names_known)
+        live = LivePipeline(classes, controls, status.now, segmenter.names_known, held.regions)
         opening = open_sink if options.output else open_shown
-        sinks = {spec: stack.enter_context(closing(opening(spec, source.info, live, say))) for spec in specs}
+        sinks: dict[str, Sink] = {
+            spec: stack.enter_context(closing(opening(spec, source.info, live, say))) for spec in specs
+        }
+        watch = open_events(options, held, source.info, live, say)
+        sinks.update({name: stack.enter_context(closing(sink)) for name, sink in watch.items()})
         service = stack.enter_context(closing(SystemdNotifier(status.log)))
         for line in (describe(segmenter, source.info), *(sink.notice for sink in sinks.values() if sink.notice)):
             say(line)
@@ -118,6 +135,7 @@ def run_model(options: argparse.Namespace) -> int:
                     [outputs, service, progress],
                     timing,
                     smooth=Smoother(options.smooth) if options.smooth else None,
+                    second=second,
                     pace=pace,
                     pause=lambda: wait_while_paused(controls),
                     hold=lambda: rest(controls, heat),
@@ -131,6 +149,7 @@ def run_model(options: argparse.Namespace) -> int:
             finally:
                 if timing.frames:
                     report(status.whole_run(), health.left_out, outputs.written, options.stats)
+                    say_disagreement(second)
         if not timing.frames and not controls.quit.is_set():
             raise SourceError(f"{source.info.name}: ended before its first frame; expected at least one")
     return 0
@@ -145,6 +164,9 @@ def check(options: argparse.Namespace) -> None:
     if options.max_temp is not None and temperature_c() is None:
         raise UsageError("this board does not tell its temperature", "max_temp")
     check_label_every(options.label_every)
+    check_events(options)
+    if (options.view == COMPARE) != (options.other is not None) and options.view is not None:
+        raise UsageError("expected two models with compare, and no other view of two", "view")
     if options.smooth:
         parse_smooth(options.smooth)
     source_options(options)
@@ -152,12 +174,32 @@ def check(options: argparse.Namespace) -> None:
         writable_folder(Path(options.stats).parent)
 
 
+def second_model(
+    options: argparse.Namespace, segmenter: Segmenter, controls: Controls, timing: Timing
+) -> SecondModel | None:
+    """Opens the other model, where one is named. Raises UsageError, ModelError."""
+    if options.other is None:
+        return None
+    other = segmenter_from(argparse.Namespace(**{**vars(options), "model": options.other}), say)
+    smooth = Smoother(options.smooth) if options.smooth else None
+    shown = {"legend": not options.no_legend, "hud": not options.no_hud}
+    return SecondModel(segmenter, other, controls, timing, smooth, **shown)
+
+
 def check_outputs(options: argparse.Namespace) -> None:
     """Refuses outputs that would take the place of what is read, or of one another. Raises UsageError, SourceError."""
-    inputs = [options.model, *files_of(options.source), *class_files(options)]
+    inputs = [
+        options.model,
+        *([options.other] if options.other else []),
+        *files_of(options.source),
+        *class_files(options),
+    ]
+    if options.regions:
+        inputs.append(options.regions)
     destinations = [destination_of(spec) for spec in dict.fromkeys(options.output or ())]
     if options.stats not in (None, "-"):
         destinations.append(one_file("--stats", Path(options.stats)))
+    destinations += event_destinations(options)
     keep_apart([destination for destination in destinations if destination is not None], inputs)
 
 
@@ -208,67 +250,3 @@ def open_shown(spec: str, info: SourceInfo, live: LivePipeline, notice: Callable
             raise
         notice(f"{exc}; showing the web page instead")
         return open_sink("web", info, live)
-
-
-def run_description(segmenter: Segmenter, info: SourceInfo) -> RunDescription:
-    """Returns what never changes while the pipeline runs."""
-    engine = segmenter.engine
-    return RunDescription(
-        version(),
-        segmenter.path.name,
-        engine.runtime,
-        engine.threads,
-        info.name,
-        engine.delegate,
-        engine.delegate_operators,
-    )
-
-
-def describe(segmenter: Segmenter, info: SourceInfo) -> str:
-    height, width = segmenter.card.input_hw
-    size = f" {info.size_wh[0]}x{info.size_wh[1]}" if info.size_wh else ""
-    rate = f" at {float(info.rate):g} fps" if info.rate else ""
-    engine = segmenter.engine
-    delegate = f" with {engine.delegate}" if engine.delegate else ""
-    return (
-        f"{segmenter.card.name} {segmenter.card.recipe} {height}x{width} on {engine.runtime}{delegate}, "
-        f"{len(segmenter.card.classes)} classes; {info.name}{size}{rate}"
-    )
-
-
-def report(stats: RunStatistics, left_out: LeftOut, written: str, file: str | None) -> None:
-    """Writes the times to a file and prints them; where that is standard output, it has nothing else."""
-    from rich.box import SIMPLE
-    from rich.console import Console
-    from rich.table import Table
-
-    text = json.dumps(stats.as_json(), indent=1) + "\n"
-    if file is not None and file != "-":  # first: whoever read what is printed may be gone
-        write_whole(Path(file), text.encode())
-    console, timing = Console(stderr=file == "-"), stats.timing
-    console.print(f"{counted(timing.frames, 'frame')} in {timing.seconds:.1f} s: {timing.fps:.1f} frames per second")
-    table = Table(box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("ms per frame")
-    for name in ("median", "p90"):
-        table.add_column(name, justify="right")
-    ages = ("age when shown", timing.frame_age_ms), ("age of labels", timing.label_age_ms)
-    for name, times in (*timing.stages_ms.items(), *ages):
-        if times is not None:
-            table.add_row(name, f"{times.median:.2f}", f"{times.p90:.2f}")
-    console.print(table)
-    if timing.moved is not None and timing.held is not None:
-        console.print(f"labels of an earlier frame: {timing.moved:.1%} moved along, {timing.held:.1%} held in place")
-    losses = (
-        (stats.drops, "frame", " dropped because newer ones were there"),
-        (stats.reconnects, "reconnect", ""),
-        (stats.skipped, "damaged frame", ""),
-        (stats.jumps, "jump", " of the film's clock closed to one frame period"),
-    )
-    if any(count for count, *_ in losses):
-        say(", ".join(counted(count, what) + more for count, what, more in losses if count))
-    for line in left_out.lines_of_unreadable():
-        say(line)
-    if written:
-        say(f"wrote {written}")
-    if file == "-":
-        print(text, end="")  # noqa: T201

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from typing import Any, Protocol
 
 import av
 import cv2
 import numpy as np
-from av.container import OutputContainer
 from av.video.frame import PictureType
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
@@ -21,6 +21,14 @@ _TICK_S = Fraction(1, 90_000)  # what video streams count in; the usual rates ar
 _KEY_EVERY_S = 1.0
 # Fastest by far of x264's presets at the same visible quality, for twice the file size of veryfast.
 _ENCODING = {"preset": "ultrafast", "crf": "23", "forced-idr": "1"}
+
+
+class Muxer(Protocol):
+    """What takes the packets of an encoder: FFmpeg's container, or what stands for it."""
+
+    def add_stream(self, *args: Any, **kwargs: Any) -> Any: ...
+
+    def mux(self, packets: Any) -> None: ...
 
 
 class H264:
@@ -36,7 +44,7 @@ class H264:
 
     def __init__(
         self,
-        container: OutputContainer,
+        container: Muxer,
         first: Result,
         rate: Fraction,
         *,

@@ -13,6 +13,7 @@ from edge.controls import LivePipeline
 from edge.data import Result, SourceInfo
 from edge.destinations import NUMBER, Destination, numbered_files, some_files
 from edge.errors import UsageError
+from edge.files import ROWS
 from edge.sinks.base import Sink
 from edge.sinks.pictures import SUFFIXES, LabelPictures, PictureFolder, Pictures
 from edge.sources.folders import is_picture
@@ -20,7 +21,8 @@ from edge.text import quiet
 
 _EXPECTED = (
     "expected window, web or web://HOST:PORT, a video (overlay.mp4), a stream (udp://HOST:PORT, rtsp://HOST/NAME), a "
-    "picture (overlay.png, .jpg), numbered pictures (overlay-%05d.png), a folder for pictures (overlay/), "
+    "picture (overlay.png, .jpg), numbered pictures (overlay-%05d.png), a folder for pictures (overlay/), numbers of "
+    "every frame (rows.jsonl, rows.csv), "
     "labels:FOLDER or labels:FOLDER?ids=labelIds, or null"
 )
 
@@ -42,9 +44,9 @@ def open_sink(
     line where what comes is not kept as it is.
 
     `spec` is `window`, `web`, `web://HOST:PORT` (see edge.sinks.web), `*.mp4`, `udp://HOST:PORT`, `rtsp://HOST/NAME`,
-    `*.png`, `*.jpg`, `*-%05d.png`, a folder, `labels:FOLDER`, or `null`. Labels are Cityscapes trainIds, which is what
-    models give; with `?ids=labelIds` they are the benchmark's own ids. A folder that is not there is made, with its
-    parents.
+    `*.png`, `*.jpg`, `*-%05d.png`, `*.jsonl`, `*.csv`, a folder, `labels:FOLDER`, or `null`. Labels
+    are Cityscapes trainIds, which is what models give; with `?ids=labelIds` they are the benchmark's own ids. A
+    folder that is not there is made, with its parents.
 
     Raises SinkError where the output cannot be written there, UsageError where there is no such kind of output, or it
     cannot hold what the source gives, or not the model's classes.
@@ -60,7 +62,7 @@ def open_sink(
         if kind.lower() not in SENT_TO:
             raise _unknown(spec)
         return VideoStream(spec, say)
-    return NullSink() if spec == "null" else _file(spec, info, say)
+    return NullSink() if spec == "null" else _file(spec, info, live, say)
 
 
 def destination_of(spec: str) -> Destination | None:
@@ -84,7 +86,7 @@ def _is_folder(spec: str) -> bool:
     return spec.endswith("/") or (bool(spec) and Path(spec).is_dir())
 
 
-def _file(spec: str, info: SourceInfo, say: Callable[[str], None]) -> Sink:
+def _file(spec: str, info: SourceInfo, live: LivePipeline | None, say: Callable[[str], None]) -> Sink:
     path = Path(spec)
     suffix = path.suffix.lower()
     if _is_folder(spec):
@@ -93,6 +95,12 @@ def _file(spec: str, info: SourceInfo, say: Callable[[str], None]) -> Sink:
         from edge.sinks.video import VideoFile
 
         return VideoFile(path, info.rate, say)
+    if suffix in ROWS:
+        from edge.sinks.rows import RowFile
+
+        if live is None:
+            raise UsageError(f"output {spec!r}: only a running pipeline has classes to count")
+        return RowFile(path, info, live.classes, live.regions)
     if suffix in SUFFIXES:
         pictures = Pictures(path)
         if not pictures.numbered and info.frame_count is not None and info.frame_count > 1:

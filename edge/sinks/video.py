@@ -14,7 +14,7 @@ from av.container import OutputContainer
 from edge.data import Result
 from edge.errors import SinkError
 from edge.files import FILM, writable_folder
-from edge.leftovers import UnfinishedFile, left_behind
+from edge.leftovers import UnfinishedFile, kept_notice, recovered
 from edge.mp4 import last_whole_fragment
 from edge.sinks.base import Sink
 from edge.sinks.h264 import H264, USUAL_RATE
@@ -42,8 +42,7 @@ class VideoFile(Sink):
         self._path, self._rate, self._say = path, rate or USUAL_RATE, say
         self._open: tuple[UnfinishedFile, OutputContainer, H264] | None = None
         self._closed = False
-        recovered = [str(film) for film in recover(path.parent)]
-        self.notice = f"kept what a killed run had recorded: {', '.join(recovered)}" if recovered else ""
+        self.notice = kept_notice(recover(path.parent))
 
     def write(self, result: Result) -> None:
         if self._closed:
@@ -101,13 +100,7 @@ def recover(folder: Path) -> Iterator[Path]:
 
     Where nothing plays, nothing is left.
     """
-    for part in left_behind(folder):
-        if part.final.suffix.lower() == FILM:
-            with suppress(OSError):
-                if cut_to_whole_fragments(part.file):
-                    yield part.keep_as(f"{part.final.stem}-recovered{part.final.suffix}")
-                else:
-                    part.discard()
+    return recovered(folder, (FILM,), cut_to_whole_fragments)
 
 
 def cut_to_whole_fragments(file: FileIO) -> bool:

@@ -30,7 +30,7 @@ BOARDS = OUT / "pi.json"  # what `make test-pi` leaves: the emulated boards, as 
 
 OWN_CODE = ("tests/convert/demo", "tests/convert/networks")  # minutes of TensorFlow that `make test` has spent already
 LIBRARIES = ("tests/edge/engine", "tests/edge/sources", "tests/edge/sinks", "tests/edge/cli/test_run_model.py")
-EDGE_EXTRAS = ("dev", "heif", "openvino", "report")
+EDGE_EXTRAS = ("dev", "heif", "mqtt", "openvino", "report")
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,9 @@ class Leg:
     @property
     def tests(self) -> tuple[str, ...]:
         if self.converts:
-            return ("tests/convert", *(f"--ignore={path}" for path in OWN_CODE))
+            return ("tests/convert", *(f"--ignore={path}" for path in OWN_CODE), "-m", "not long")
         edge = LIBRARIES if self.between else ("tests/edge",)
-        return (*edge, "tests/test_imports.py", "-m", "not tensorflow")
+        return (*edge, "tests/test_imports.py", "-m", "not tensorflow and not long")
 
 
 # The longest first, so that the last to end is a short one. The converter's dependencies raise those of `edge`, which
@@ -268,7 +268,7 @@ def install(leg: Leg, wheel: Path) -> Path:
 
 def known_versions_install(leg: Leg, python: Path) -> None:
     """Whether pip takes constraints.txt: uv, which wrote it, does not heed that a package is for older Pythons only."""
-    wanted = f"{PROJECT}[cluster,convert,dev,heif,openvino,report]"
+    wanted = f"{PROJECT}[cluster,convert,dev,heif,mqtt,openvino,report]"
     command = ["-m", "pip", "install", "--quiet", "--dry-run", "--constraint", str(PROJECT / "constraints.txt"), wanted]
     step(leg, "resolving constraints.txt", [python, *command])
 

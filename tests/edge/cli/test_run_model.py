@@ -72,6 +72,128 @@ def test_video_in_video_labels_and_stats_out(int8_model: Path, clip: Path, tmp_p
     assert summary["stages_ms"]["invoke"]["median"] <= summary["stages_ms"]["invoke"]["p90"]
 
 
+def test_rows_of_numbers_with_regions(int8_model: Path, clip: Path, tmp_path: Path) -> None:
+    regions = tmp_path / "regions.json"
+    regions.write_text('{"regions": {"left": [[0, 0], [0.5, 0], [0.5, 1], [0, 1]]}}')
+    rows, table = tmp_path / "rows.jsonl", tmp_path / "rows.csv"
+    outputs = ["--output", str(rows), "--output", str(table), "--regions", str(regions)]
+    assert main([str(int8_model), "--source", str(clip), *outputs]) == 0
+    found = [json.loads(line) for line in rows.read_text().splitlines()]
+    assert [row["index"] for row in found] == list(range(12))
+    assert found[-1]["time_s"] == pytest.approx(11 / 12, abs=1e-3)
+    for row in found:
+        assert sum(row["shares"].values()) == pytest.approx(1, abs=1e-4)
+        assert sum(row["regions"]["left"].values()) == pytest.approx(1, abs=1e-4)
+    assert len(table.read_text().splitlines()) == 13
+
+
+def test_a_file_of_regions_is_not_written_over(
+    int8_model: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    regions = tmp_path / "regions.csv"
+    regions.write_text("{}")
+    assert main([str(int8_model), "--source", str(clip), "--regions", str(regions), "--output", str(regions)]) == 2
+    assert "would write over" in only_line(capsys.readouterr().err)
+    assert main([str(int8_model), "--source", str(clip), "--regions", str(regions), "--output", "null"]) == 2
+    assert "--regions" in only_line(capsys.readouterr().err)
+
+
+def test_rules_make_events_pictures_and_recordings(
+    int8_model: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    regions, events, films = tmp_path / "regions.json", tmp_path / "events", tmp_path / "films"
+    anything = "+".join(CITYSCAPES.names)
+    left = {"left": [[0, 0], [0.5, 0], [0.5, 1]]}
+    regions.write_text(json.dumps({"regions": left, "rules": [f"seen: {anything} in left > 99 % for 0.2 s"]}))
+    asked = ["--regions", str(regions), "--rule", "crowd: person > 99.9 %", "--record-events", str(films)]
+    outputs = ["--events", f"{events}/", "--events", str(tmp_path / "e.jsonl"), "--output", "null"]
+    assert main([str(int8_model), "--source", str(clip), *asked, *outputs]) == 0
+    found = [json.loads(line) for line in (events / "events.jsonl").read_text().splitlines()]
+    assert [(event["rule"], event["state"], event["index"]) for event in found] == [
+        ("seen", "begun", 3),
+        ("seen", "ended", 11),
+    ]
+    assert cv2.imread(str(events / found[0]["snapshot"])).shape == (96, 160, 3)
+    assert len((tmp_path / "e.jsonl").read_text().splitlines()) == 2
+    (film,) = films.iterdir()
+    with av.open(str(film)) as container:
+        assert len(list(container.decode(video=0))) == 12
+    said = capsys.readouterr().err
+    assert "seen: begun with 100.0% at 0.2 s (frame 3)" in said
+    assert f"recorded {film}" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--rule", "person"], "rule 'person': expected CLASS > 2 %"),
+        (["--rule", "person in road > 1 %"], "no regions are given (--regions)"),
+        (["--rule", "cat > 1 %"], "this model has no class 'cat'"),
+        (["--events", "e.jsonl"], "--rule: expected a rule"),
+        (["--rule", "person > 1 %", "--before", "-1"], "--before: expected 0 to 60 seconds, got -1"),
+        (["--rule", "person > 1 %", "--events", "e.txt"], "events 'e.txt': expected NAME.jsonl, a folder"),
+        (["--rule", "person > 1 %", "--events", "mqtt://u:secret@/x"], "mqtt:"),
+        (["--rule", "person > 1 %", "--events", "r.jsonl", "--output", "r.jsonl"], "one would write over the other"),
+    ],
+)
+def test_rules_that_make_no_sense_are_refused(
+    int8_model: Path,
+    clip: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    words: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([str(int8_model), "--source", str(clip), "--output", "null", *options]) == 2
+    line = only_line(capsys.readouterr().err)
+    assert words in line
+    assert "secret" not in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_two_models_and_where_they_disagree(
+    int8_model: Path, float_model: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, labels, stats = tmp_path / "both.mp4", tmp_path / "labels", tmp_path / "s.json"
+    outputs = ["--output", str(out), "--output", f"labels:{labels}", "--stats", str(stats), "--smooth", "two"]
+    assert main([str(int8_model), str(float_model), "--source", str(clip), *outputs]) == 0
+    with av.open(str(out)) as container:
+        assert [frame.to_ndarray(format="rgb24").shape for frame in container.decode(video=0)] == [(192, 320, 3)] * 12
+    assert cv2.imread(str(labels / "000000.png"), cv2.IMREAD_UNCHANGED).shape == (96, 160)
+    assert json.loads(stats.read_text())["stages_ms"]["second model"]["median"] > 0
+    said = capsys.readouterr().err
+    assert "the two models disagree on " in said
+    assert main([str(int8_model), str(int8_model), "--source", str(clip), "--view", "compare", "--output", "null"]) == 0
+    assert "disagree on 0.0% of the pixels (median of the frames)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--view", "compare"], "--view: expected two models with compare"),
+        (["OTHER", "--view", "mask"], "--view: expected two models with compare"),
+        (["OTHER", "--label-every", "2"], "--label-every: expected 1"),
+        (["none.tflite"], "none.tflite"),
+        (["OTHER", "--output", "OTHER"], "output"),
+    ],
+)
+def test_two_models_that_make_no_sense_are_refused(
+    int8_model: Path,
+    float_model: Path,
+    clip: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    words: str,
+) -> None:
+    before = float_model.read_bytes()
+    given = [str(float_model) if option == "OTHER" else option for option in options]
+    assert main([str(int8_model), *given, "--source", str(clip), "--output", "null"]) in (1, 2)
+    assert words in only_line(capsys.readouterr().err)
+    assert float_model.read_bytes() == before
+
+
 def test_every_fourth_frame_labelled(
     int8_model: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -22,7 +22,7 @@ from reverse_proxy import NAME, reverse_proxy
 
 from edge.classes import CITYSCAPES
 from edge.controls import Controls, LivePipeline, RunDescription, RunStatistics
-from edge.data import Frame, LabelMap, Result, SourceInfo
+from edge.data import IGNORE, Canvas, Frame, LabelMap, Result, SourceInfo
 from edge.sinks.open import open_sink
 from edge.sinks.web import viewers
 from edge.sinks.web.sink import WebPage
@@ -210,6 +210,27 @@ def test_a_viewer_chooses_what_is_seen(browser: Browser) -> None:
         assert "slowed down" in browser.ask("document.body.innerText")
         assert re.search(r"road\s+50 %", browser.ask("$('classes').innerText"))
         assert browser.complaints == []
+
+
+def test_two_models_are_painted_on_one_canvas(browser: Browser) -> None:
+    """Road of the first above to the left, sky of the second beside it; below where they disagree, and the picture."""
+    pixels, ids = np.full((360, 640, 3), 100, np.uint8), np.full((360, 640), IGNORE, np.uint8)
+    ids[:180, :320], ids[:180, 320:] = ROAD, SKY
+    pixels[180:, :320] = (230, 40, 40)
+    first, picture = LabelMap(np.full((180, 320), ROAD, np.uint8)), pixels[:180, :320]
+    corners = ((160, 90), (480, 90), (160, 270), (480, 270))
+    look = "[...pen.getImageData(" + "{}, {}" + ", 1, 1).data].slice(0, 3)"
+    with closing(opened()) as sink:
+        sink.write(Result(Frame(picture, 0, 0.0), first, pixels, Canvas(pixels, ids)))
+        browser.screen(DESK)
+        browser.call("Page.navigate", url=sink.address.url)
+        browser.wait_for("frame && rows.length && canvas.width === 640")
+        seen = [tuple(browser.ask(look.format(*corner))) for corner in corners]
+        expected = (blend(ROAD, 0.5), blend(SKY, 0.5), (230, 40, 40), GREY)
+        assert all(near(one, other) for one, other in zip(seen, expected, strict=True)), seen
+        assert re.search(r"road\s+100 %", browser.ask("$('classes').innerText")), "of the first model"
+        browser.click("#classes li:nth-child(11) button")  # sky
+        assert near(tuple(browser.ask(look.format(480, 90))), GREY)
 
 
 def test_it_fits_a_phone_and_finds_back_to_a_restarted_pipeline(browser: Browser) -> None:

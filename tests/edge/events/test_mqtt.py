@@ -1,0 +1,180 @@
+"""Events by MQTT, with a real mosquitto of the system's packages."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from event_frames import CLASSES, FILM, play
+from waiting import wait_for
+
+from edge.errors import SinkError, UsageError
+from edge.events import mqtt
+from edge.events.rule import parse_rules
+from edge.events.watch import EventWatch
+
+MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+RULES = parse_rules(["person > 10 % until 5 % for 0 s"], {})
+needs_broker = pytest.mark.skipif(MOSQUITTO is None, reason="needs mosquitto (apt install mosquitto)")
+TOPICS = ("roadlite/test/#", "homeassistant/#")
+
+
+@contextmanager
+def broker(folder: Path, port: int, *lines: str) -> Iterator[None]:
+    (folder / "mosquitto.conf").write_text("\n".join((f"listener {port} 127.0.0.1", *lines)) + "\n")
+    assert MOSQUITTO is not None
+    command = [MOSQUITTO, "-c", str(folder / "mosquitto.conf")]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: listens(port))
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture
+def port() -> int:
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        return int(server.getsockname()[1])
+
+
+@contextmanager
+def listening(port: int) -> Iterator[list[tuple[str, str, bool]]]:
+    """What a subscriber gets: topics, texts, and whether they were retained."""
+    paho = pytest.importorskip("paho.mqtt.client")
+    got: list[tuple[str, str, bool]] = []
+    ready: list[object] = []
+    client = paho.Client(paho.CallbackAPIVersion.VERSION2)
+    client.on_message = lambda _c, _d, message: got.append((message.topic, message.payload.decode(), message.retain))
+    client.on_subscribe = lambda *_: ready.append(1)
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    client.subscribe([(topic, 1) for topic in TOPICS])
+    try:
+        wait_for(lambda: bool(ready))
+        yield got
+    finally:
+        client.disconnect()
+        client.loop_stop()
+
+
+def watching(port: int, say: Callable[[str], None]) -> EventWatch:
+    pytest.importorskip("paho.mqtt.client")
+    receiver = mqtt.MqttEvents(f"mqtt://127.0.0.1:{port}/roadlite/test", RULES, say)
+    return EventWatch(RULES, FILM, CLASSES, {}, {"mqtt": receiver}, say)
+
+
+def events(got: list[tuple[str, str, bool]]) -> list[tuple[int, str]]:
+    held = [json.loads(text) for topic, text, _ in got if topic == "roadlite/test/person/event"]
+    return [(event["index"], event["state"]) for event in held]
+
+
+@needs_broker
+def test_home_assistant_finds_the_rule_and_follows_it(tmp_path: Path, port: int) -> None:
+    with broker(tmp_path, port, "allow_anonymous true"), listening(port) as got:
+        with closing(watching(port, lambda _: None)) as watch:
+            wait_for(lambda: ("roadlite/test/person/state", "OFF", False) in got)
+            play(watch, 10, [range(3, 6)])
+            wait_for(lambda: len(events(got)) == 2)
+        wait_for(lambda: ("roadlite/test/availability", "offline", False) in got)
+        with listening(port) as later:
+            wait_for(lambda: len(later) == 3)
+    assert events(got) == [(3, "begun"), (6, "ended")]
+    states = [text for topic, text, _ in got if topic == "roadlite/test/person/state"]
+    assert states == ["OFF", "ON", "OFF"]
+    kept = {topic: text for topic, text, retained in later if retained}
+    assert kept["roadlite/test/availability"] == "offline"
+    config = json.loads(kept["homeassistant/binary_sensor/roadlite-test/person/config"])
+    assert config["state_topic"] == "roadlite/test/person/state"
+    assert config["availability_topic"] == "roadlite/test/availability"
+    assert config["unique_id"] == "roadlite-test-person"
+    assert config["device"]["identifiers"] == ["roadlite-test"]
+    assert set(kept) == {
+        "roadlite/test/availability",
+        "roadlite/test/person/state",
+        "homeassistant/binary_sensor/roadlite-test/person/config",
+    }
+
+
+@needs_broker
+def test_nothing_is_lost_while_the_broker_is_away(tmp_path: Path, port: int) -> None:
+    """It is not there at the start, then goes and comes back; each time events happen meanwhile."""
+    said: list[str] = []
+    place = "mqtt://127.0.0.1:"
+    with closing(watching(port, said.append)) as watch:
+        wait_for(lambda: any("cannot be reached; events wait for it, 1000 at most" in line for line in said))
+        play(watch, 10, [range(2, 4), range(6, 8)])
+        anybody = "allow_anonymous true"
+        with broker(tmp_path, port, anybody), listening(port) as got:
+            wait_for(lambda: len(set(events(got))) == 4)
+            assert set(events(got)) == {(2, "begun"), (4, "ended"), (6, "begun"), (8, "ended")}
+        wait_for(lambda: any("has gone" in line for line in said))
+        play(watch, 5, [range(1, 5)])
+        with broker(tmp_path, port, anybody), listening(port) as got:
+            wait_for(lambda: (1, "begun") in events(got))
+            wait_for(lambda: ("roadlite/test/person/state", "ON") in [one[:2] for one in got])
+            watch.close()
+            wait_for(lambda: (4, "ended") in events(got))
+    told = [line for line in said if line.startswith(place)]
+    assert ["there" in line for line in told] == [False, True, False, True], "once each"
+    assert "4 events go to it now" in told[1]
+    assert not any("not delivered" in line for line in told)
+
+
+@needs_broker
+def test_a_wrong_password_is_said_and_never_shown(tmp_path: Path, port: int) -> None:
+    pytest.importorskip("paho.mqtt.client")
+    said: list[str] = []
+    with broker(tmp_path, port, "allow_anonymous false"):
+        receiver = mqtt.MqttEvents(f"mqtt://pi:s3cret@127.0.0.1:{port}/roadlite/test", RULES, said.append)
+        with closing(EventWatch(RULES, FILM, CLASSES, {}, {"mqtt": receiver}, said.append)) as watch:
+            wait_for(lambda: bool(said))
+            play(watch, 2, [range(2)])
+    assert "refuses the connection (wrong user or password, or none)" in said[0]
+    assert said[-1].endswith("2 events were not delivered"), "begun, and ended with the run"
+    assert "s3cret" not in " ".join(said)
+
+
+def test_a_full_queue_is_said_and_the_end_comes_in_time(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mqtt, "MOST_WAITING", 3)
+    said: list[str] = []
+    watch = watching(port, said.append)
+    play(watch, 20, [range(start, start + 2) for start in range(0, 20, 4)])
+    start_s = time.monotonic()
+    watch.close()
+    assert time.monotonic() - start_s < 2
+    assert sum("3 messages wait for the broker; events from now on are lost" in line for line in said) == 1
+    assert said[-1] == f"mqtt://127.0.0.1:{port}/roadlite/test: 10 events were not delivered"
+
+
+@pytest.mark.parametrize(
+    "text", ["mqtt://", "mqtt://host/a/+/b", "mqtt://host/#x?y=1", "mqtt://host:0", "mqtts://host"]
+)
+def test_what_is_no_address_of_a_broker_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        mqtt.parse_mqtt(text)
+
+
+def test_topics_begin_with_the_path_or_the_name_of_the_machine() -> None:
+    assert mqtt.topic_of(mqtt.parse_mqtt("mqtt://host/cars/one/")) == "cars/one"
+    assert mqtt.topic_of(mqtt.parse_mqtt("mqtt://host")).startswith("roadlite/")
+
+
+def test_without_the_package_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "paho.mqtt", None)
+    with pytest.raises(SinkError, match="needs paho-mqtt: pip install"):
+        mqtt.MqttEvents("mqtt://u:secret@host", RULES, print)
