@@ -226,18 +226,29 @@ def test_a_model_that_hangs_does_not_keep_the_view_from_ending(
     segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine, until, sink = Asleep(segmenter, monkeypatch, awake=1), threading.Event(), Kept()
-    threading.Timer(0.5, until.set).start()
-    start = time.monotonic()
+    ended = ending(until, lambda: sink.results)
     run(Reel(steadily(), live=True), segmenter, sink, pace=AHEAD, until=until)
-    assert time.monotonic() - start < PATIENCE_S / 2
-    assert sink.results
+    assert time.monotonic() - ended[0] < PATIENCE_S / 2
     engine.wake(9)
+
+
+def ending(until: threading.Event, there: Callable[[], object]) -> list[float]:
+    """Sets the event when something is there; returns a list that takes the time of that."""
+    ended = [0.0]
+
+    def end() -> None:
+        wait_for(there)
+        ended[0] = time.monotonic()
+        until.set()
+
+    threading.Thread(target=end).start()
+    return ended
 
 
 @pytest.mark.usefixtures("no_thread_is_left")
 def test_no_frame_is_taken_in_a_pause(segmenter: Segmenter) -> None:
     sink, until = Kept(), threading.Event()
-    threading.Timer(0.3, until.set).start()
+    ending(until, lambda: sink.idles)
     source = Reel(steadily(), live=True)
     run(source, segmenter, sink, pace=AHEAD, pause=lambda: source.closed.wait(PATIENCE_S) and None, until=until)
     assert sink.results == []
