@@ -42,6 +42,8 @@ LEFT_OUT = {
     "tests/edge/compare/test_compare.py::test_an_interpreter_that_cannot_run_the_kit_is_a_row": QEMU,
     "tests/edge/compare/test_compare.py::test_two_models_in_turns": SPEED,
     "tests/edge/compare/test_compare.py::test_peak_memory_is_the_childs_own": LONG,
+    "tests/edge/compare/test_compare.py::test_pictures_have_as_many_frames_before_them_as_their_age_asks_for": LONG,
+    f"{COMPARE}test_every_fourth_frame_labelled_is_a_row_with_its_accuracy": LONG,
     "tests/edge/engine/test_engine.py::test_no_damaged_byte_of_a_small_model_crashes_the_loader": LONG,
     "tests/edge/test_class_lists.py::test_a_file_of_millions_of_lines_takes_seconds_at_most": SPEED,
     "tests/edge/test_trial.py::test_where_no_process_can_be_started_the_model_is_not_tried": QEMU,
