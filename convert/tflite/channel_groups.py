@@ -120,7 +120,8 @@ def _takes_scales(parsed: Any, name: str, inputs: list[int], readers: Counter[in
         _is_constant(parsed, place) and readers[place] == 1 and tensors[place].type == FLOAT32 for place in constants
     ):
         return False
-    return int(tensors[inputs[1]].shape[3]) == int(tensors[inputs[0]].shape[3])
+    shapes = [list(tensors[place].shape) for place in inputs[:2]]
+    return all(len(shape) == 4 for shape in shapes) and shapes[0][3] == shapes[1][3]
 
 
 def hard_swishes(parsed: Any) -> Iterator[HardSwish]:
