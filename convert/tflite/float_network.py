@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.tflite.flatbuffer import (
+    DTYPES,
     FLOAT16,
     FLOAT32,
     INT8,
@@ -48,6 +50,7 @@ def float_network(model: bytes, output: int, where: str) -> FloatNetwork:
         raise ModelError(f"{where}: has {len(parsed.subgraphs)} subgraphs; expected a network without control flow")
     graph = parsed.subgraphs[0]
     _check_float(parsed, where)
+    _check_sizes(parsed, where)
     _name_tensors(graph)
     stored = _unpack_weights(parsed)
     whole = pack(parsed)
@@ -67,6 +70,18 @@ def _check_float(parsed: Any, where: str) -> None:
             f"{where}: its activations are quantized already; give the float .tflite or the frozen graph that it was "
             "made from"
         )
+
+
+def _check_sizes(parsed: Any, where: str) -> None:
+    """The runtime takes constants of more bytes than their shapes have room for."""
+    for tensor in parsed.subgraphs[0].tensors:
+        data = parsed.buffers[tensor.buffer].data
+        if data is None or not len(data) or tensor.type not in DTYPES:
+            continue
+        needed = math.prod(map(int, tensor.shape)) * np.dtype(DTYPES[tensor.type]).itemsize
+        if len(data) != needed:
+            name = (tensor.name or b"a tensor").decode(errors="replace")
+            raise ModelError(f"{where}: {name} has {len(data)} bytes and a shape for {needed}: it is damaged")
 
 
 def _check_whole(parsed: Any, where: str) -> None:

@@ -324,6 +324,14 @@ def test_activations_that_are_integers_between_float_ends_are_refused(tmp_path: 
     assert "its activations are quantized already; give the float .tflite or the frozen graph" in said
 
 
+def test_a_constant_that_does_not_fit_its_shape_is_damage(bare: bytes, tmp_path: Path) -> None:
+    parsed = parse(bare)
+    bias = next(t for t in parsed.subgraphs[0].tensors if len(t.shape) == 1 and values(parsed, t) is not None)
+    bias.shape = np.array([int(bias.shape[0]) - 1], np.int32)
+    with pytest.raises(ModelError, match="bytes and a shape for"):
+        float_network(pack(parsed), 0, "x.tflite")
+
+
 def test_a_file_that_reads_what_is_not_there_is_damaged(tmp_path: Path) -> None:
     """Runtimes take it for a variable, which holds what was in the memory before."""
     graph = Graph()
