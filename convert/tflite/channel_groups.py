@@ -120,8 +120,10 @@ def _takes_scales(parsed: Any, name: str, inputs: list[int], readers: Counter[in
         _is_constant(parsed, place) and readers[place] == 1 and tensors[place].type == FLOAT32 for place in constants
     ):
         return False
-    shapes = [list(tensors[place].shape) for place in inputs[:2]]
-    return all(len(shape) == 4 for shape in shapes) and shapes[0][3] == shapes[1][3]
+    (x, kernel), biases = ([list(tensors[place].shape) for place in places] for places in (inputs[:2], constants[1:]))
+    if len(x) != 4 or len(kernel) != 4 or x[3] != kernel[3]:
+        return False
+    return all(shape == [kernel[0 if name == "CONV_2D" else 3]] for shape in biases)
 
 
 def hard_swishes(parsed: Any) -> Iterator[HardSwish]:

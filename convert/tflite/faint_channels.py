@@ -74,7 +74,7 @@ def _for_bias(parsed: Any, layer: Layer, ranges: Mapping[str, Range], channels: 
     tensors = parsed.subgraphs[0].tensors
     known = ranges.get(tensors[layer.x].name.decode())
     bias = None if layer.bias is None else values(parsed, tensors[layer.bias])
-    if known is None or bias is None or bias.dtype != np.float32:
+    if known is None or bias is None or bias.dtype != np.float32 or bias.shape != (channels,):
         return np.zeros(channels)
     step = (max(known.high, 0.0) - min(known.low, 0.0)) / STEPS
     return LARGEST * np.abs(bias).astype(float) / (MOST_BIAS * step) if step > 0 else np.zeros(channels)
