@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edge.engine.runtimes import RUNTIMES
+from edge.on_demand import import_on_demand
 
 if TYPE_CHECKING:
     from convert.conversion import Outcome
@@ -18,13 +18,5 @@ os.environ.update(RUNTIMES["tensorflow"].variables)  # before Keras, say, import
 __all__ = ["Outcome", "Verdict", "convert"]
 _HOMES = {"Outcome": "convert.conversion", "Verdict": "convert.verdict", "convert": "convert.entry"}
 
-
-def __getattr__(name: str) -> Any:
-    """Imports a name when it is asked for, since TensorFlow takes seconds."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+# When it is asked for, since TensorFlow takes seconds.
+__getattr__, __dir__ = import_on_demand(__name__, _HOMES)

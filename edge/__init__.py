@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from edge.on_demand import import_on_demand
 
 if TYPE_CHECKING:
     from edge.class_lists.files import class_set
@@ -51,13 +52,5 @@ _HOMES = {
     "render": "edge.renderer",
 }
 
-
-def __getattr__(name: str) -> Any:
-    """Imports a name when it is asked for: check-device must start where numpy or OpenCV cannot be imported."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+# When it is asked for: check-device must start where numpy or OpenCV cannot be imported.
+__getattr__, __dir__ = import_on_demand(__name__, _HOMES)

@@ -7,13 +7,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
 
 from edge.data import Deferred, Frame, LabelledFrame, LabelMap, Logits, Pixels
 from edge.errors import RoadliteError
 from edge.motion.mover import Mover, followed
 from edge.motion.planes import moving_hw
 from edge.preprocess import Preprocess
-from edge.segmenter import Segmenter
 from edge.sources.base import Source
 from edge.threads import POLL_S, Beside, ReadAhead
 from edge.timing import Timing
@@ -22,11 +24,23 @@ Smooth = Callable[[Logits, Frame], Logits]
 STOPPING_S = 1.0  # what the threads get to end what they are at
 
 
+class Model(Protocol):
+    """What labels a frame in three steps: a `Segmenter`."""
+
+    @property
+    def preprocess(self) -> Preprocess: ...
+
+    @property
+    def postprocess(self) -> Callable[[Logits, tuple[int, int]], LabelMap]: ...
+
+    def score(self, x: NDArray[Any]) -> Logits: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Steps:
     """The steps from a frame to its labels, timed."""
 
-    segmenter: Segmenter
+    model: Model
     timing: Timing
     smooth: Smooth | None
     pause: Callable[[], None]  # called before a frame is taken, and may wait
@@ -34,16 +48,16 @@ class Steps:
 
     def score(self, frame: Frame) -> Logits:
         with self.timing.stage("preprocess"):
-            x = self.segmenter.preprocess(fitting(frame, self.segmenter.preprocess))
+            x = self.model.preprocess(fitting(frame, self.model.preprocess))
         with self.timing.stage("invoke"):
-            return self.segmenter.score(x)
+            return self.model.score(x)
 
     def labels(self, frame: Frame, scores: Logits, *, to_move: bool = False) -> LabelMap:
         """At the frame's size, or as small as labels that are moved anyway need to be."""
         with self.timing.stage("postprocess"):
             smoothed = scores if self.smooth is None else self.smooth(scores, frame)
             size_hw = frame.pixels.shape[0], frame.pixels.shape[1]
-            return self.segmenter.postprocess(smoothed, moving_hw(size_hw) if to_move else size_hw)
+            return self.model.postprocess(smoothed, moving_hw(size_hw) if to_move else size_hw)
 
 
 class InTurn:
@@ -75,9 +89,9 @@ class InTurn:
         with self._steps.timing.stage("move"):
             return followed(mover, frame, None if labels is None else (frame, labels))
 
-    def stop(self) -> None:
-        """Ends the threads and the source."""
-        end(self._source, self._scored, self._read)
+    def stop(self, within_s: float = STOPPING_S) -> None:
+        """Ends the source and the threads, which get so long for what they are at."""
+        end(self._source, self._scored, self._read, within_s)
 
 
 class Ahead:
@@ -121,9 +135,9 @@ class Ahead:
         self._begun = True
         return frame, self._steps.labels(frame, self._steps.score(frame), to_move=not is_first)
 
-    def stop(self) -> None:
-        """Ends the threads and the source."""
-        end(self._source, self._beside, self._read)
+    def stop(self, within_s: float = STOPPING_S) -> None:
+        """Ends the source and the threads, which get so long for what they are at."""
+        end(self._source, self._beside, self._read, within_s)
 
 
 def reading(frames: Iterable[Frame], timing: Timing) -> Iterator[Frame]:
@@ -176,13 +190,14 @@ def end(
     source: Source,
     labels: ReadAhead[tuple[list[Frame], Logits]] | Beside[Frame, tuple[Frame, LabelMap]],
     read: ReadAhead[Frame] | None,
+    within_s: float,
 ) -> None:
     """Ends the threads; all are told to end before one is waited for, since they wait for each other."""
     labels.close()
     if read is not None:
         read.close()
     source.close()
-    end_s = time.monotonic() + STOPPING_S
-    labels.join(STOPPING_S)
+    end_s = time.monotonic() + within_s
+    labels.join(within_s)
     if read is not None:
         read.join(max(0.0, end_s - time.monotonic()))

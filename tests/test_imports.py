@@ -16,7 +16,7 @@ EDGE, CONVERT = PROJECT / "edge", PROJECT / "convert"
 
 # From the bottom up: a module imports only from the lines above its own, and within its own package.
 LAYERS = (
-    "edge.errors edge.leftovers edge.native_output edge.processors edge.text edge.versions edge.cache",
+    "edge.errors edge.leftovers edge.native_output edge.on_demand edge.processors edge.text edge.versions edge.cache",
     "edge.address edge.memory edge.requirements",
     "edge.child edge.data edge.threads edge.typed_json",
     "edge.classes edge.destinations edge.files edge.mp4 edge.preprocess edge.progress edge.regions edge.scene "
@@ -24,9 +24,10 @@ LAYERS = (
     "edge.class_lists edge.engine edge.timing",
     "edge.card edge.controls edge.device edge.model_outputs edge.postprocess",
     "edge.model_description edge.motion edge.renderer edge.sources edge.trial edge.trial_process",
-    "edge.shares edge.streaming",
+    "edge.labeller edge.shares",
+    "edge.streaming",
     "edge.segmenter edge.sinks edge.status",
-    "edge.evaluation edge.events edge.labeller",
+    "edge.evaluation edge.events",
     "edge.second_model",
     "edge.pipeline",
     "edge.cluster",

@@ -128,7 +128,7 @@ class ModelBuilder:
         chosen = [self._samples[i] for i in evenly(len(self._samples), FRAMES)]
         inputs = list(CalibrationTensors(chosen, self._norm))
         trials = QuantizationTrials(self._integer_form, self._ranges, recipe, inputs)
-        found = search(trials, 1 - AIMED_SHARE * (1 - limit), self._track, begun + within_s)
+        found = search(trials, 1 - AIMED_SHARE * (1 - limit), self._track, begun + within_s, limit)
         model = quantized(self._integer_form, self._ranges, recipe, found.in_float)
         mixed = with_ends(model, self._ends, self._ranges)
         return MixedModel(mixed, found.in_float, found.costs, found.finished)

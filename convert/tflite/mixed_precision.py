@@ -86,21 +86,24 @@ class Found:
     finished: bool  # in the time that there was
 
 
-def search(trials: QuantizationTrials, limit: float, track: Track = silent, until: float = math.inf) -> Found:
+def search(
+    trials: QuantizationTrials, limit: float, track: Track = silent, until: float = math.inf, least: float = 0.0
+) -> Found:
     """Returns the operators to keep in float for an agreement of `limit`, or that come nearest to it with as many as
     `MOST` allows; none where none helps.
 
     First it tries the leading ones, since what they lose all others inherit; then it looks for fewer, and for smaller
     costs where the larger ones are not all. Where the agreement is out of reach, operators that are worth little are
-    given back. It ends at the time `until`, by the monotonic clock, with what it has found so far; the last quarter of
-    the time is for finding how little of it is enough.
+    given back, but for those that an agreement of `least` needs. It ends at the time `until`, by the monotonic clock,
+    with what it has found so far; the last quarter of the time is for finding how little of it is enough.
     """
     found = _searched(trials, limit, track, until)
     plain, best = trials.agreement([]), trials.agreement(found.in_float)
     if best >= limit:
         return found
     nearly = [Cost(name, 0.0) for name in found.in_float]
-    fewer = keep_in_float(trials, nearly, plain + WORTH * (best - plain), track, until)
+    worth = max(plain + WORTH * (best - plain), min(best, least))
+    fewer = keep_in_float(trials, nearly, worth, track, until)
     return Found(found.costs, fewer, found.finished)
 
 

@@ -70,23 +70,19 @@ def models_of(model: str, options: argparse.Namespace) -> list[tuple[Path, str]]
 
 def parse_label_every(text: str) -> list[int]:
     """Returns [1, 4] for `1,4`, in that order and each once. Raises UsageError."""
-    try:
-        counts = [int(part) for part in text.split(",")]
-    except ValueError as exc:
-        raise UsageError(f"expected numbers like 1,4, got {text!r}", "label_every") from exc
-    if not all(1 <= count <= MOST_MOVED for count in counts):
-        raise UsageError(f"expected 1 to {MOST_MOVED} frames, got {text!r}", "label_every")
-    return list(dict.fromkeys(counts))
+    return list(dict.fromkeys(_counts(text, "1,4", MOST_MOVED, "frames", "label_every")))
 
 
-def parse_threads(text: str) -> list[int | None]:
+def parse_threads(text: str) -> list[int] | list[None]:
     """Returns [1, 2] for `1,2`, the default where it is empty. Raises UsageError."""
-    if not text:
-        return [None]
+    return _counts(text, "1,2", MAX_THREADS, "threads", "threads") if text else [None]
+
+
+def _counts(text: str, like: str, most: int, what: str, field: str) -> list[int]:
     try:
         counts = [int(part) for part in text.split(",")]
     except ValueError as exc:
-        raise UsageError(f"expected numbers like 1,2, got {text!r}", "threads") from exc
-    if not all(1 <= count <= MAX_THREADS for count in counts):
-        raise UsageError(f"expected 1 to {MAX_THREADS} threads, got {text!r}", "threads")
-    return list(counts)
+        raise UsageError(f"expected numbers like {like}, got {text!r}", field) from exc
+    if not all(1 <= count <= most for count in counts):
+        raise UsageError(f"expected 1 to {most} {what}, got {text!r}", field)
+    return counts

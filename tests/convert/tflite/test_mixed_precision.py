@@ -143,6 +143,13 @@ def test_fewer_than_the_leading_ones_are_looked_for() -> None:
     assert search(trials, 0.96).in_float == ["operator 30"]
 
 
+def test_what_is_worth_little_is_given_back_where_the_agreement_is_out_of_reach() -> None:
+    worth = {"operator 10": 0.04, "operator 20": 0.004, "operator 30": 0.003}
+    trials = WhereLossesAreInherited(worth, inherited=0)
+    assert search(trials, 0.99).in_float == ["operator 10", "operator 20"], "the third is a sixteenth of the gain"
+    assert set(search(trials, 0.99, least=0.9465).in_float) == {*worth}, "but what is at least wanted needs it"
+
+
 def test_a_search_for_costs_ends_where_those_that_were_found_are_enough() -> None:
     trials = WhereLossesAreInherited({f"operator {i}": 0.03 for i in (20, 30, 40, 45)}, inherited=0)
     assert len(costly(trials, 0.001, limit=0.95)) == 2
