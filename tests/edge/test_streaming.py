@@ -91,6 +91,18 @@ def test_a_slow_loop_over_a_camera_counts_what_it_missed(segmenter: Segmenter) -
     wait_for(lambda: not threads())
 
 
+def test_the_cameras_own_small_picture_is_what_the_model_gets(segmenter: Segmenter) -> None:
+    class TwoSizes(Camera):
+        def __iter__(self) -> Iterator[Frame]:
+            green, red = np.zeros((24, 32, 3), np.uint8), np.zeros((*segmenter.preprocess.size_hw, 3), np.uint8)
+            green[..., 1] = red[..., 0] = 200
+            yield Frame(green, 0, time.perf_counter(), small=red)
+
+    (result,) = segmenter.stream(TwoSizes([]))
+    assert set(np.unique(result.labels.ids)) == {0}
+    assert set(np.unique(segmenter(result.frame.pixels).ids)) == {1}
+
+
 def test_leaving_the_loop_closes_the_source_and_frees_the_model(segmenter: Segmenter) -> None:
     camera = Camera([0, 1])
     for _ in segmenter.stream(camera):
