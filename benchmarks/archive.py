@@ -27,13 +27,16 @@ import psutil
 from networks import MOBILENET, files
 from scoreboard import Row, aimed, benchmark, row, say
 
+from edge.archive import archive as coordinator
 from edge.archive import tasks
+from edge.archive.answers import Done, Planned
 from edge.archive.archive import Archive
-from edge.archive.cutting import Piece, Plan
+from edge.archive.cutting import Piece, Plan, plan
 from edge.archive.films import Film, Outputs, films_of
 from edge.archive.job import LabelJob, ModelFile
+from edge.archive.joining import Join, join_film
 from edge.archive.manifest import Manifest
-from edge.cluster.models import send
+from edge.cluster.models import sent
 from edge.cluster.opening import open_cluster
 from edge.scene import DEMO_SEED, Scene
 from edge.versions import installed
@@ -84,13 +87,13 @@ def without_dask(films: Path, model: Path) -> float:
         os.sched_setaffinity(0, {min(cores)})
         try:
             for film in films_of([str(films)])[0]:
-                planned = tasks.plan_film(film, str(folder / "parts"), PIECE_S)
-                assert isinstance(planned, tasks.Planned)
-                parts = [str(folder / "parts" / film.name / f"{piece.number}") for piece in planned.plan.pieces]
-                for piece, part in zip(planned.plan.pieces, parts, strict=True):
-                    assert isinstance(tasks.label_piece(job(model), film, piece, part, str(model)), tasks.Done)
-                joined = tasks.join_film(film, parts, planned.plan.frames, outputs(folder).of(film))
-                assert isinstance(joined, tasks.Done)
+                planned, parts = plan(film.address, PIECE_S), folder / "parts" / film.name
+                names = tuple(str(piece.number) for piece in planned.pieces)
+                for piece, part in zip(planned.pieces, names, strict=True):
+                    done = tasks.label_piece(job(model), film, piece, str(parts / part), str(model))
+                    assert isinstance(done, Done)
+                joined = join_film(film, Join(str(parts), names, planned.frames, outputs(folder).of(film)))
+                assert isinstance(joined, Done)
         finally:
             os.sched_setaffinity(0, cores)
         return time.perf_counter() - start_s
@@ -137,19 +140,19 @@ def label_archive(clips: Path, model: Path) -> float:
         return time.perf_counter() - start_s
 
 
-def plan_nothing(film: Film, parts_folder: str, piece_s: float) -> Any:
+def plan_nothing(*arguments: Any) -> Any:
     pieces = tuple(Piece(number, number or None, number + 1) for number in range(PIECES_A_FILM))
-    return tasks.Planned({"size": 0, "version": ""}, Plan(pieces, PIECES_A_FILM), frozenset())
+    return Planned({"size": 0, "version": ""}, Plan(pieces, PIECES_A_FILM), frozenset())
 
 
 def do_nothing(*arguments: Any) -> Any:
-    return tasks.Done(1, 0.0, "worker")
+    return Done(1, 0.0, "worker")
 
 
 def nothing(model: Path, count: int) -> tuple[float, float]:
     """Seconds and MB that so many pieces take which do nothing: the loop, Dask's client and its scheduler."""
-    real = tasks.plan_film, tasks.label_piece, tasks.join_film
-    tasks.plan_film, tasks.label_piece, tasks.join_film = plan_nothing, do_nothing, do_nothing
+    real = coordinator.plan_film, coordinator.label_piece, coordinator.join_film
+    coordinator.plan_film, coordinator.label_piece, coordinator.join_film = plan_nothing, do_nothing, do_nothing
     try:
         with fresh() as folder, open_cluster("local", 2) as client:
             films = [Film(f"/film/{number}", str(number)) for number in range(max(1, count // PIECES_A_FILM))]
@@ -159,7 +162,7 @@ def nothing(model: Path, count: int) -> tuple[float, float]:
             archive.run()
             return time.perf_counter() - start_s, (process.memory_info().rss - before) / 1e6
     finally:
-        tasks.plan_film, tasks.label_piece, tasks.join_film = real
+        coordinator.plan_film, coordinator.label_piece, coordinator.join_film = real
 
 
 def turns(ways: dict[str, Work], rounds: int) -> dict[str, list[float]]:
@@ -182,7 +185,7 @@ def pieces(films: Path, model: Path, rounds: int) -> list[Row]:
     with ExitStack() as stack:
         clients = {count: stack.enter_context(open_cluster("local", count)) for count in (1, 2)}
         for client in clients.values():
-            send(client, model.read_bytes())
+            stack.enter_context(sent(client, model.read_bytes(), sha256(model.read_bytes()).hexdigest()))
             for core, worker in enumerate(client.scheduler_info()["workers"]):
                 client.run(hold, sorted(os.sched_getaffinity(0))[core], workers=[worker])
         ways: dict[str, Work] = {

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from concurrent.futures import CancelledError
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 from edge.address import public
-from edge.archive import tasks
-from edge.archive.cutting import WHOLE, Piece, Plan
+from edge.archive.answers import Broken, Done, Fault, Planned, Settled, part_name
+from edge.archive.cutting import WHOLE, Plan
 from edge.archive.films import Film, Outputs
 from edge.archive.job import LabelJob
+from edge.archive.joining import Join, join_film
 from edge.archive.manifest import Manifest, Record, State
+from edge.archive.planning import Known, plan_film
 from edge.archive.progress import Progress
-from edge.archive.storage import exists, join, remove
+from edge.archive.storage import join, remove
+from edge.archive.tasks import label_piece, on_same_version
+from edge.archive.work import Task, Work
 from edge.cluster.opening import slots
 from edge.errors import ClusterError
 
@@ -28,32 +31,6 @@ PARTS = ".roadlite-parts"
 PATIENCE_S = 60.0  # for the first worker to come back when all are gone
 _POLL_S = 0.5
 _GONE = "the scheduler went away, or took the work back; run the same command again to go on"
-
-
-@dataclass(slots=True)
-class Work:
-    """A film on its way."""
-
-    film: Film
-    number: int
-    planned: tasks.Planned | None = None
-    plan: Plan | None = None
-    key: str = ""
-    left: set[int] = field(default_factory=set)  # numbers of the pieces that are not done
-    frames: int = 0
-    seconds: float = 0.0
-    workers: set[str] = field(default_factory=set)
-    over: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Task:
-    """A call for a worker."""
-
-    work: Work
-    kind: str  # plan, piece or join
-    call: tuple[Any, ...]
-    piece: Piece | None = None
 
 
 class Archive:
@@ -72,8 +49,9 @@ class Archive:
     ) -> None:
         self._client, self._job, self._outputs, self._manifest = client, job, outputs, manifest
         self._films: Iterator[Work] = iter([Work(film, number) for number, film in enumerate(films)])
-        self._ready: deque[_Task] = deque()
-        self._active: dict[Any, _Task] = {}
+        self._ready: deque[Task] = deque()
+        self._active: dict[Any, Task] = {}
+        self._unneeded: list[str] = []  # folders of parts
         self._max_failures, self._report = max_failures, report
         self._seen_s = time.monotonic()  # when there was a worker last
         self.progress = Progress(films=len(films))
@@ -98,12 +76,21 @@ class Archive:
             while self._fill(self._workers()):
                 self._wait()
                 for future in [future for future in self._active if future.done()]:
-                    self._take(self._active.pop(future), future)
+                    task = self._active.pop(future, None)
+                    if task is not None and not task.is_stale:
+                        self._take(task, future)
+                self._tidy()
                 self._report(self.progress)
         finally:
             for future in self._active:
                 future.cancel(force=True, msg="")
             self._manifest.close()
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Removes the parts of films whose records are written: until then they tell what is to be done again."""
+        while self._unneeded and not self._manifest.is_waiting:
+            remove(self._unneeded.pop())
 
     def _workers(self) -> int:
         """Returns how many tasks the workers take at a time. Raises ClusterError where there has been none for long."""
@@ -137,75 +124,79 @@ class Archive:
                 work = None if self.stopped else next(self._films, None)
                 if work is None:
                     break
-                call = (tasks.plan_film, work.film, self._parts(work), self._job.piece_s)
-                self._ready.append(_Task(work, "plan", call))
+                self._ready.append(self._planning(work))
             task = self._ready.popleft()
-            if not task.work.over:
-                self._active[self._client.submit(*task.call, key=_key(task), pure=False)] = task
+            if not task.is_stale:
+                call = (on_same_version, self._job.roadlite, *task.call)
+                self._active[self._client.submit(*call, key=task.key(), pure=False)] = task
                 room -= 1
         return bool(self._active)
 
-    def _take(self, task: _Task, future: Any) -> None:
+    def _planning(self, work: Work) -> Task:
+        address = work.film.address
+        known = Known(self._manifest.of(address), self._record(work, "done"), self._manifest.made(address))
+        where = self._parts(work), self._outputs.of(work.film)
+        return Task(work, "plan", (plan_film, work.film, known, *where, self._job.piece_s))
+
+    def _take(self, task: Task, future: Any) -> None:
         if future.status != "finished":
             self._died(task, future)
             return
         match future.result():
-            case _ if task.work.over:
-                pass
-            case tasks.Fault(reason=reason, as_whole=as_whole):
-                self._faulty(task.work, reason, as_whole)
-            case tasks.Planned() as planned:
-                self._planned(task.work, planned)
-            case tasks.Done() as done:
+            case Fault() as fault:
+                self._faulty(task.work, fault)
+            case Settled(identity=identity):
+                self._settled(task.work, identity)
+            case Planned() as planned:
+                work = task.work
+                work.planned, work.identity = planned, planned.identity
+                work.key = self._job.key(work.film.address, planned.identity)
+                self._begin(work, planned.plan)
+            case Broken(pieces=pieces):
+                self._broken(task.work, pieces)
+            case Done() as done:
                 self._done(task, done)
 
-    def _died(self, task: _Task, future: Any) -> None:
+    def _died(self, task: Task, future: Any) -> None:
         from distributed.scheduler import KilledWorker
 
         exc = future.exception() if future.status == "error" else None
         if isinstance(exc, KilledWorker):
-            if not task.work.over:
-                what = "its planning" if task.piece is None else f"piece {task.piece.number}"
-                self._end(
-                    task.work,
-                    "set aside",
-                    f"{public(task.work.film.address)}: {what} ended {exc.allowed_failures + 1} workers",
-                )
+            address, deaths = public(task.work.film.address), exc.allowed_failures + 1
+            self._end(task.work, "set aside", f"{address}: {task.what} ended {deaths} workers")
         elif exc is not None:
             raise exc
         else:
             raise ClusterError(_GONE)
 
-    def _planned(self, work: Work, planned: tasks.Planned) -> None:
-        work.planned, work.key = planned, self._job.key(work.film.address, planned.identity)
-        before, mine = self._manifest.of(work.film.address), self._record(work, "done")
-        made = [address for address in self._outputs.of(work.film).values() if exists(address)]
-        if before is not None and before.is_same_work(mine):
-            if before.state == "done" and len(made) == len(self._outputs.of(work.film)):
-                work.over = True
-                self.progress.skip()
-                return
-            if before.state == "set aside":
-                reason = f"{before.reason}; to try again, remove its line from {public(self._manifest.address)}"
-                self._end(work, "set aside", reason, record=False)
-                return
-        if made and before is None and not exists(self._parts(work)):
-            self._end(work, "failed", f"{public(made[0])}: is there, and is not of this archive; move it away")
+    def _settled(self, work: Work, identity: dict[str, object]) -> None:
+        work.identity = identity
+        before = self._manifest.of(work.film.address)
+        if before is not None and before.state == "set aside":
+            way_out = f"to try again, remove its line from {public(self._manifest.address)}"
+            self._end(work, "set aside", f"{before.reason}; {way_out}", record=False)
             return
-        self._begin(work, planned.plan)
+        work.over = True
+        self.progress.skip()
 
     def _begin(self, work: Work, plan: Plan) -> None:
-        kept = work.planned.kept if work.planned is not None else frozenset()
+        there = work.planned.kept if work.planned is not None else frozenset()
         work.plan = plan
-        work.left = {piece.number for piece in plan.pieces if tasks.part_name(work.key, piece) not in kept}
-        self.progress.expect(len(plan.pieces) - len(work.left), len(plan.pieces))
-        for piece in plan.pieces:
-            if piece.number in work.left:
-                call = (tasks.label_piece, self._job, work.film, piece, self._part(work, piece))
-                self._ready.append(_Task(work, "piece", call, piece))
+        work.kept = {piece.number for piece in plan.pieces if part_name(work.key, piece) in there}
+        self.progress.expect(len(work.kept), len(plan.pieces))
+        self._label(work, {piece.number for piece in plan.pieces} - work.kept)
         self._join_when_ready(work)
 
-    def _done(self, task: _Task, done: tasks.Done) -> None:
+    def _label(self, work: Work, numbers: Set[int]) -> None:
+        assert work.plan is not None
+        work.left = set(numbers)
+        for piece in work.plan.pieces:
+            if piece.number in numbers:
+                part = join(self._parts(work), part_name(work.key, piece))
+                call = (label_piece, self._job, work.film, piece, part)
+                self._ready.append(Task(work, "piece", call, work.plan, piece))
+
+    def _done(self, task: Task, done: Done) -> None:
         work = task.work
         work.seconds += done.seconds
         work.workers.add(done.worker)
@@ -214,25 +205,39 @@ class Archive:
             self._end(work, "done")
             return
         assert task.piece is not None
-        if work.plan is None or task.piece not in work.plan.pieces:
-            return  # of a film that is read as a whole by now
         self.progress.count(done)
         work.left.discard(task.piece.number)
         self._join_when_ready(work)
 
     def _join_when_ready(self, work: Work) -> None:
         assert work.plan is not None
+        assert work.planned is not None
         if not work.left:
-            parts = [self._part(work, piece) for piece in work.plan.pieces]
-            call = (tasks.join_film, work.film, parts, work.plan.frames, self._outputs.of(work.film))
-            self._ready.appendleft(_Task(work, "join", call))
+            names = tuple(part_name(work.key, piece) for piece in work.plan.pieces)
+            wanted = self._outputs.of(work.film)
+            joined = Join(self._parts(work), names, work.plan.frames, wanted, work.planned.begun)
+            self._ready.appendleft(Task(work, "join", (join_film, work.film, joined), work.plan))
 
-    def _faulty(self, work: Work, reason: str, as_whole: bool) -> None:
-        if not as_whole or (work.plan is not None and work.plan.pieces == WHOLE):
-            self._end(work, "failed", reason)
-        elif work.plan is not None:
-            self._ready = deque(task for task in self._ready if task.work is not work)
-            self._begin(work, Plan(WHOLE, work.plan.frames))
+    def _broken(self, work: Work, pieces: Set[int]) -> None:
+        """Makes pieces again whose parts were damaged: once, since a disk that damages them twice will go on so."""
+        if pieces & work.mended:
+            number = min(pieces & work.mended)
+            self._end(work, "failed", f"{public(work.film.address)}: piece {number} is damaged where it is kept")
+            return
+        self.progress.lose(len(pieces & work.kept), len(pieces))
+        work.kept -= pieces
+        work.mended |= pieces
+        self._label(work, pieces)
+
+    def _faulty(self, work: Work, fault: Fault) -> None:
+        if not fault.as_whole or work.plan is None or work.plan.pieces == WHOLE:
+            self._end(work, "failed", fault.reason, record=fault.on_record)
+            return
+        for future in [future for future, task in self._active.items() if task.work is work]:
+            del self._active[future]
+            future.cancel(force=True, msg="")
+        work.mended = set()
+        self._begin(work, Plan(WHOLE, work.plan.frames))
 
     def _end(self, work: Work, state: State, reason: str = "", record: bool = True) -> None:
         made = self._record(work, state, reason)
@@ -241,7 +246,7 @@ class Archive:
             self._manifest.add(made)
         if state == "done":
             self.progress.films_done += 1
-            remove(self._parts(work))
+            self._unneeded.append(self._parts(work))
             return
         self.progress.films_failed += 1
         self.failures.append(made)
@@ -249,7 +254,7 @@ class Archive:
     def _record(self, work: Work, state: State, reason: str = "") -> Record:
         return Record(
             input=work.film.address,
-            identity=work.planned.identity if work.planned is not None else {},
+            identity=work.identity,
             state=state,
             model=self._job.model.name,
             model_sha256=self._job.model.sha256,
@@ -264,14 +269,3 @@ class Archive:
 
     def _parts(self, work: Work) -> str:
         return join(self._outputs.root, PARTS, work.film.name)
-
-    def _part(self, work: Work, piece: Piece) -> str:
-        return join(self._parts(work), tasks.part_name(work.key, piece))
-
-
-def _key(task: _Task) -> str:
-    """What Dask calls a task: without the film's address, which its dashboard would show."""
-    from uuid import uuid4
-
-    number = "" if task.piece is None else f"-piece{task.piece.number}"
-    return f"{task.kind}-film{task.work.number}{number}-{uuid4().hex[:8]}"

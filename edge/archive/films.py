@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from natsort import natsorted
 
 from edge.address import public
+from edge.archive.manifest import NAME as MANIFEST
 from edge.archive.storage import is_local, join, normal, told
 from edge.errors import SourceError, UsageError
 
@@ -104,14 +106,61 @@ def _check_names(films: Sequence[Film]) -> None:
                 f"{public(other.address)} and {public(film.address)}: both would make outputs called {film.name}; name "
                 "the folder that holds both, or label them into different folders"
             )
-
-
-def keep_apart(films: Sequence[Film], outputs: Outputs) -> None:
-    """Makes sure that no output takes the place of a film. Raises UsageError."""
-    taken = {film.address: film for film in films}
     for film in films:
-        for address in outputs.of(film).values():
-            if address in taken:
-                raise UsageError(f"{public(address)}: would be written over, and is read; choose another output folder")
+        for folder in _above(film.name):
+            if folder in named:
+                raise UsageError(
+                    f"{public(named[folder].address)} and {public(film.address)}: the outputs of one would lie within "
+                    f"those of the other, in {folder}; rename one, or label them into different folders"
+                )
+
+
+def _above(address: str) -> Iterator[str]:
+    """Yields the folders in which a name or an address lies, the innermost first."""
+    while "/" in address:
+        address = address.rpartition("/")[0]
+        yield address
+
+
+def keep_apart(sources: Iterable[str], films: Sequence[Film], outputs: Outputs) -> None:
+    """Makes sure that no output takes the place of a film or of another output, and that none is taken for a film
+    when the same command is run again. Raises UsageError.
+    """
     if outputs.labels is not None and outputs.labels == outputs.overlay:
         raise UsageError("labels and overlay: expected two folders, got the same for both", "output")
+    taken = {film.address for film in films}
+    named = [(source, _is_folder(source)) for source in map(normal, sources)]
+    made = {join(outputs.root, MANIFEST)}
+    for address in (address for film in films for address in outputs.of(film).values()):
+        if address in taken:
+            raise UsageError(f"{public(address)}: would be written over, and is read; choose another output folder")
+        found = next((source for source, is_folder in named if _finds(source, is_folder, address)), None)
+        if found is not None:
+            raise UsageError(
+                f"{public(address)}: would be taken for a film of {public(found)} when this is run again; choose an "
+                "output folder outside of it"
+            )
+        if address in made:
+            raise UsageError(f"{public(address)}: would be made of two films; choose other output folders")
+        made.add(address)
+    for address in sorted(made):
+        if (outer := next((folder for folder in _above(address) if folder in made), None)) is not None:
+            raise UsageError(f"{public(address)}: would lie within {public(outer)}; choose other output folders")
+
+
+def _is_folder(source: str) -> bool:
+    with told(source, SourceError) as (system, path):
+        return bool(system.isdir(path))
+
+
+def _finds(source: str, is_folder: bool, address: str) -> bool:
+    """Whether a source would have a file of such an address among its films."""
+    if PurePosixPath(address).suffix.lower() not in SUFFIXES:
+        return False
+    if is_folder:
+        below = address.removeprefix(source.rstrip("/") + "/")
+        return below != address and not any(part.startswith(".") for part in below.split("/"))
+    if "**" in source:
+        return address.startswith(source.partition("**")[0])
+    levels, names = source.split("/"), address.split("/")
+    return len(levels) == len(names) and all(map(fnmatchcase, names, levels))

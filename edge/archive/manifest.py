@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from edge.archive.storage import is_local, put, read, told
+from edge.archive.storage import is_local, put, read, settle, told
 from edge.errors import SinkError
 from edge.leftovers import TemporaryFolder
 
@@ -55,6 +55,7 @@ class Manifest:
         """Reads what is there. Raises SinkError, also where a line is no record."""
         self.address = f"{folder}/{NAME}"
         self._records: dict[str, Record] = {}
+        self._made: dict[str, set[str]] = {}  # film -> the outputs of all its records
         self._lines: list[str] = []
         self._written_s, self._waiting = 0.0, False
         data = read(self.address)
@@ -70,8 +71,21 @@ class Manifest:
                 record = Record(**{**content, "workers": tuple(content["workers"])})
             except (KeyError, TypeError, AttributeError) as exc:
                 raise SinkError(f"{self.address}: line {number} is no record of a film; move the file away") from exc
-            self._records[record.input] = record
+            self._remember(record)
             self._lines.append(line)
+
+    def _remember(self, record: Record) -> None:
+        self._records[record.input] = record
+        self._made.setdefault(record.input, set()).update(record.outputs.values())
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there are records that are not written yet."""
+        return self._waiting
+
+    def made(self, film: str) -> frozenset[str]:
+        """Returns the addresses of all that was ever made of a film, whatever became of it later."""
+        return frozenset(self._made.get(film, ()))
 
     def of(self, film: str) -> Record | None:
         """Returns the last record of a film."""
@@ -79,7 +93,7 @@ class Manifest:
 
     def add(self, record: Record) -> None:
         """Adds a record. It is on the disk when this returns; elsewhere within seconds, or when `close` returns."""
-        self._records[record.input] = record
+        self._remember(record)
         line = json.dumps({"schema": SCHEMA, **asdict(record)})
         self._lines.append(line)
         self._waiting = True
@@ -97,6 +111,7 @@ class Manifest:
                 file.write((b"" if ends else b"\n") + line.encode() + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
+            settle(path.parent)
         self._waiting = False
 
     def close(self) -> None:

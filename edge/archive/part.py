@@ -23,6 +23,7 @@ from edge.sinks.video import FRAGMENTED
 from edge.text import reason
 
 FILM, ABOUT = "film.nut", "part.json"
+_NONSENSE = (ValueError, LookupError, TypeError, RuntimeError, EOFError)  # what zipfile makes of other damage
 _ENCODERS = 1  # threads: with more, a film would depend on the cores of the machine that made it
 
 
@@ -61,6 +62,19 @@ def pack(path: Path, film: Path | None, labels: Path | None, frames: int) -> Non
             part.write(film, FILM)
         for picture in sorted(labels.iterdir()) if labels is not None else ():
             part.write(picture, picture.name)
+
+
+def is_sound(path: Path) -> bool:
+    """Returns whether a part is there and whole: power that goes may leave a file empty, or holes in it.
+
+    Raises OSError where it cannot be read.
+    """
+    try:
+        frames_in(path)
+        with zipfile.ZipFile(path) as part:
+            return part.testzip() is None
+    except (zipfile.BadZipFile, FileNotFoundError, *_NONSENSE):
+        return False
 
 
 def frames_in(path: Path) -> int:

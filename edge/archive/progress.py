@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from edge.archive.tasks import Done
+from edge.archive.answers import Done
 
 
 @dataclass(slots=True)
@@ -33,6 +33,11 @@ class Progress:
         self.pieces_kept += kept
         self.pieces += pieces
         self.pieces_done += kept
+
+    def lose(self, kept: int, pieces: int) -> None:
+        """Counts pieces that have to be made again, `kept` of them from an earlier run."""
+        self.pieces_kept -= kept
+        self.pieces_done -= pieces
 
     def count(self, done: Done) -> None:
         """Counts a piece that is done."""

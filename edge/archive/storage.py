@@ -10,7 +10,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -134,13 +134,18 @@ def fetch(address: str, to: Path, error: type[RoadliteError]) -> None:
 
 
 def put(file: Path, address: str) -> None:
-    """Copies a file of this machine to an address, where it appears whole or not at all. Raises SinkError."""
+    """Copies a file of this machine to an address, where it appears whole or not at all, and stays when the power goes.
+
+    Raises SinkError.
+    """
     if is_local(address):
         final = Path(address)
         with told(address, SinkError):
             final.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(final) as part, file.open("rb") as data:
             shutil.copyfileobj(data, part)
+            os.fsync(part.file.fileno())
+        settle(final.parent)
         return
     with told(address, SinkError) as (system, path):
         system.makedirs(path.rpartition("/")[0], exist_ok=True)
@@ -149,6 +154,16 @@ def put(file: Path, address: str) -> None:
             return
         system.put_file(str(file), path + _UNFINISHED)
         system.mv(path + _UNFINISHED, path)
+
+
+def settle(folder: Path) -> None:
+    """Brings the names in a folder of this machine to the disk, on file systems that can do that."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def remove(address: str) -> None:

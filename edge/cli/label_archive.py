@@ -17,8 +17,8 @@ from edge.archive.manifest import Manifest
 from edge.archive.progress import Progress
 from edge.archive.storage import file_system, is_local, normal
 from edge.cli.main import Parser, parser, run, say, version
-from edge.cli.options import add_drawing_options, add_model_options, classes, hidden_classes, normalisation, segmenter
-from edge.cluster.models import send
+from edge.cli.options import add_cpu_options, add_drawing_options, classes, hidden_classes, normalisation, segmenter
+from edge.cluster.models import sent
 from edge.cluster.opening import check_installed, dashboard, local_plan, local_processes, open_cluster, slots
 from edge.controls import Controls, View
 from edge.errors import GateFailed, UsageError
@@ -67,7 +67,7 @@ def build_parser() -> Parser:
     )
     made.add_argument("--view", default="overlay", choices=get_args(View), help="what is drawn")
     add_drawing_options(made)
-    add_model_options(made)
+    add_cpu_options(made)
     return made
 
 
@@ -82,16 +82,15 @@ def label_archive(options: argparse.Namespace) -> int:
     check_installed()
     outputs = parse_outputs(options.output)
     films, others = films_of(options.sources)
-    keep_apart(films, outputs)
+    keep_apart(options.sources, films, outputs)
     check_folders(outputs)
     data = read_model(options.model)
     plan = local_plan(len(data), asked)
-    model = segmenter(options.model, options, say)
+    model = segmenter(options.model, options, say, on_cpu=True)
     threads = options.threads or (plan.threads if here else None)
     job = label_job(options, model, outputs, hashlib.sha256(data).hexdigest(), threads)
     manifest = Manifest(outputs.root)
-    with open_cluster(options.cluster, min(plan.processes, asked or plan.processes)) as client:
-        send(client, data)
+    with open_cluster(options.cluster, plan.processes) as client, sent(client, data, job.model.sha256):
         for line in about(films, others, here, slots(client), threads, dashboard(client)):
             say(line)
         with drawn() as show:

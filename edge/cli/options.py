@@ -28,16 +28,7 @@ SOURCE_FIELDS = {"size_wh": "--width, --height", "rate": "--fps", "start_s": "--
 
 def add_model_options(parser: argparse.ArgumentParser, *, fastest: bool = False) -> None:
     """Adds what a model without a card may need, and how it runs; `fastest` is offered where one model runs."""
-    parser.add_argument(
-        "--threads", type=int, metavar="N", help="threads of the runtime (default: all cores, 4 at most)"
-    )
-    parser.add_argument(
-        "--runtime",
-        default="auto",
-        choices=(*NAMES, FASTEST) if fastest else NAMES,
-        help="auto takes the first that is installed"
-        + ("; fastest measures litert and openvino once for each model" if fastest else ""),
-    )
+    add_cpu_options(parser, fastest=fastest)
     parser.add_argument(
         "--delegate",
         type=parse_delegate,
@@ -48,6 +39,20 @@ def add_model_options(parser: argparse.ArgumentParser, *, fastest: bool = False)
         "--delegate-fallback",
         action="store_true",
         help="where the delegate is missing, refuses the model or crashes, let the CPU run it",
+    )
+
+
+def add_cpu_options(parser: argparse.ArgumentParser, *, fastest: bool = False) -> None:
+    """Adds the same without delegates, for models that the CPU runs alone."""
+    parser.add_argument(
+        "--threads", type=int, metavar="N", help="threads of the runtime (default: all cores, 4 at most)"
+    )
+    parser.add_argument(
+        "--runtime",
+        default="auto",
+        choices=(*NAMES, FASTEST) if fastest else NAMES,
+        help="auto takes the first that is installed"
+        + ("; fastest measures litert and openvino once for each model" if fastest else ""),
     )
     add_reading_options(parser)
     parser.add_argument(
@@ -125,7 +130,7 @@ def _opened(path: Path, options: argparse.Namespace, runtime: str, on_cpu: bool)
         fit=options.fit,
         trial=True,
         delegate=None if on_cpu else options.delegate,
-        delegate_fallback=options.delegate_fallback,
+        delegate_fallback=not on_cpu and options.delegate_fallback,
     )
 
 

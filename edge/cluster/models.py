@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from edge.errors import ModelError
 from edge.leftovers import TemporaryFolder
 
 
-def send(client: Any, data: bytes) -> str:
-    """Gives a model to all workers, those that come later too; returns its sha256, by which `arrived` finds it."""
+@contextmanager
+def sent(client: Any, data: bytes, sha256: str) -> Iterator[None]:
+    """Gives a model to all workers, those that come later too, until the block ends; `arrived` finds it there.
+
+    `sha256` is that of the model.
+    """
     from distributed.diagnostics.plugin import UploadFile
 
-    sha256 = hashlib.sha256(data).hexdigest()
+    name = f"roadlite-{sha256}-{uuid4().hex}"  # of this run alone: another one may have sent the same model
     with TemporaryFolder() as folder:
         path = Path(folder, file_name(sha256))
         path.write_bytes(data)
-        client.register_plugin(UploadFile(str(path), load=False), name=f"roadlite-{sha256}")
-    return sha256
+        client.register_plugin(UploadFile(str(path), load=False), name=name)
+    try:
+        yield
+    finally:
+        with suppress(OSError, TimeoutError, CancelledError):  # the scheduler may be gone, and the plugin with it
+            client.unregister_worker_plugin(name)
 
 
 def file_name(sha256: str) -> str:

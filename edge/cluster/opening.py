@@ -137,11 +137,16 @@ def check_versions(client: Any) -> None:
         raise ClusterError("the scheduler has no workers; start some with `dask worker` and its address")
     wrong = {address: found for address, found in answers.items() if found != mine}
     for address, found in wrong.items():
-        has = "has no Roadlite" if isinstance(found, Exception) else f"has Roadlite {found or 'without a version'}"
-        more = f" (and {counted(len(wrong) - 1, 'other')})" if len(wrong) > 1 else ""
-        raise ClusterError(
-            f"worker {address}{more} {has}, this is {mine}; on it, at this version: {from_folder('cluster')}"
-        )
+        raise other_version(address, found, mine, len(wrong) - 1)
+
+
+def other_version(worker: str, found: object, mine: str, others: int = 0) -> ClusterError:
+    """Returns the refusal of a worker where another version of Roadlite was `found`, or an exception: none at all."""
+    has = "has no Roadlite" if isinstance(found, Exception) else f"has Roadlite {found or 'without a version'}"
+    more = f" (and {counted(others, 'other')})" if others else ""
+    return ClusterError(
+        f"worker {worker}{more} {has}, this is {mine}; on it, at this version: {from_folder('cluster')}"
+    )
 
 
 def _version() -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from edge.archive.films import Film, Outputs, films_of
 from edge.archive.job import LabelJob, ModelFile
 from edge.archive.manifest import Manifest
 from edge.classes import ClassSet
-from edge.cluster.models import send
+from edge.cluster.models import sent
+from edge.cluster.opening import open_cluster
 from edge.preprocess import parse_normalisation
 from edge.versions import installed
 
@@ -58,12 +60,18 @@ def outputs(folder: Path) -> Outputs:
     return Outputs(str(folder / "labels"), str(folder / "films"), False, str(folder / "labels"))
 
 
+@contextmanager
+def cluster(processes: int) -> Iterator[Any]:
+    """A cluster on this machine whose workers have the model."""
+    with open_cluster("local", processes) as client, sent(client, MODEL, model_file().sha256):
+        yield client
+
+
 def archive(
     client: Any, sources: Path | Sequence[Film], folder: Path, made: LabelJob | None = None, **options: Any
 ) -> Archive:
     """An archive that is ready to run."""
     films = films_of([str(sources)])[0] if isinstance(sources, Path) else sources
-    send(client, MODEL)
     wanted = outputs(folder)
     return Archive(client, made or job(), films, wanted, Manifest(wanted.root), **options)
 

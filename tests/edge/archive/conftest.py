@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from edge.cluster.opening import open_cluster
-
 collect_ignore_glob = [] if importlib.util.find_spec("distributed") else ["test_*.py"]  # the extra `cluster`
 
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Any]:
     """A cluster of two processes on this machine."""
-    with open_cluster("local", 2) as opened:
+    from archives import cluster
+
+    with cluster(2) as opened:
         yield opened

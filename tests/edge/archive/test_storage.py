@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from archives import archive, job, labels, moving_film, pictures
+from archives import archive, cluster, job, labels, moving_film, pictures
 from servers import PASSWORD, s3_server, sftp_server
 
 from edge.archive import storage
 from edge.archive.archive import Archive
 from edge.archive.cutting import plan
-from edge.archive.films import Outputs, films_of, keep_apart
+from edge.archive.films import Film, Outputs, films_of, keep_apart
 from edge.archive.manifest import NAME, Manifest
 from edge.archive.piece_source import PieceSource
-from edge.cluster.opening import open_cluster
 from edge.errors import RuntimeMissing, SinkError, SourceError, UsageError
 
 
@@ -70,7 +69,7 @@ def test_an_archive_elsewhere_is_as_one_here(
         (f"{base}/in/day/b.mkv", "day/b"),
     ]
     wanted = Outputs(f"{base}/labels", f"{base}/films", False, f"{base}/labels")
-    with open_cluster("local", 1) as client:
+    with cluster(1) as client:
         here = archive(client, films, tmp_path / "here")
         here.run()
         there = Archive(client, job(), found, wanted, Manifest(wanted.root))
@@ -156,12 +155,63 @@ def test_films_are_named_by_folder_pattern_and_name(tmp_path: Path) -> None:
         films_of([str(tmp_path / "a"), str(tmp_path / "b")])
     with pytest.raises(SourceError, match="nothing there"):
         films_of([str(tmp_path / "c")])
+    (tmp_path / "a.mp4").touch()
+    with pytest.raises(
+        UsageError, match=r"a\.mp4 and .*/a/1\.mp4: the outputs of one would lie within .* in a; rename"
+    ):
+        films_of([str(tmp_path)])
 
 
 def test_no_output_takes_the_place_of_a_film(tmp_path: Path) -> None:
     (tmp_path / "1.mp4").touch()
     films, _ = films_of([str(tmp_path)])
     with pytest.raises(UsageError, match="would be written over"):
-        keep_apart(films, Outputs(None, str(tmp_path), False, str(tmp_path)))
+        keep_apart([str(tmp_path)], films, Outputs(None, str(tmp_path), False, str(tmp_path)))
     with pytest.raises(UsageError, match="expected two folders"):
-        keep_apart(films, Outputs("/x", "/x", False, "/x"))
+        keep_apart([str(tmp_path)], films, Outputs("/x", "/x", False, "/x"))
+
+
+@pytest.mark.parametrize(
+    ("source", "overlay", "refused"),
+    [
+        ("drives", "drives/films", True),
+        ("drives/**/*.mp4", "drives/films", True),
+        ("drives/*/*.mp4", "drives/films", True),
+        ("drives/*.mp4", "drives/films", False),
+        ("drives", "drives/.films", False),
+        ("drives", "drives-films", False),
+    ],
+)
+def test_no_output_is_a_film_of_the_next_run(tmp_path: Path, source: str, overlay: str, refused: bool) -> None:
+    for path in (tmp_path / "drives" / "1.mp4", tmp_path / "drives" / "day" / "2.mp4"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    sources, folder = [str(tmp_path / source)], str(tmp_path / overlay)
+    wanted = Outputs(None, folder, False, folder)
+    if refused:
+        with pytest.raises(UsageError, match="would be taken for a film of"):
+            keep_apart(sources, films_of(sources)[0], wanted)
+        return
+    found = films_of(sources)[0]
+    keep_apart(sources, found, wanted)
+    for film in found:
+        made = Path(wanted.of(film)["overlay"])
+        made.parent.mkdir(parents=True, exist_ok=True)
+        made.touch()
+    keep_apart(sources, films_of(sources)[0], wanted)
+    assert films_of(sources)[0] == found
+
+
+def test_outputs_do_not_meet(tmp_path: Path) -> None:
+    def kept_apart(*names: str, labels: str = "/l", overlay: str = "/o") -> None:
+        keep_apart([], [Film(f"/in/{name}.mov", name) for name in names], Outputs(labels, overlay, False, labels))
+
+    kept_apart("a", "b/a", "ab")
+    with pytest.raises(UsageError, match=r"/o/a\.mp4/b\.mp4: would lie within /o/a\.mp4;"):
+        kept_apart("a", "a.mp4/b")
+    with pytest.raises(UsageError, match=r"/l/a/a\.mp4: would lie within /l/a;"):
+        kept_apart("a", "b", overlay="/l/a")
+    with pytest.raises(UsageError, match=r"/l/x/a\.mp4: would be made of two films;"):
+        kept_apart("x/a.mp4", "a", overlay="/l/x")
+    with pytest.raises(UsageError, match=r"/l/manifest\.jsonl: would be made of two"):
+        kept_apart("manifest.jsonl")

@@ -110,6 +110,8 @@ def test_a_worker_of_another_version_is_refused_with_what_mends_it(
         (["--max-failures", "-1"], "--max-failures: expected 0 or more", 2),
         (["--alpha", "2"], "expected an alpha from 0", 2),
         (["--show", "sky"], "this model has no class 'sky'", 2),
+        (["--delegate", "libedgetpu.so.1"], "unrecognized arguments: --delegate", 2),
+        (["--delegate-fallback"], "unrecognized arguments: --delegate-fallback", 2),
         (["sftp://pi:secret@host/x"], "expected an address without a password", 2),
     ],
 )
