@@ -25,12 +25,15 @@ _BELIEVED = 0.8  # of a frame's detail, so much at most may be left unexplained;
 
 
 def small_grey(pixels: Pixels) -> Grey:
-    """Returns a frame, uint8 (H, W, 3), in grey and small."""
+    """Returns a frame, uint8 (H, W, 3), in grey and small.
+
+    Of all its pixels: fine texture of which some are left out is another one in each frame.
+    """
     height, width = pixels.shape[:2]
     scale = min(1.0, LONGEST_PX / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = pixels if scale == 1.0 else cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR)
-    return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
+    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    return np.asarray(grey if scale == 1.0 else cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 class Flow:
