@@ -154,10 +154,12 @@ class TemporaryFolder(tempfile.TemporaryDirectory[str]):
         _sweep_folders(place)
         while True:
             super().__init__(prefix="roadlite-", suffix=".tmp", dir=place)
-            self._held = os.open(self.name, os.O_RDONLY)
-            if _lock(self._held) is not False and _is_there(self._held, Path(self.name)):
-                break
-            os.close(self._held)
+            with suppress(FileNotFoundError):  # somebody who sweeps was faster than the lock, or than this
+                self._held = os.open(self.name, os.O_RDONLY)
+                if _lock(self._held) is not False and _is_there(self._held, Path(self.name)):
+                    break
+                os.close(self._held)
+            super().cleanup()
 
     def cleanup(self) -> None:
         """Removes the folder."""

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -149,3 +150,22 @@ def test_without_links_a_file_is_kept_too(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(os, "link", refuse)
     test_a_kept_file_takes_the_place_of_none(tmp_path)
+
+
+def test_a_folder_that_is_swept_before_it_is_held_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = os.open
+    swept: list[str] = []
+
+    def late(path: str, *options: Any, **more: Any) -> int:
+        if not swept:
+            swept.append(path)
+            os.rmdir(path)  # as another process does that sweeps in between
+        return opened(path, *options, **more)
+
+    monkeypatch.setattr(leftovers.os, "open", late)
+    with TemporaryFolder(tmp_path) as folder:
+        assert os.listdir(tmp_path) == [Path(folder).name]
+        assert swept not in ([], [folder])
+    assert os.listdir(tmp_path) == []
