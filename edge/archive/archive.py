@@ -1,19 +1,14 @@
-"""Labels an archive: plans films, hands their pieces to a cluster, and puts what comes back on record.
-
-Dask moves and retries the tasks; here is only which of them are left to do.
-"""
+"""Labels an archive: says what is left to do of its films, and puts on record what became of them."""
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence, Set
-from concurrent.futures import CancelledError
-from contextlib import suppress
 from typing import Any
 
 from edge.address import public
 from edge.archive.answers import Broken, Done, Fault, Planned, Settled, part_name
+from edge.archive.crew import Crew, Deadly
 from edge.archive.cutting import WHOLE, Plan
 from edge.archive.films import Film, Outputs
 from edge.archive.job import LabelJob
@@ -22,15 +17,10 @@ from edge.archive.manifest import Manifest, Record, State
 from edge.archive.planning import Known, plan_film
 from edge.archive.progress import Progress
 from edge.archive.storage import join, remove
-from edge.archive.tasks import label_piece, on_same_version
+from edge.archive.tasks import label_piece
 from edge.archive.work import Task, Work
-from edge.cluster.opening import slots
-from edge.errors import ClusterError
 
 PARTS = ".roadlite-parts"
-PATIENCE_S = 60.0  # for the first worker to come back when all are gone
-_POLL_S = 0.5
-_GONE = "the scheduler went away, or took the work back; run the same command again to go on"
 
 
 class Archive:
@@ -47,13 +37,11 @@ class Archive:
         max_failures: int | None = None,
         report: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
-        self._client, self._job, self._outputs, self._manifest = client, job, outputs, manifest
+        self._crew, self._job, self._outputs, self._manifest = Crew(client, job.roadlite), job, outputs, manifest
         self._films: Iterator[Work] = iter([Work(film, number) for number, film in enumerate(films)])
         self._ready: deque[Task] = deque()
-        self._active: dict[Any, Task] = {}
         self._unneeded: list[str] = []  # folders of parts
         self._max_failures, self._report = max_failures, report
-        self._seen_s = time.monotonic()  # when there was a worker last
         self.progress = Progress(films=len(films))
         self.failures: list[Record] = []
 
@@ -73,17 +61,13 @@ class Archive:
         Raises ClusterError where the scheduler goes away, or all workers do.
         """
         try:
-            while self._fill(self._workers()):
-                self._wait()
-                for future in [future for future in self._active if future.done()]:
-                    task = self._active.pop(future, None)
-                    if task is not None and not task.is_stale:
-                        self._take(task, future)
+            while self._hand_out():
+                for task, answer in self._crew.answers():
+                    self._take(task, answer)
                 self._tidy()
                 self._report(self.progress)
         finally:
-            for future in self._active:
-                future.cancel(force=True, msg="")
+            self._crew.drop()
             self._manifest.close()
             self._tidy()
 
@@ -92,45 +76,21 @@ class Archive:
         while self._unneeded and not self._manifest.is_waiting:
             remove(self._unneeded.pop())
 
-    def _workers(self) -> int:
-        """Returns how many tasks the workers take at a time. Raises ClusterError where there has been none for long."""
-        try:
-            found = slots(self._client)
-        except OSError as exc:
-            raise ClusterError(_GONE) from exc
-        now_s = time.monotonic()
-        self._seen_s = now_s if found else self._seen_s
-        if now_s - self._seen_s > PATIENCE_S:
-            raise ClusterError(
-                f"there has been no worker for {PATIENCE_S:.0f} s; start some, and run it again to go on"
-            )
-        return found
-
-    def _wait(self) -> None:
-        """Waits until a task is done, for half a second at most. Raises ClusterError where the scheduler is gone."""
-        from distributed import wait
-
-        try:
-            with suppress(TimeoutError), self._client.as_current():
-                wait(list(self._active), timeout=_POLL_S, return_when="FIRST_COMPLETED")
-        except (OSError, CancelledError) as exc:
-            raise ClusterError(_GONE) from exc
-
-    def _fill(self, workers: int) -> bool:
-        """Gives the workers as much as they take at a time, the pieces of films that are begun first."""
-        room = max(1, workers) - len(self._active)
-        while room > 0:
-            if not self._ready:
-                work = None if self.stopped else next(self._films, None)
-                if work is None:
-                    break
-                self._ready.append(self._planning(work))
-            task = self._ready.popleft()
+    def _hand_out(self) -> bool:
+        """Gives the workers as much as they take at a time. Returns whether there is anything to wait for."""
+        room = self._crew.room()
+        while room > 0 and (task := self._next()) is not None:
             if not task.is_stale:
-                call = (on_same_version, self._job.roadlite, *task.call)
-                self._active[self._client.submit(*call, key=task.key(), pure=False)] = task
+                self._crew.give(task)
                 room -= 1
-        return bool(self._active)
+        return self._crew.is_busy
+
+    def _next(self) -> Task | None:
+        """Returns a task, of a film that is begun if there is one; None where there is nothing left to begin."""
+        if self._ready:
+            return self._ready.popleft()
+        work = None if self.stopped else next(self._films, None)
+        return None if work is None else self._planning(work)
 
     def _planning(self, work: Work) -> Task:
         address = work.film.address
@@ -138,36 +98,23 @@ class Archive:
         where = self._parts(work), self._outputs.of(work.film)
         return Task(work, "plan", (plan_film, work.film, known, *where, self._job.piece_s))
 
-    def _take(self, task: Task, future: Any) -> None:
-        if future.status != "finished":
-            self._died(task, future)
-            return
-        match future.result():
+    def _take(self, task: Task, answer: object) -> None:
+        work = task.work
+        match answer:
             case Fault() as fault:
-                self._faulty(task.work, fault)
+                self._faulty(work, fault)
+            case Deadly(deaths=deaths):
+                self._end(work, "set aside", f"{public(work.film.address)}: {task.what} ended {deaths} workers")
             case Settled(identity=identity):
-                self._settled(task.work, identity)
+                self._settled(work, identity)
             case Planned() as planned:
-                work = task.work
                 work.planned, work.identity = planned, planned.identity
                 work.key = self._job.key(work.film.address, planned.identity)
                 self._begin(work, planned.plan)
             case Broken(pieces=pieces):
-                self._broken(task.work, pieces)
+                self._broken(work, pieces)
             case Done() as done:
                 self._done(task, done)
-
-    def _died(self, task: Task, future: Any) -> None:
-        from distributed.scheduler import KilledWorker
-
-        exc = future.exception() if future.status == "error" else None
-        if isinstance(exc, KilledWorker):
-            address, deaths = public(task.work.film.address), exc.allowed_failures + 1
-            self._end(task.work, "set aside", f"{address}: {task.what} ended {deaths} workers")
-        elif exc is not None:
-            raise exc
-        else:
-            raise ClusterError(_GONE)
 
     def _settled(self, work: Work, identity: dict[str, object]) -> None:
         work.identity = identity
@@ -233,9 +180,7 @@ class Archive:
         if not fault.as_whole or work.plan is None or work.plan.pieces == WHOLE:
             self._end(work, "failed", fault.reason, record=fault.on_record)
             return
-        for future in [future for future, task in self._active.items() if task.work is work]:
-            del self._active[future]
-            future.cancel(force=True, msg="")
+        self._crew.drop(work)
         work.mended = set()
         self._begin(work, Plan(WHOLE, work.plan.frames))
 

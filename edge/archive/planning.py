@@ -46,10 +46,13 @@ def plan_film(
 def _is_settled(known: Known, is_what: dict[str, object], *, is_there: bool) -> bool:
     """Whether the newest record is of this file, model and options, and its outputs are there whole or not wanted.
 
-    Outputs that were begun anew since may be those of other options, or half of them.
+    Outputs that were begun anew since may be those of other options, or half of them. A film that ended the workers
+    which looked at it was set aside without its identity.
     """
     before = known.before
-    if before is None or not before.is_same_work(replace(known.mine, identity=is_what)):
+    if before is None:
+        return False
+    if not before.is_same_work(replace(known.mine, identity=is_what if before.identity else {})):
         return False
     return before.state == "set aside" or (before.state == "done" and is_there)
 
