@@ -81,6 +81,8 @@ def open_cluster(spec: str, processes: int = 1) -> Iterator[Any]:
     from distributed import Client, LocalCluster
 
     is_local, _ = local_processes(spec)
+    for name in ("distributed", "distributed.client"):  # each has a level of its own; what is wrong is raised
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     settings = {
         "distributed.scheduler.allowed-failures": DEATHS - 1,
         "distributed.comm.timeouts.connect": f"{_PATIENCE_S}s",
@@ -110,7 +112,6 @@ def open_cluster(spec: str, processes: int = 1) -> Iterator[Any]:
 
 @contextmanager
 def _connected(spec: str, client_class: Any) -> Iterator[Any]:
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     security = _security() if spec.startswith("tls") else None
     try:
         client = client_class(spec, timeout=_PATIENCE_S, set_as_default=False, security=security)
