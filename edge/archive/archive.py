@@ -127,9 +127,9 @@ class Archive:
         self.progress.skip()
 
     def _begin(self, work: Work, plan: Plan) -> None:
-        there = work.planned.kept if work.planned is not None else frozenset()
+        assert work.planned is not None
         work.plan = plan
-        work.kept = {piece.number for piece in plan.pieces if part_name(work.key, piece) in there}
+        work.kept = {piece.number for piece in plan.pieces if part_name(work.key, piece) in work.planned.kept}
         self.progress.expect(len(work.kept), len(plan.pieces))
         self._label(work, {piece.number for piece in plan.pieces} - work.kept)
         self._join_when_ready(work)

@@ -16,6 +16,7 @@ from edge.archive.mark import mark
 from edge.archive.storage import exists, fetch, is_local, join, put, remove, settle
 from edge.errors import RoadliteError, SinkError
 from edge.leftovers import TemporaryFolder
+from edge.text import reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def join_film(film: Film, joined: Join) -> Done | Broken | Fault:
     except RoadliteError as exc:
         return Fault(str(exc))
     except OSError as exc:
-        return Fault(f"{film.address}: its parts cannot be joined ({exc.strerror or exc})")
+        return Fault(f"{film.address}: its parts cannot be joined ({reason(exc)})")
     return Done(frames, time.perf_counter() - start_s, worker_name())
 
 

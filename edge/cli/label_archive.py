@@ -194,20 +194,18 @@ def drawn() -> Iterator[Callable[[Progress], None]]:
 
 def rates(progress: Progress) -> str:
     """Returns how many frames a second each worker does."""
-    each = [f"{name}: {rate:.1f}" for name, rate in sorted(progress.rates.items())]
-    return f"frames/s {'  '.join(each)}" if each else ""
+    each = [f"{rate:.1f} ({name})" for name, rate in sorted(progress.rates.items())]
+    return f"frames per second by worker: {', '.join(each)}" if each else ""
 
 
 def report(archive: Archive, manifest: Manifest) -> int:
     """Says what was done, and why not all. Raises GateFailed where films failed."""
     progress, failed = archive.progress, archive.failures
-    fps = progress.frames_done / max(progress.seconds, 1e-9)
+    count, fps = counted(progress.frames_done, "frame"), progress.frames_done / max(progress.seconds, 1e-9)
+    rate = f"; {count} in {progress.seconds:.1f} s: {fps:.1f} frames per second" if progress.frames_done else ""
     before = f", {counted(progress.films_before, 'film')} done before" if progress.films_before else ""
     kept = f", {counted(progress.pieces_kept, 'piece')} of an interrupted run kept" if progress.pieces_kept else ""
-    say(
-        f"{counted(progress.films_done, 'film')} done{before}{kept}; {counted(progress.frames_done, 'frame')} in "
-        f"{progress.seconds:.1f} s: {fps:.1f} frames per second; {manifest.address}"
-    )
+    say(f"{counted(progress.films_done, 'film')} done{before}{kept}{rate}; {manifest.address}")
     if progress.rates:
         say(rates(progress))
     for record in failed:

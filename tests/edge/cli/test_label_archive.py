@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -53,6 +54,7 @@ def test_films_are_labelled_and_what_cannot_be_is_told(place: Path, capsys: pyte
     said = capsys.readouterr().err
     assert "3 films on 1 worker of" in said
     assert "2 films done; 90 frames in " in said
+    assert re.search(r"^frames per second by worker: \d+\.\d \(0\)$", said, re.MULTILINE)
     assert "failed: " in said
     assert "bad.mp4: expected a video" in said
     assert said.splitlines()[-1] == "label-archive: 1 film of 3 could not be labelled"
@@ -60,7 +62,8 @@ def test_films_are_labelled_and_what_cannot_be_is_told(place: Path, capsys: pyte
     records = [json.loads(line) for line in (place / "labels" / "manifest.jsonl").read_text().splitlines()]
     assert sorted(record["state"] for record in records) == ["done", "done", "failed"]
     assert main(arguments("--cluster", "local:1", "--max-failures", "1")) == 0
-    assert "0 films done, 2 films done before" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"0 films done, 2 films done before; {place / 'labels' / 'manifest.jsonl'}\n" in said
 
 
 def test_labels_are_those_of_run_model(place: Path) -> None:
