@@ -17,12 +17,12 @@ import pytest
 from archives import MODEL, archive, cluster, job, labels, model_file, moving_film, outputs, pictures
 from distributed import wait
 
-from edge.archive import crew, planning, storage, tasks
+from edge.archive import crew, joining, planning, storage, tasks
 from edge.archive import manifest as manifest_module
 from edge.archive.answers import Fault, Settled
 from edge.archive.archive import PARTS, Archive
 from edge.archive.cutting import WHOLE, plan
-from edge.archive.films import Outputs, films_of
+from edge.archive.films import Film, Outputs, films_of
 from edge.archive.job import Drawing
 from edge.archive.joining import Join, join_film
 from edge.archive.manifest import Manifest, Record
@@ -371,6 +371,34 @@ def test_a_full_disk_of_a_worker_fails_the_film(films: Path, tmp_path: Path, mon
     film = films_of([str(films / "c.mp4")])[0][0]
     said = tasks.label_piece(job(), film, WHOLE[0], str(tmp_path / "0.part"), str(tmp_path / "model.tflite"))
     assert said == Fault(f"{film.address}: piece 0 cannot be labelled (No space left on device)")
+
+
+def test_seconds_of_work_are_without_the_wait_for_another_piece(films: Path, tmp_path: Path) -> None:
+    (tmp_path / "model.tflite").write_bytes(MODEL)
+    film = films_of([str(films / "c.mp4")])[0][0]
+    with tasks._ONE_AT_A_TIME:
+        release = threading.Timer(0.5, tasks._ONE_AT_A_TIME.release)
+        release.start()
+        begun_s = time.perf_counter()
+        done = tasks.label_piece(job(), film, WHOLE[0], str(tmp_path / "0.part"), str(tmp_path / "model.tflite"))
+        took_s = time.perf_counter() - begun_s
+        tasks._ONE_AT_A_TIME.acquire()
+    assert isinstance(done, tasks.Done)
+    assert done.seconds < took_s - 0.4
+
+
+def test_labels_are_on_the_disk_before_they_have_their_name(
+    films: Path, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film, wanted = films_of([str(films / "c.mp4")])[0][0], only("labels", tmp_path).of(Film("", "c"))
+    made: list[tuple[int, bool]] = []
+
+    def sync() -> None:
+        made.append((len(list(tmp_path.rglob("*.png"))), Path(wanted["labels"]).exists()))
+
+    monkeypatch.setattr(joining.os, "sync", sync)
+    assert isinstance(join_film(film, Join(str(plain / "whole" / "parts" / "c"), ("0.part",), 10, wanted)), tasks.Done)
+    assert made == [(10, False)]
 
 
 def test_a_film_with_two_damaged_pieces_is_read_as_a_whole(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -139,6 +140,21 @@ def test_what_cannot_be_finished_does_not_appear(tmp_path: Path) -> None:
     with pytest.raises(SinkError):
         storage.put(tmp_path / "data", str(target))
     assert sorted(os.listdir(tmp_path)) == ["data", "folder"]
+
+
+def test_what_is_put_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").write_bytes(b"x" * 1000)
+    final, synced = tmp_path / "out" / "final", []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        status = os.fstat(descriptor)
+        synced.append((stat.S_ISDIR(status.st_mode) or status.st_size, final.exists()))
+        real(descriptor)
+
+    monkeypatch.setattr(storage.os, "fsync", fsync)
+    storage.put(tmp_path / "data", str(final))
+    assert synced == [(1000, False), (True, True)]
 
 
 def test_films_are_named_by_folder_pattern_and_name(tmp_path: Path) -> None:
