@@ -41,6 +41,7 @@ ORDER = (
     "cold-start",
     "scaling",
     "archive",
+    "namespaces",
     "live",
     "slow-board",
     "motion",

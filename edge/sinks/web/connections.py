@@ -33,6 +33,17 @@ def hang_up(request: web.BaseRequest) -> None:
         transport.abort()
 
 
+async def stop_listening(listener: asyncio.base_events.Server) -> None:
+    """Lets nobody in any more. Who just came is a connection when it returns."""
+    for each in listener.sockets:
+        asyncio.get_running_loop().remove_reader(each)
+    for _ in range(
+        2
+    ):  # until it is let in, and until it is told so: asyncio forgets whom the end overtakes (cpython#109564)
+        await asyncio.sleep(0)
+    listener.close()
+
+
 def _limited(server: web.Server, viewers: Container[asyncio.BaseProtocol]) -> Callable[[], asyncio.BaseProtocol]:
     def connect() -> asyncio.BaseProtocol:
         ways = {c: c.transport for c in server.connections if c.transport and not c.transport.is_closing()}

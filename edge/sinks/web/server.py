@@ -12,7 +12,7 @@ from aiohttp.http import HttpProcessingError
 
 from edge.controls import LivePipeline
 from edge.sinks.web.address import Address
-from edge.sinks.web.connections import IDLE_S, listen
+from edge.sinks.web.connections import IDLE_S, listen, stop_listening
 from edge.sinks.web.feed import Feed
 from edge.sinks.web.guard import EVERYWHERE, Guard, expect_nothing, without_body
 from edge.sinks.web.metrics import CONTENT_TYPE, PageStatistics, metrics
@@ -65,7 +65,7 @@ class Server:
             listener = await listen(runner.server, self._address.host, self._address.port, self._viewers)
             ready(listener.sockets[0].getsockname()[1])
             await done.wait()
-            listener.close()
+            await stop_listening(listener)
             self._viewers.leave()
         finally:
             ways = [connection.transport for connection in runner.server.connections]

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import re
 import socket
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
@@ -309,6 +311,18 @@ def test_a_stream_without_news_repeats_its_picture(monkeypatch: pytest.MonkeyPat
 
     with closing(opened()) as page:
         online(work)
+
+
+def test_whoever_comes_as_the_page_closes_is_hung_up_on() -> None:
+    with warnings.catch_warnings(record=True) as told, ExitStack() as stack:
+        warnings.simplefilter("always")
+        for _ in range(5):
+            sink = opened()
+            for _ in range(connections.BACKLOG - 2):
+                stack.enter_context(closing(socket.create_connection(("127.0.0.1", sink.address.port))))
+            sink.close()
+            gc.collect()
+    assert not told, "a connection was left to the garbage"
 
 
 def test_a_flood_of_connections_does_no_harm(sink: WebPage) -> None:
