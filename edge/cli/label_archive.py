@@ -90,10 +90,10 @@ def label_archive(options: argparse.Namespace) -> int:
     threads = options.threads or (plan.threads if here else None)
     job = label_job(options, model, outputs, hashlib.sha256(data).hexdigest(), threads)
     manifest = Manifest(outputs.root)
-    with open_cluster(options.cluster, plan.processes) as client, sent(client, data, job.model.sha256):
+    with open_cluster(options.cluster, plan.processes) as client:
         for line in about(films, others, here, slots(client), threads, dashboard(client)):
-            say(line)
-        with drawn() as show:
+            say(line)  # before the model is sent, which takes long where a worker's way is slow
+        with sent(client, data, job.model.sha256), drawn() as show:
             archive = Archive(client, job, films, outputs, manifest, max_failures=options.max_failures, report=show)
             try:
                 archive.run()
