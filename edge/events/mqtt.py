@@ -19,11 +19,11 @@ from edge.requirements import install
 from edge.versions import installed
 
 HOW = "mqtt://HOST or mqtt://USER:PASSWORD@HOST:PORT/TOPIC"
-MOST_WAITING = 1000  # messages while the broker is away: a few hundred kilobytes
+MOST_WAITING = 1000  # events while the broker is away: a few hundred kilobytes
 _DISCOVERY = "homeassistant"  # where Home Assistant looks, unless it is told otherwise
 _CONNECT_S, _KEEPALIVE_S, _LONGEST_RETRY_S = 3.0, 20, 30
 _LAST_S, _LAST_AWAY_S = 1.0, 0.2  # what the broker gets at the end to acknowledge what is on its way
-_AT_LEAST_ONCE = 1
+_AT_MOST_ONCE, _AT_LEAST_ONCE = 0, 1
 _CREDENTIALS = ("Bad user name or password", "Not authorized")
 
 
@@ -67,7 +67,7 @@ class MqttEvents(Receiver):
         if address.user is not None:
             client.username_pw_set(address.user, address.password)
         client.will_set(f"{self._topic}/availability", "offline", _AT_LEAST_ONCE, retain=True)
-        client.max_queued_messages_set(MOST_WAITING)
+        client.max_queued_messages_set(0)  # `take` has the limit: what is no event always goes
         client.reconnect_delay_set(1, _LONGEST_RETRY_S)
         client.connect_timeout = _CONNECT_S
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
@@ -78,16 +78,14 @@ class MqttEvents(Receiver):
 
     def take(self, event: Event, slug: str, result: Result) -> None:
         self._states[slug] = "ON" if event.state == "begun" else "OFF"
-        sent = self._client.publish(f"{self._topic}/{slug}/event", event.as_json(), _AT_LEAST_ONCE)
-        if _is_full(sent):
+        if self._count() < MOST_WAITING:
+            self._waiting.add(self._client.publish(f"{self._topic}/{slug}/event", event.as_json(), _AT_LEAST_ONCE).mid)
+        else:
             self._lost += 1
             if self._lost == 1:
                 self._say(f"{self._name}: {MOST_WAITING} messages wait for the broker; events from now on are lost")
-        else:
-            self._waiting.add(sent.mid)
         if self._client.is_connected():  # else it is told when it is back
             self._publish_state(slug)
-        self._count()
 
     def close(self) -> None:
         """Gives the broker a moment to acknowledge what is on its way."""
@@ -99,7 +97,7 @@ class MqttEvents(Receiver):
         while self._count() and time.monotonic() < end_s:
             time.sleep(0.01)
         if here:
-            last = self._client.publish(f"{self._topic}/availability", "offline", _AT_LEAST_ONCE, retain=True)
+            last = self._publish(f"{self._topic}/availability", "offline")
             while not _is_done(last) and time.monotonic() < end_s:
                 time.sleep(0.01)
         self._client.disconnect()
@@ -143,8 +141,11 @@ class MqttEvents(Receiver):
     def _publish_state(self, slug: str) -> None:
         self._publish(f"{self._topic}/{slug}/state", self._states[slug])
 
-    def _publish(self, topic: str, text: str) -> None:
-        self._client.publish(topic, text, _AT_LEAST_ONCE, retain=True)
+    def _publish(self, topic: str, text: str) -> Any:
+        """Publishes what the broker keeps. It goes before all events that wait, and needs no answer: where the
+        connection breaks, the next one says it again, so that nothing of it piles up while connections fail.
+        """
+        return self._client.publish(topic, text, _AT_MOST_ONCE, retain=True)
 
     def _discovery(self, rule: Rule) -> tuple[str, str]:
         """Where and how Home Assistant is told of a rule, as its page on MQTT discovery of binary sensors has it."""
@@ -168,12 +169,6 @@ class MqttEvents(Receiver):
 def _plain(text: str) -> str:
     """A text as Home Assistant wants it in a topic: letters and numbers of ASCII, - and _."""
     return "".join(char if char.isascii() else f"_{ord(char):x}" for char in text)
-
-
-def _is_full(sent: Any) -> bool:
-    from paho.mqtt.enums import MQTTErrorCode
-
-    return bool(sent.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE)
 
 
 def _is_done(sent: Any) -> bool:

@@ -136,6 +136,46 @@ def test_nothing_is_lost_while_the_broker_is_away(tmp_path: Path, port: int) -> 
 
 
 @needs_broker
+def test_after_a_long_outage_all_that_home_assistant_needs_is_there(
+    tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More events than may wait; those that may arrive, and so does what says that it is there, and what is met."""
+    monkeypatch.setattr(mqtt, "MOST_WAITING", 3)
+    said: list[str] = []
+    with closing(watching(port, said.append)) as watch:
+        wait_for(lambda: any("cannot be reached" in line for line in said))
+        play(watch, 12, [range(2, 4), range(6, 8), range(10, 12)])
+        with broker(tmp_path, port, "allow_anonymous true"), listening(port) as got:
+            wait_for(lambda: len(set(events(got))) == 3)
+            wait_for(lambda: ("roadlite/test/availability", "online") in [one[:2] for one in got])
+            wait_for(lambda: ("roadlite/test/person/state", "ON") in [one[:2] for one in got])
+            assert any(topic == "homeassistant/binary_sensor/roadlite-test/person/config" for topic, *_ in got)
+            play(watch, 2, [])
+            wait_for(lambda: len(set(events(got))) == 4)
+            watch.close()
+            wait_for(lambda: ("roadlite/test/availability", "offline") in [one[:2] for one in got])
+    assert set(events(got)) == {(2, "begun"), (4, "ended"), (6, "begun"), (0, "ended")}, "the queue takes more again"
+    assert said[-1].endswith("2 events were not delivered")
+
+
+def test_connections_that_fail_again_and_again_pile_nothing_up(port: int) -> None:
+    """A broker may accept whoever comes and go at once, for weeks."""
+    paho = pytest.importorskip("paho.mqtt.client")
+    said: list[str] = []
+    with closing(socket.create_server(("127.0.0.1", port))) as server, closing(watching(port, said.append)) as watch:
+        client = watch._receivers["mqtt"]._client  # type: ignore[attr-defined]
+        assert isinstance(client, paho.Client)
+        for _ in range(2):
+            connection, _address = server.accept()
+            with closing(connection):
+                connection.recv(1000)
+                connection.sendall(b"\x20\x02\x00\x00")  # CONNACK
+                connection.recv(1000)
+        wait_for(lambda: sum("has gone" in line for line in said) == 2)
+        assert len(client._out_messages) == 0
+
+
+@needs_broker
 def test_a_wrong_password_is_said_and_never_shown(tmp_path: Path, port: int) -> None:
     pytest.importorskip("paho.mqtt.client")
     said: list[str] = []
