@@ -9,6 +9,7 @@ from typing import Literal
 
 from edge.classes import ClassSet
 from edge.regions import Polygon
+from edge.shares import Shares
 from edge.timing import TimingSummary
 
 View = Literal["overlay", "mask", "side-by-side"]
@@ -78,3 +79,7 @@ class LivePipeline:
     statistics: Callable[[], RunStatistics]  # from any thread, at any time
     names_known: bool = True  # whether the model or the user names the classes; False where their names are a guess
     regions: Mapping[str, Polygon] = field(default_factory=dict)  # whose shares are written beside those of the picture
+    shares: Shares = field(init=False)  # of the frames, counted once for all sinks
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shares", Shares(self.classes, self.regions))

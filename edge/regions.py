@@ -14,6 +14,9 @@ Polygon = Sequence[tuple[float, float]]
 """Corners (x, y) in shares of the picture's width and height, 0..1, in order around the region; the last one is joined
 with the first."""
 
+Corners = tuple[tuple[float, float], ...]
+"""A polygon that was checked."""
+
 _FORM = '{"regions": {"path": [[0.4, 0.6], [0.6, 0.6], [0.8, 1], [0.2, 1]]}, "rules": ["person in path > 2 %"]}'
 _KEYS = ("regions", "rules")
 
@@ -26,15 +29,22 @@ class RegionsFile:
     rules: tuple[str, ...] = ()  # as they are written; `edge.events.rule` reads them
 
 
-def checked(name: str, polygon: Polygon) -> tuple[tuple[float, float], ...]:
+def checked(name: str, polygon: Polygon) -> Corners:
     """Returns the corners of a region. Raises UsageError for fewer than three, or for one outside the picture."""
-    corners = tuple((float(x), float(y)) for x, y in polygon)
+    corners = tuple((_float(x), _float(y)) for x, y in polygon)
     if len(corners) < 3:
         raise UsageError(f"region {name!r}: expected three corners (x, y) or more, got {len(corners)}")
     for corner in corners:
         if not all(math.isfinite(value) and 0.0 <= value <= 1.0 for value in corner):
             raise UsageError(f"region {name!r}: expected corners (x, y) from 0 to 1, got {corner}")
     return corners
+
+
+def _float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return math.inf if value > 0 else -math.inf
 
 
 def read_regions(path: Path) -> RegionsFile:

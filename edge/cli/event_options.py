@@ -98,7 +98,7 @@ def open_events(
             receivers[str(folder)] = stack.enter_context(closing(recorder))
             if recorder.notice:
                 say(recorder.notice)
-        watch = EventWatch(rules, info, live.classes, live.regions, receivers, say)
+        watch = EventWatch(rules, info, live.shares, receivers, say)
         stack.pop_all()
     return {"the events": watch}
 

@@ -100,7 +100,7 @@ def _file(spec: str, info: SourceInfo, live: LivePipeline | None, say: Callable[
 
         if live is None:
             raise UsageError(f"output {spec!r}: only a running pipeline has classes to count")
-        return RowFile(path, info, live.classes, live.regions)
+        return RowFile(path, info, live.shares)
     if suffix in SUFFIXES:
         pictures = Pictures(path)
         if not pictures.numbered and info.frame_count is not None and info.frame_count > 1:

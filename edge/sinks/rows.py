@@ -13,13 +13,11 @@ from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
 
-from edge.classes import ClassSet
 from edge.data import Frame, Result, SourceInfo
 from edge.errors import SinkError
 from edge.files import ROWS, writable_folder
 from edge.leftovers import UnfinishedFile, kept_notice, recovered
-from edge.regions import Polygon
-from edge.shares import label_shares, region_shares
+from edge.shares import Shares
 from edge.sinks.base import Sink
 
 _DIGITS = 6  # of a share: a pixel of a large picture still counts
@@ -85,11 +83,11 @@ class RowFile(Sink):
     Raises SinkError where the folder cannot be written to.
     """
 
-    def __init__(self, path: Path, info: SourceInfo, classes: ClassSet, regions: Mapping[str, Polygon]) -> None:
+    def __init__(self, path: Path, info: SourceInfo, shares: Shares) -> None:
         writable_folder(path.parent)
         if path.is_dir():
             raise SinkError(f"{path}: cannot be written, there is a folder of that name")
-        self._path, self._clock, self._classes, self._regions = path, FrameClock(info), classes, dict(regions)
+        self._path, self._clock, self._shares = path, FrameClock(info), shares
         self._csv = path.suffix.lower() == ".csv"
         self._file: UnfinishedFile | None = None
         self._closed = False
@@ -119,8 +117,7 @@ class RowFile(Sink):
         self._closed = True
 
     def _row(self, result: Result) -> Row:
-        frame = result.frame
-        regions = region_shares(result.labels, self._classes, self._regions)
+        frame, shares = result.frame, self._shares
         time_s = self._clock.time_s(frame)
         return Row(
             frame.index,
@@ -128,8 +125,8 @@ class RowFile(Sink):
             None if time_s is None else round(time_s, 4),
             utc_now(),
             round((time.perf_counter() - frame.t_capture_s) * 1e3, 2),
-            _rounded(label_shares(result.labels, self._classes)),
-            {name: _rounded(shares) for name, shares in regions.items()},
+            _rounded(shares.of(result.labels)),
+            {name: _rounded(shares.of(result.labels, name)) for name in shares.regions},
         )
 
     def _ended(self, exc: Exception) -> SinkError:

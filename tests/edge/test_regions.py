@@ -34,6 +34,8 @@ def test_a_file_has_regions_and_rules(tmp_path: Path) -> None:
         ('{"regions": {"a": [[0, 0], [true, 1], [1, 1]]}}', "region 'a': expected corners [x, y]"),
         ('{"regions": {"a": [[0, 0], [0, 1]]}}', "region 'a': expected three corners"),
         ('{"regions": {"a": [[0, 0], [0, NaN], [1, 1]]}}', "region 'a': expected corners (x, y) from 0 to 1"),
+        (f'{{"regions": {{"a": [[0, 0], [0, -1{"0" * 400}], [1, 1]]}}}}', "from 0 to 1, got (0.0, -inf)"),
+        (f'{{"regions": {{"a": [[0, 0], [0, 1{"0" * 5000}], [1, 1]]}}}}', "expected JSON such as"),
         ('{"regions": {"a": [[0, 0], [0, 1], [1, 1]], "a": []}}', "'a' is there twice"),
     ],
 )

@@ -16,7 +16,7 @@ import numpy as np
 
 from edge.classes import ClassSet
 from edge.data import Canvas, Pixels, Result
-from edge.renderer import class_counts
+from edge.shares import class_counts
 
 MAX_SIDE = 1280  # larger pictures are sent smaller: a page is no larger, and encoding is the Pi's work
 _QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 80]

@@ -20,6 +20,7 @@ from edge.errors import SinkError, UsageError
 from edge.events import mqtt
 from edge.events.rule import parse_rules
 from edge.events.watch import EventWatch
+from edge.shares import Shares
 
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 RULES = parse_rules(["person > 10 % until 5 % for 0 s"], {})
@@ -75,7 +76,7 @@ def listening(port: int) -> Iterator[list[tuple[str, str, bool]]]:
 def watching(port: int, say: Callable[[str], None]) -> EventWatch:
     pytest.importorskip("paho.mqtt.client")
     receiver = mqtt.MqttEvents(f"mqtt://127.0.0.1:{port}/roadlite/test", RULES, say)
-    return EventWatch(RULES, FILM, CLASSES, {}, {"mqtt": receiver}, say)
+    return EventWatch(RULES, FILM, Shares(CLASSES, {}), {"mqtt": receiver}, say)
 
 
 def events(got: list[tuple[str, str, bool]]) -> list[tuple[int, str]]:
@@ -181,7 +182,7 @@ def test_a_wrong_password_is_said_and_never_shown(tmp_path: Path, port: int) -> 
     said: list[str] = []
     with broker(tmp_path, port, "allow_anonymous false"):
         receiver = mqtt.MqttEvents(f"mqtt://pi:s3cret@127.0.0.1:{port}/roadlite/test", RULES, said.append)
-        with closing(EventWatch(RULES, FILM, CLASSES, {}, {"mqtt": receiver}, said.append)) as watch:
+        with closing(EventWatch(RULES, FILM, Shares(CLASSES, {}), {"mqtt": receiver}, said.append)) as watch:
             wait_for(lambda: bool(said))
             play(watch, 2, [range(2)])
     assert "refuses the connection (wrong user or password, or none)" in said[0]

@@ -17,6 +17,7 @@ from edge.errors import SinkError
 from edge.events.recorder import EventRecorder
 from edge.events.rule import parse_rules
 from edge.events.watch import EventWatch
+from edge.shares import Shares
 
 RULES = parse_rules(["person > 10 % until 5 % for 0.2 s"], {})
 
@@ -25,7 +26,7 @@ RULES = parse_rules(["person > 10 % until 5 % for 0.2 s"], {})
 def recording(folder: Path, before_s: float, after_s: float, said: list[str] | None = None) -> Iterator[EventWatch]:
     say = [].append if said is None else said.append
     recorder = EventRecorder(folder, FILM.rate, before_s, after_s, say)
-    with closing(EventWatch(RULES, FILM, CLASSES, {}, {"recorder": recorder}, say)) as watch:
+    with closing(EventWatch(RULES, FILM, Shares(CLASSES, {}), {"recorder": recorder}, say)) as watch:
         yield watch
 
 

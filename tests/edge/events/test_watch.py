@@ -14,13 +14,14 @@ from edge.events.event import Event, Receiver
 from edge.events.log import EventLog
 from edge.events.rule import parse_rules
 from edge.events.watch import EventWatch
+from edge.shares import Shares
 
 LEFT = {"left": [(0.0, 0.0), (0.2, 0.0), (0.2, 1.0), (0.0, 1.0)], "right": [(0.8, 0.0), (1.0, 0.0), (1.0, 1.0)]}
 RULES = parse_rules(["person in left > 50 % for 0.2 s until 10 % for 0.3 s", "clear: road > 90 % until 80 %"], LEFT)
 
 
 def watching(receivers: dict[str, Receiver], said: list[str], info: SourceInfo = FILM) -> EventWatch:
-    return EventWatch(RULES, info, CLASSES, LEFT, receivers, said.append)
+    return EventWatch(RULES, info, Shares(CLASSES, LEFT), receivers, said.append)
 
 
 def test_events_are_lines_and_pictures(tmp_path: Path) -> None:
@@ -98,4 +99,4 @@ def test_pictures_without_a_time_stand_at_thirty_a_second() -> None:
 
 def test_a_class_that_the_model_has_not_is_refused() -> None:
     with pytest.raises(UsageError, match="no class 'cat'"):
-        EventWatch(parse_rules(["cat > 2 %"], {}), FILM, CLASSES, {}, {}, print)
+        EventWatch(parse_rules(["cat > 2 %"], {}), FILM, Shares(CLASSES, {}), {}, print)
