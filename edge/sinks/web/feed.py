@@ -97,7 +97,7 @@ class Feed:
 
 def _parts(result: Result, classes: ClassSet) -> bytes:
     """Length of the JSON and of the JPEG (uint32, little-endian), JSON, JPEG, zlib of the label ids, row by row."""
-    canvas = result.canvas or Canvas(result.frame.pixels, result.labels.ids)
+    canvas = result.canvas() if result.canvas else Canvas(result.frame.pixels, result.labels.ids)
     ids = _fitting(canvas.ids, cv2.INTER_NEAREST)
     about = {
         "index": result.frame.index,

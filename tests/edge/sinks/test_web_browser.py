@@ -221,7 +221,7 @@ def test_two_models_are_painted_on_one_canvas(browser: Browser) -> None:
     corners = ((160, 90), (480, 90), (160, 270), (480, 270))
     look = "[...pen.getImageData(" + "{}, {}" + ", 1, 1).data].slice(0, 3)"
     with closing(opened()) as sink:
-        sink.write(Result(Frame(picture, 0, 0.0), first, pixels, Canvas(pixels, ids)))
+        sink.write(Result(Frame(picture, 0, 0.0), first, pixels, lambda: Canvas(pixels, ids)))
         browser.screen(DESK)
         browser.call("Page.navigate", url=sink.address.url)
         browser.wait_for("frame && rows.length && canvas.width === 640")
