@@ -13,11 +13,12 @@ from edge.destinations import Destination, one_file
 from edge.errors import UsageError
 from edge.events.event import Receiver
 from edge.events.log import LOG, EventLog
+from edge.events.mqtt import HOW, MqttEvents, parse_mqtt
 from edge.events.rule import Rule, parse_rules
 from edge.events.watch import EventWatch
 from edge.regions import RegionsFile, read_regions
 
-_EXPECTED = "expected NAME.jsonl, a folder (events/), or mqtt://[USER:PASSWORD@]HOST[:PORT][/TOPIC]"
+_EXPECTED = f"expected NAME.jsonl, a folder (events/), or {HOW}"
 
 
 def add_event_options(made: argparse.ArgumentParser) -> None:
@@ -38,7 +39,7 @@ def add_event_options(made: argparse.ArgumentParser) -> None:
         default=[],
         metavar="E",
         help="where events go: NAME.jsonl, a folder for events.jsonl and a picture of each beginning, or "
-        "mqtt://[USER:PASSWORD@]HOST[:PORT][/TOPIC]; repeatable (default: lines on the terminal alone)",
+        f"{HOW}; repeatable (default: lines on the terminal alone)",
     )
     made.add_argument("--record-events", type=Path, metavar="DIR", help="record each event into this folder")
     made.add_argument("--before", type=float, default=5.0, metavar="S", help="seconds of a recording before its event")
@@ -62,8 +63,6 @@ def check_events(options: argparse.Namespace) -> None:
             raise UsageError(f"expected 0 to 60 seconds, got {getattr(options, name):g}", name)
     for spec in options.events:
         if _is_mqtt(spec):
-            from edge.events.mqtt import parse_mqtt
-
             parse_mqtt(spec)
         else:
             _log(spec)
@@ -105,8 +104,6 @@ def open_events(
 
 def _receiver(spec: str, rules: tuple[Rule, ...], say: Callable[[str], None]) -> Receiver:
     if _is_mqtt(spec):
-        from edge.events.mqtt import MqttEvents
-
         return MqttEvents(spec, rules, say)
     path, snapshots = _log(spec)
     return EventLog(path, snapshots=snapshots)

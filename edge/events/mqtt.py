@@ -18,7 +18,8 @@ from edge.events.rule import Rule, slug
 from edge.requirements import install
 from edge.versions import installed
 
-HOW = "mqtt://HOST or mqtt://USER:PASSWORD@HOST:PORT/TOPIC"
+# User and password stand apart from the address: within it, they would be taken out of any message.
+HOW = "mqtt://HOST[:PORT][/TOPIC], with USER:PASSWORD@ before HOST where the broker wants them"
 MOST_WAITING = 1000  # events while the broker is away: a few hundred kilobytes
 _DISCOVERY = "homeassistant"  # where Home Assistant looks, unless it is told otherwise
 _CONNECT_S, _KEEPALIVE_S, _LONGEST_RETRY_S = 3.0, 20, 30

@@ -158,7 +158,8 @@ class EventRecorder(Receiver):
             self._say(f"recorded {file.final}")
 
     def _ended(self, exc: Exception) -> SinkError:
-        """Finishes what plays."""
+        """Finishes what plays. Nothing more is asked of an encoder that has failed."""
+        self._encoder = self._wanted = None
         why, kept = getattr(exc, "strerror", None) or exc, ""
         if self._open is not None:
             file, container, *_ = self._open
