@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge.controls import LivePipeline
 from edge.data import SourceInfo
-from edge.destinations import Destination, one_file
+from edge.destinations import Destination, is_folder, one_file
 from edge.errors import UsageError
 from edge.events.event import Receiver
 from edge.events.log import LOG, EventLog
@@ -116,7 +116,7 @@ def _is_mqtt(spec: str) -> bool:
 def _log(spec: str) -> tuple[Path, bool]:
     """The file of events that a text names, and whether pictures go beside it."""
     path = Path(spec)
-    if spec.endswith("/") or (bool(spec) and path.is_dir()):
+    if is_folder(spec):
         return path / LOG, True
     if path.suffix.lower() != ".jsonl" or "://" in spec:
         raise UsageError(f"events {spec!r}: {_EXPECTED}")

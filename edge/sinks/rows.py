@@ -16,7 +16,7 @@ from pathlib import Path
 from edge.data import Frame, Result, SourceInfo
 from edge.errors import SinkError
 from edge.files import ROWS, writable_folder
-from edge.leftovers import UnfinishedFile, kept_notice, recovered
+from edge.leftovers import KEPT, UnfinishedFile, end_early, kept_notice, recovered
 from edge.shares import Shares
 from edge.sinks.base import Sink
 
@@ -132,17 +132,10 @@ class RowFile(Sink):
     def _ended(self, exc: Exception) -> SinkError:
         """Finishes what is whole."""
         self._closed = True
-        why = getattr(exc, "strerror", None) or exc
-        kept = ""
-        try:
-            if self._file is not None and cut_to_whole_lines(self._file.file):
-                self._file.finish()
-                self.written, kept = str(self._path), "; what was recorded until then is kept"
-            elif self._file is not None:
-                self._file.discard()
-        except (OSError, ValueError) as again:  # ValueError: finishing it has failed, and closed it
-            why = f"{why}; {getattr(again, 'strerror', None) or again}"
-        return SinkError(f"{self._path}: cannot be written ({why}){kept}")
+        why, kept = end_early(self._file, cut_to_whole_lines, exc)
+        if kept:
+            self.written = str(self._path)
+        return SinkError(f"{self._path}: cannot be written ({why}){KEPT if kept else ''}")
 
 
 def utc_now() -> str:
@@ -152,16 +145,23 @@ def utc_now() -> str:
 
 def cut_to_whole_lines(file: FileIO) -> bool:
     """Cuts a file after its last whole line; False where it has none."""
+    whole = end_of_whole_lines(file)
+    if whole:
+        file.truncate(whole)
+    return whole > 0
+
+
+def end_of_whole_lines(file: FileIO) -> int:
+    """Returns how many bytes the whole lines of a file have."""
     end = file.seek(0, os.SEEK_END)
     while end > 0:
         start = max(0, end - _BLOCK)
         file.seek(start)
         found = file.read(end - start).rfind(b"\n")
         if found >= 0:
-            file.truncate(start + found + 1)
-            return True
+            return start + found + 1
         end = start
-    return False
+    return 0
 
 
 def _rounded(shares: Mapping[str, float]) -> dict[str, float]:

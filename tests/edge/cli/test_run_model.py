@@ -132,7 +132,11 @@ def test_rules_make_events_pictures_and_recordings(
         (["--events", "e.jsonl"], "--rule: expected a rule"),
         (["--rule", "person > 1 %", "--before", "-1"], "--before: expected 0 to 60 seconds, got -1"),
         (["--rule", "person > 1 %", "--events", "e.txt"], "events 'e.txt': expected NAME.jsonl, a folder"),
-        (["--rule", "person > 1 %", "--events", "mqtt://u:secret@/x"], "mqtt:"),
+        (
+            ["--rule", "person > 1 %", "--events", "mqtt://u:secret@h/+/x"],
+            "expected mqtt://HOST[:PORT][/TOPIC], with USER:PASSWORD@ before HOST",
+        ),
+        (["--rule", "person > 1 %", "--events", "e.txt"], "or mqtt://HOST[:PORT][/TOPIC], with USER:PASSWORD@"),
         (["--rule", "person > 1 %", "--events", "r.jsonl", "--output", "r.jsonl"], "one would write over the other"),
     ],
 )

@@ -111,8 +111,8 @@ def test_an_encoder_that_fails_as_an_event_begins_is_asked_for_nothing_more(tmp_
     assert recorder._encoder is not None
     encoder = recorder._encoder[1]
     encoder.finish = lambda: pytest.fail("it was")  # type: ignore[method-assign]
-    encoder._last = 1 << 63  # a time for which FFmpeg has no number
-    result = frame(1, person=True)
+    shown = frame(1, person=True)
+    result = Result(shown.frame, shown.labels, shown.picture.astype(np.float32))  # type: ignore[arg-type]  # no picture
     recorder.take(Event("person", "begun", "2026-11-27T21:30:00.125Z", 1, 0.1, 0.25), "person", result)
     with pytest.raises(SinkError, match="cannot be recorded into"):
         recorder.follow(result, met=True)
