@@ -13,7 +13,7 @@ from edge.destinations import Destination, is_folder, one_file
 from edge.errors import UsageError
 from edge.events.event import Receiver
 from edge.events.log import LOG, EventLog
-from edge.events.mqtt import HOW, MqttEvents, parse_mqtt
+from edge.events.mqtt import HOW, SCHEMES, MqttEvents, parse_mqtt
 from edge.events.rule import Rule, parse_rules
 from edge.events.watch import EventWatch
 from edge.regions import RegionsFile, read_regions
@@ -110,7 +110,7 @@ def _receiver(spec: str, rules: tuple[Rule, ...], say: Callable[[str], None]) ->
 
 
 def _is_mqtt(spec: str) -> bool:
-    return spec.lower().startswith("mqtt:")
+    return spec.partition(":")[0].lower() in SCHEMES
 
 
 def _log(spec: str) -> tuple[Path, bool]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any
+from urllib.parse import parse_qsl
 
 from edge.address import Address, parse_address, public
 from edge.data import Result
@@ -19,7 +22,12 @@ from edge.requirements import install
 from edge.versions import installed
 
 # User and password stand apart from the address: within it, they would be taken out of any message.
-HOW = "mqtt://HOST[:PORT][/TOPIC], with USER:PASSWORD@ before HOST where the broker wants them"
+HOW = (
+    "mqtt://HOST[:PORT][/TOPIC] or mqtts://HOST[:PORT][/TOPIC][?ca=FILE], with USER:PASSWORD@ before HOST where the "
+    "broker wants them"
+)
+_PORTS = {"mqtt": 1883, "mqtts": 8883}
+SCHEMES = tuple(_PORTS)
 MOST_WAITING = 1000  # events while the broker is away: a few hundred kilobytes
 _DISCOVERY = "homeassistant"  # where Home Assistant looks, unless it is told otherwise
 _CONNECT_S, _KEEPALIVE_S, _LONGEST_RETRY_S = 3.0, 20, 30
@@ -31,15 +39,22 @@ _CREDENTIALS = ("Bad user name or password", "Not authorized")
 def parse_mqtt(text: str) -> Address:
     """Returns the address of a broker, in whose path is the topic. Raises UsageError."""
     address = parse_address(text)
-    topic = topic_of(address) + text.rpartition("@")[2]  # a # would end the path
-    if address.scheme != "mqtt" or not address.host or "?" in address.rest or any(mark in topic for mark in "+#"):
+    topic, query = topic_of(address), address.rest.partition("?")[2]
+    asks_more = "?" in address.rest and (address.scheme != "mqtts" or not query.startswith("ca=") or not _ca(address))
+    if address.scheme not in _PORTS or not address.host or asks_more or "+" in topic or "#" in text.rpartition("@")[2]:
         raise UsageError(f"events {public(text)!r}: expected {HOW}")
     return address
 
 
 def topic_of(address: Address) -> str:
     """Returns what all topics begin with: the path, or `roadlite/` and the name of this machine."""
-    return address.rest.strip("/") or f"roadlite/{slug(socket.gethostname()) or 'device'}"
+    return address.rest.partition("?")[0].strip("/") or f"roadlite/{slug(socket.gethostname()) or 'device'}"
+
+
+def _ca(address: Address) -> str | None:
+    """The file with the certificate that the broker's is to be signed with; None for those that the system trusts."""
+    options = parse_qsl(address.rest.partition("?")[2])
+    return options[0][1] if len(options) == 1 else None
 
 
 class MqttEvents(Receiver):
@@ -50,7 +65,11 @@ class MqttEvents(Receiver):
     The broker may be away, at the start too. Events wait for it in memory, the first 1000; it acknowledges each, so
     that it may get one twice but loses none. `say` is told when it goes, comes, or refuses, and what was not delivered.
 
-    Raises SinkError where paho-mqtt is missing, UsageError for an address that makes no sense.
+    With mqtts:// all is encrypted, and the broker must have a certificate for its name that the system trusts, or that
+    is signed with the one of `?ca=FILE`.
+
+    Raises SinkError where paho-mqtt is missing or FILE holds no certificate, UsageError for an address that makes no
+    sense.
     """
 
     def __init__(self, text: str, rules: Sequence[Rule], say: Callable[[str], None]) -> None:
@@ -67,14 +86,20 @@ class MqttEvents(Receiver):
         client = self._client = paho.Client(paho.CallbackAPIVersion.VERSION2)
         if address.user is not None:
             client.username_pw_set(address.user, address.password)
+        if address.scheme == "mqtts":
+            try:
+                client.tls_set(_ca(address))
+            except OSError as exc:  # those of TLS are, too
+                no_certificate = f"certificate {_ca(address)!r} cannot be read ({exc.strerror or exc})"
+                raise SinkError(f"{address.shown}: {no_certificate}") from exc
         client.will_set(f"{self._topic}/availability", "offline", _AT_LEAST_ONCE, retain=True)
         client.max_queued_messages_set(0)  # `take` has the limit: what is no event always goes
         client.reconnect_delay_set(1, _LONGEST_RETRY_S)
         client.connect_timeout = _CONNECT_S
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
-        client.on_connect_fail = lambda *_: self._away("cannot be reached")
+        client.on_connect_fail = lambda *_: self._away(_unreachable(sys.exception()))
         client.on_publish = lambda _client, _data, number, *_: self._acknowledged.put(number)
-        client.connect_async(address.host, address.port or 1883, _KEEPALIVE_S)
+        client.connect_async(address.host, address.port or _PORTS[address.scheme], _KEEPALIVE_S)
         client.loop_start()
 
     def take(self, event: Event, slug: str, result: Result) -> None:
@@ -165,6 +190,15 @@ class MqttEvents(Receiver):
             },
         }
         return f"{_DISCOVERY}/binary_sensor/{_plain(device)}/{_plain(rule.slug)}/config", json.dumps(config)
+
+
+def _unreachable(exc: BaseException | None) -> str:
+    """What is wrong where no connection comes about."""
+    if isinstance(exc, ssl.SSLCertVerificationError):
+        return f"has a certificate that is not trusted here ({exc.verify_message.rstrip('.')})"
+    if isinstance(exc, ssl.SSLError | ConnectionResetError):
+        return "speaks no TLS that is understood here"
+    return "cannot be reached"
 
 
 def _plain(text: str) -> str:
