@@ -19,6 +19,9 @@ Corners = tuple[tuple[float, float], ...]
 
 _FORM = '{"regions": {"path": [[0.4, 0.6], [0.6, 0.6], [0.8, 1], [0.2, 1]]}, "rules": ["person in path > 2 %"]}'
 _KEYS = ("regions", "rules")
+_DRAWN_FORM = '{"name": "path", "corners": [[0.4, 0.6], [0.6, 0.6], [0.8, 1], [0.2, 1]]}'
+MOST_CORNERS, LONGEST_NAME = 100, 40  # of a region that is drawn
+_NO_NAME = ":<>"  # signs of rules, which could not name such a region
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,27 @@ def read_regions(path: Path) -> RegionsFile:
     if not isinstance(rules, list) or not all(isinstance(rule, str) for rule in rules):
         raise UsageError(f"{path}: rules: expected a list of texts, such as {_FORM}", "regions")
     return RegionsFile({name: _polygon(path, name, value) for name, value in regions.items()}, tuple(rules))
+
+
+def parse_region(data: bytes) -> tuple[str, Corners]:
+    """Reads one region that was drawn, `{"name": "path", "corners": [[0.4, 0.6], [0.6, 0.6], [0.8, 1], [0.2, 1]]}`.
+
+    Raises UsageError where it has another form, a name that rules could not have, or too many corners.
+    """
+    try:
+        held = json.loads(data.decode(), object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as exc:
+        raise UsageError(f"expected JSON such as {_DRAWN_FORM}") from exc
+    if not isinstance(held, dict) or held.keys() != {"name", "corners"} or not isinstance(held["name"], str):
+        raise UsageError(f"expected a name and corners, such as {_DRAWN_FORM}")
+    name, corners = " ".join(held["name"].split()), held["corners"]
+    if not name or len(name) > LONGEST_NAME or not name.isprintable() or any(sign in name for sign in _NO_NAME):
+        raise UsageError(f"expected a name of 1 to {LONGEST_NAME} letters, without {' '.join(_NO_NAME)}")
+    if not isinstance(corners, list) or not all(_is_corner(corner) for corner in corners):
+        raise UsageError(f"region {name!r}: expected corners [x, y] such as [[0, 1], [0.5, 0], [1, 1]]")
+    if len(corners) > MOST_CORNERS:
+        raise UsageError(f"region {name!r}: expected at most {MOST_CORNERS} corners, got {len(corners)}")
+    return name, checked(name, [(x, y) for x, y in corners])
 
 
 def _polygon(path: Path, name: str, value: object) -> Polygon:

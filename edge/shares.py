@@ -19,16 +19,25 @@ _DIGITS = 9  # of a pixel: what is written in decimals lies on the middle of a p
 
 
 class Shares:
-    """Counts the pixels of a frame's classes in the picture and in `regions`, once for all who ask.
+    """Counts the pixels of a frame's classes in the picture and in `regions`, once for all who ask in one thread.
 
     Raises UsageError for a region of fewer than three corners, or with a corner outside the picture.
     """
 
     def __init__(self, classes: ClassSet, regions: Mapping[str, Polygon]) -> None:
-        self.classes, self.regions = classes, tuple(regions)
-        self._corners = tuple(checked(name, polygon) for name, polygon in regions.items())
+        self.classes = classes
+        self.use(regions)
         self._labels: LabelMap | None = None  # those that were counted last
         self._counted: dict[str | None, dict[str, float]] = {}
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """Their names."""
+        return tuple(self._regions)
+
+    def use(self, regions: Mapping[str, Polygon]) -> None:
+        """Counts in these regions from the next frame on; any thread may call it. Raises UsageError as above."""
+        self._regions: Mapping[str, Corners] = {name: checked(name, polygon) for name, polygon in regions.items()}
 
     def of(self, labels: LabelMap, region: str | None = None) -> Mapping[str, float]:
         """Returns the share of the picture's pixels, or of a region's, that each class has, as `label_shares` does."""
@@ -39,7 +48,9 @@ class Shares:
         return self._counted[region]
 
     def _count(self, ids: Ids, region: str | None) -> dict[str, float]:
-        area = None if region is None else _areas(self._corners, ids.shape)[self.regions.index(region)]
+        area, regions = None, self._regions
+        if region is not None:
+            area = _areas(tuple(regions.values()), ids.shape)[tuple(regions).index(region)]
         if area is None:
             counts, whole = class_counts(ids, self.classes), ids.size
         else:

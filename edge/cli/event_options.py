@@ -16,6 +16,7 @@ from edge.events.log import LOG, EventLog
 from edge.events.mqtt import HOW, SCHEMES, MqttEvents, parse_mqtt
 from edge.events.rule import Rule, parse_rules
 from edge.events.watch import EventWatch
+from edge.files import writable_folder
 from edge.regions import RegionsFile, read_regions
 
 _EXPECTED = f"expected NAME.jsonl, a folder (events/), or {HOW}"
@@ -24,7 +25,11 @@ _EXPECTED = f"expected NAME.jsonl, a folder (events/), or {HOW}"
 def add_event_options(made: argparse.ArgumentParser) -> None:
     """Adds regions, rules, and where events go."""
     made.add_argument(
-        "--regions", type=Path, metavar="FILE", help="JSON with regions of the picture for rows and rules, and rules"
+        "--regions",
+        type=Path,
+        metavar="FILE",
+        help="JSON with regions of the picture for rows and rules, and rules; with --output web it is made where it is "
+        "not there, as regions are drawn on the page",
     )
     made.add_argument(
         "--rule",
@@ -48,14 +53,22 @@ def add_event_options(made: argparse.ArgumentParser) -> None:
 
 def regions_of(options: argparse.Namespace) -> RegionsFile:
     """Returns the regions and all rules that are asked for. Raises UsageError."""
-    held = read_regions(options.regions) if options.regions else RegionsFile()
+    drawn_later = options.regions and _can_draw(options) and not options.regions.exists()
+    held = read_regions(options.regions) if options.regions and not drawn_later else RegionsFile()
     return RegionsFile(held.regions, (*held.rules, *options.rule))
+
+
+def _can_draw(options: argparse.Namespace) -> bool:
+    """Whether there is a page on which regions can be drawn."""
+    return any(spec.partition(":")[0] == "web" for spec in options.output or ())
 
 
 def check_events(options: argparse.Namespace) -> None:
     """Raises UsageError for what makes no sense."""
     held = regions_of(options)
     parse_rules(held.rules, held.regions)
+    if options.regions and _can_draw(options):
+        writable_folder(options.regions.parent)
     if not held.rules and (options.events or options.record_events):
         raise UsageError("expected a rule that tells what is an event", "rule")
     for name in ("before", "after"):

@@ -89,6 +89,7 @@ class RowFile(Sink):
             raise SinkError(f"{path}: cannot be written, there is a folder of that name")
         self._path, self._clock, self._shares = path, FrameClock(info), shares
         self._csv = path.suffix.lower() == ".csv"
+        self._columns = shares.regions if self._csv else None  # a table has those of its head all the way down
         self._file: UnfinishedFile | None = None
         self._closed = False
         self.notice = kept_notice(recovered(path.parent, ROWS, cut_to_whole_lines))
@@ -126,7 +127,7 @@ class RowFile(Sink):
             utc_now(),
             round((time.perf_counter() - frame.t_capture_s) * 1e3, 2),
             _rounded(shares.of(result.labels)),
-            {name: _rounded(shares.of(result.labels, name)) for name in shares.regions},
+            {name: _rounded(shares.of(result.labels, name)) for name in self._columns or shares.regions},
         )
 
     def _ended(self, exc: Exception) -> SinkError:

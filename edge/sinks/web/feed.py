@@ -104,6 +104,7 @@ def _parts(result: Result, classes: ClassSet) -> bytes:
         "width": ids.shape[1],
         "height": ids.shape[0],
         "shares": _shares(result, classes),
+        "split": result.canvas is not None,  # whether it shows several pictures side by side
     }
     text, jpeg = json.dumps(about).encode(), _jpeg(_fitting(canvas.pixels, cv2.INTER_AREA))
     packer = zlib.compressobj(1, strategy=zlib.Z_RLE)  # label maps are runs: a quarter of a PNG's time, and no larger

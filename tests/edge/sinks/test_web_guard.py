@@ -93,7 +93,7 @@ def test_there_are_no_files_to_be_had(sink: WebPage, path: str) -> None:
         assert b" 404 " in connection.recv(4096).splitlines()[0]
 
 
-def test_nothing_can_be_changed_and_nothing_is_taken_from_elsewhere(sink: WebPage) -> None:
+def test_nothing_else_can_be_changed_and_nothing_is_taken_from_elsewhere(sink: WebPage) -> None:
     for method in ("POST", "PUT", "DELETE", "OPTIONS"):
         assert get(sink, "stats", method)[0] == 405
     status, page, headers = get(sink)
