@@ -44,7 +44,7 @@ def add_event_options(made: argparse.ArgumentParser) -> None:
         default=[],
         metavar="E",
         help="where events go: NAME.jsonl, a folder for events.jsonl and a picture of each beginning, or "
-        f"{HOW}; repeatable (default: lines on the terminal alone)",
+        f"{HOW}. Repeatable (default: lines on the terminal alone)",
     )
     made.add_argument("--record-events", type=Path, metavar="DIR", help="record each event into this folder")
     made.add_argument("--before", type=float, default=5.0, metavar="S", help="seconds of a recording before its event")

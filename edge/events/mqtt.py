@@ -23,8 +23,8 @@ from edge.versions import installed
 
 # User and password stand apart from the address: within it, they would be taken out of any message.
 HOW = (
-    "mqtt://HOST[:PORT][/TOPIC] or mqtts://HOST[:PORT][/TOPIC][?ca=FILE], with USER:PASSWORD@ before HOST where the "
-    "broker wants them"
+    "mqtt://HOST[:PORT][/TOPIC], with USER:PASSWORD@ before HOST where the broker wants them; mqtts:// encrypts, and "
+    "?ca=FILE at its end names the certificate of an authority of one's own"
 )
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 SCHEMES = tuple(_PORTS)

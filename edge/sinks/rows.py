@@ -119,6 +119,7 @@ class RowFile(Sink):
 
     def _row(self, result: Result) -> Row:
         frame, shares = result.frame, self._shares
+        regions = shares.regions if self._columns is None else self._columns
         time_s = self._clock.time_s(frame)
         return Row(
             frame.index,
@@ -127,7 +128,7 @@ class RowFile(Sink):
             utc_now(),
             round((time.perf_counter() - frame.t_capture_s) * 1e3, 2),
             _rounded(shares.of(result.labels)),
-            {name: _rounded(shares.of(result.labels, name)) for name in self._columns or shares.regions},
+            {name: _rounded(shares.of(result.labels, name)) for name in regions},
         )
 
     def _ended(self, exc: Exception) -> SinkError:

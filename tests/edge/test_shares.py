@@ -132,6 +132,17 @@ def test_a_frame_is_counted_once_for_all_who_ask() -> None:
     assert shares.of(LabelMap(labels.ids), "left") == {"road": 0.0, "person": 1.0}, "the next frame"
 
 
+def test_regions_that_come_later_are_counted_from_the_next_frame_on() -> None:
+    shares, ends = Shares(CLASSES, {"a": box(0, 0, 0.5, 1)}), box(0.5, 0, 1, 1)
+    assert shares.of(halves(), "a")["road"] == 1
+    shares.use({"a": ends, "b": box(0, 0, 0.5, 1)})
+    assert shares.of(halves(), "a")["road"] == 0
+    assert shares.of(halves(), "b")["road"] == 1
+    with pytest.raises(UsageError, match="region 'c'"):
+        shares.use({"c": []})
+    assert shares.regions == ("a", "b")
+
+
 def test_shares_of_all_classes_add_up() -> None:
     """So far that a rule can compare them: a tenth as float32 is off by 1e-9."""
     ids = np.arange(10, dtype=np.uint8).repeat(7).reshape(7, 10)

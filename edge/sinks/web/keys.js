@@ -26,7 +26,7 @@ $('keys-close').onclick = () => $('keys').close();
 document.onkeydown = event => {
   const own = event.target.closest('button, a, dialog'), writes = event.target.matches('input:not([type=range])');
   if (event.ctrlKey || event.metaKey || event.altKey || writes) return;
-  if (drawn && DRAWING[event.key] && !(own && event.key === 'Enter')) {
+  if (drawn && !$('keys').open && DRAWING[event.key] && !(own && event.key === 'Enter')) {
     event.preventDefault();
     DRAWING[event.key]();
     return;

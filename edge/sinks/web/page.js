@@ -231,6 +231,7 @@ $('freeze').onclick = () => {
 };
 $('all').onclick = () => { hidden.clear(); change(); };
 $('none').onclick = () => { hidden = new Set(names.keys()); change(); };
+$('full').hidden = !document.fullscreenEnabled;  // as on some phones
 $('full').onclick = () => document.fullscreenElement ? document.exitFullscreen() : $('stage').requestFullscreen();
 $('save').onclick = () => canvas.toBlob(picture => offer(
   picture, `roadlite-${new Date().toISOString().slice(0, 19).replaceAll(':', '-')}.png`), 'image/png');
