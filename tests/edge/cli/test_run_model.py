@@ -151,8 +151,8 @@ def test_rules_make_events_pictures_and_recordings(
         (["--rule", "person > 1 %", "--events", "e.txt"], "events 'e.txt': expected NAME.jsonl, a folder"),
         (
             ["--rule", "person > 1 %", "--events", "mqtt://u:secret@h/+/x"],
-            "expected mqtt://HOST[:PORT][/TOPIC], with USER:PASSWORD@ before HOST where the broker wants them; mqtts:// "
-            "encrypts, and ?ca=FILE at its end",
+            "expected mqtt://HOST[:PORT][/TOPIC], with USER:PASSWORD@ before HOST where the broker wants them; "
+            "mqtts:// encrypts, and ?ca=FILE at its end",
         ),
         (["--rule", "person > 1 %", "--events", "e.txt"], "or mqtt://HOST[:PORT][/TOPIC], with USER:PASSWORD@"),
         (["--rule", "person > 1 %", "--events", "r.jsonl", "--output", "r.jsonl"], "one would write over the other"),

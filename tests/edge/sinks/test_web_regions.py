@@ -176,9 +176,11 @@ def test_no_more_is_read_than_a_region_has(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(guard, "_BODY_S", 0.3)
     head = "POST /regions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     with closing(page(running(tmp_path / "regions.json"))) as sink:
-        assert post(sink, {**LEFT, "name": "x" * (1 << 15)})[0] == 413
+        status, text = post(sink, {**LEFT, "name": "x" * (1 << 15)})
+        assert (status, text) == (413, "Expected at most 16384 bytes, and their number before them.\n")
         chunked = raw(sink, f"{head}Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n".encode())
         assert chunked.startswith(b"HTTP/1.1 413 ")
+        assert b"their number before them" in chunked, "at once"
         with closing(socket.create_connection(("127.0.0.1", sink.address.port), 10)) as slow:
             start = time.monotonic()
             slow.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
