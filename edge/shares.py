@@ -26,6 +26,7 @@ class Shares:
 
     def __init__(self, classes: ClassSet, regions: Mapping[str, Polygon]) -> None:
         self.classes = classes
+        self._areas: tuple[Mapping[str, Corners], tuple[int, int], Mapping[str, _Area]] | None = None
         self.use(regions)
         self._labels: LabelMap | None = None  # those that were counted last
         self._counted: dict[str | None, dict[str, float]] = {}
@@ -48,14 +49,19 @@ class Shares:
         return self._counted[region]
 
     def _count(self, ids: Ids, region: str | None) -> dict[str, float]:
-        area, regions = None, self._regions
-        if region is not None:
-            area = _areas(tuple(regions.values()), ids.shape)[tuple(regions).index(region)]
+        area = None if region is None else self._area(region, (ids.shape[0], ids.shape[1]))
         if area is None:
             counts, whole = class_counts(ids, self.classes), ids.size
         else:
             counts, whole = class_counts(ids[area.rows, area.columns], self.classes, area.mask), area.pixels
         return dict(zip(self.classes.names, (counts.astype(np.float64) / whole).tolist(), strict=True))
+
+    def _area(self, region: str, size_hw: tuple[int, int]) -> _Area:
+        regions = self._regions  # another thread may put others there
+        if self._areas is None or self._areas[0] is not regions or self._areas[1] != size_hw:
+            areas = _areas(tuple(regions.values()), size_hw)
+            self._areas = regions, size_hw, dict(zip(regions, areas, strict=True))
+        return self._areas[2][region]
 
 
 def label_shares(labels: LabelMap, classes: ClassSet) -> dict[str, float]:
