@@ -59,9 +59,14 @@ function guide() {
   $('keep').hidden ||= !!refusal;
   $('undo').disabled = !drawn.length;
   $('close').disabled = drawn.length < 3;
-  $('guide').textContent = closed ? refusal && refusal + ' It can be downloaded.'
+  $('guide').textContent = closed ? aboutName()
     : drawn.length < 3 ? 'Click on the picture: three corners or more' : 'Click the first corner, or Done';
   draw();
+}
+
+function aboutName() {
+  if (Object.hasOwn(regions, $('region').value.trim())) return 'It takes the place of that region.';
+  return refusal && refusal + ' It can be downloaded.';
 }
 
 function beginDrawing() {
@@ -137,5 +142,6 @@ $('close').onclick = closeRegion;
 $('cancel').onclick = leaveDrawing;
 $('download').onclick = downloadRegions;
 $('drawing').onsubmit = event => { event.preventDefault(); keepRegion(); };
+$('region').oninput = () => { $('guide').textContent = aboutName(); };
 $('region').onkeydown = event => { if (event.key === 'Escape') leaveDrawing(); };
 $('outlined').onclick = () => { outlined = !outlined; change(); };

@@ -119,6 +119,8 @@ def test_drawing_can_be_left_and_ends_at_the_edge_of_the_picture(browser: Browse
         assert np.allclose(browser.ask("drawn"), [[0, 0.5], [0.5, 0.5], [0.5, 0.75]], atol=0.005)
         browser.click("#close")
         assert browser.ask("document.activeElement.id") == "region"
+        browser.type("middle")
+        assert browser.ask("$('guide').textContent") == "It takes the place of that region."
         browser.press("Escape")
         assert browser.ask("$('drawing').hidden")
     assert not list(tmp_path.iterdir())
@@ -133,6 +135,7 @@ def test_without_a_file_the_region_is_downloaded(browser: Browser, downloads: Pa
         browser.press("Enter")
         assert browser.ask("$('keep').hidden && $('guide').textContent.includes('no regions')")
         browser.type("edge")
+        assert browser.ask("$('guide').textContent.includes('no regions')")
         browser.click("#download")
         browser.wait_for("$('drawing').hidden")
         found = wait_for_file(browser, downloads, "*.json")
