@@ -47,6 +47,12 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def there(port: int) -> int:
+    """A port, as soon as somebody listens: a broker opens its second one later."""
+    wait_for(lambda: listens(port))
+    return port
+
+
 @pytest.fixture
 def port() -> int:
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
@@ -248,7 +254,7 @@ def test_mqtts_encrypts_and_speaks_only_to_a_broker_that_is_trusted(
     tls = [f"{kind}file {tmp_path}/{name}" for kind, name in (("cert", "broker.pem"), ("key", "broker.key"))]
     at, ca = "mqtts://127.0.0.1:{}/roadlite/test", f"?ca={tmp_path}/ca.pem"
     both = broker(tmp_path, port, *tls, f"listener {plain} 127.0.0.1", "allow_anonymous true", "user root")
-    with both, listening(plain) as got:
+    with both, listening(there(plain)) as got:
         said: list[str] = []
         with closing(watching(port, said.append, at)):
             wait_for(lambda: bool(said))
