@@ -5,10 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from edge.classes import ClassSet
+from edge.region_store import RegionStore
 from edge.regions import Polygon
+from edge.shares import Shares
 from edge.timing import TimingSummary
 
 View = Literal["overlay", "mask", "side-by-side"]
@@ -77,4 +80,11 @@ class LivePipeline:
     controls: Controls
     statistics: Callable[[], RunStatistics]  # from any thread, at any time
     names_known: bool = True  # whether the model or the user names the classes; False where their names are a guess
-    regions: Mapping[str, Polygon] = field(default_factory=dict)  # whose shares are written beside those of the picture
+    regions: Mapping[str, Polygon] = field(default_factory=dict)  # at the start, counted beside the picture
+    regions_file: Path | None = None  # where regions are kept that are drawn while it runs; None for nowhere
+    shares: Shares = field(init=False)  # of the frames, counted once for all sinks
+    region_store: RegionStore = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shares", Shares(self.classes, self.regions))
+        object.__setattr__(self, "region_store", RegionStore(self.regions_file, self.regions, self.shares.use))

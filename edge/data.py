@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal, Protocol
@@ -110,7 +111,8 @@ class Result:
     frame: Frame
     labels: LabelMap
     picture: Pixels  # what is shown: overlay, mask or side by side
-    canvas: Canvas | None = None  # for those who paint labels themselves; None: the frame and its labels
+    # Makes what they paint who paint labels themselves, from any thread; None: that is the frame and its labels.
+    canvas: Callable[[], Canvas] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,11 @@ class Destination:
     takes: Callable[[str], bool]
 
 
+def is_folder(spec: str) -> bool:
+    """Returns whether the text of an output means a folder: it ends as one, or one is there."""
+    return spec.endswith("/") or (bool(spec) and Path(spec).is_dir())
+
+
 def one_file(name: str, path: Path) -> Destination:
     """Returns the destination of a single file."""
     return some_files(name, path.parent, [path.name])

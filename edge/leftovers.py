@@ -29,6 +29,8 @@ except ImportError:  # not POSIX: nothing is locked, and nothing swept
 
 _PART = re.compile(r"(.+)\.roadlite-\d+(?:-\d+)?\.part", re.DOTALL)
 _FOLDER = re.compile(r"roadlite-[a-z0-9_]{8}\.tmp")
+KEPT = "; what was recorded until then is kept"
+"""What a message ends with where `end_early` has kept something."""
 
 
 class UnfinishedFile:
@@ -135,6 +137,22 @@ def recovered(folder: Path, suffixes: Collection[str], cut: Callable[[FileIO], b
                     yield part.keep_as(f"{part.final.stem}-recovered{part.final.suffix}")
                 else:
                     part.discard()
+
+
+def end_early(file: UnfinishedFile | None, cut: Callable[[FileIO], bool], exc: Exception) -> tuple[str, bool]:
+    """Finishes a file to which nothing more can be written, after `cut` has cut it to what is whole; where nothing is,
+    nothing is left. Returns why, in words, and whether something was kept.
+    """
+    why, kept = str(getattr(exc, "strerror", None) or exc), False
+    try:
+        if file is not None and cut(file.file):
+            file.finish()
+            kept = True
+        elif file is not None:
+            file.discard()
+    except (OSError, ValueError) as again:  # ValueError: finishing it has failed, and closed it
+        why = f"{why}; {getattr(again, 'strerror', None) or again}"
+    return why, kept
 
 
 def kept_notice(files: Iterable[Path]) -> str:

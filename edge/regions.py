@@ -14,8 +14,14 @@ Polygon = Sequence[tuple[float, float]]
 """Corners (x, y) in shares of the picture's width and height, 0..1, in order around the region; the last one is joined
 with the first."""
 
+Corners = tuple[tuple[float, float], ...]
+"""A polygon that was checked."""
+
 _FORM = '{"regions": {"path": [[0.4, 0.6], [0.6, 0.6], [0.8, 1], [0.2, 1]]}, "rules": ["person in path > 2 %"]}'
 _KEYS = ("regions", "rules")
+_DRAWN_FORM = '{"name": "path", "corners": [[0.4, 0.6], [0.6, 0.6], [0.8, 1], [0.2, 1]]}'
+MOST_CORNERS, LONGEST_NAME = 100, 40  # of a region that is drawn
+_NO_NAME = ":<>"  # signs of rules, which could not name such a region
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +32,22 @@ class RegionsFile:
     rules: tuple[str, ...] = ()  # as they are written; `edge.events.rule` reads them
 
 
-def checked(name: str, polygon: Polygon) -> tuple[tuple[float, float], ...]:
+def checked(name: str, polygon: Polygon) -> Corners:
     """Returns the corners of a region. Raises UsageError for fewer than three, or for one outside the picture."""
-    corners = tuple((float(x), float(y)) for x, y in polygon)
+    corners = tuple((_float(x), _float(y)) for x, y in polygon)
     if len(corners) < 3:
         raise UsageError(f"region {name!r}: expected three corners (x, y) or more, got {len(corners)}")
     for corner in corners:
         if not all(math.isfinite(value) and 0.0 <= value <= 1.0 for value in corner):
             raise UsageError(f"region {name!r}: expected corners (x, y) from 0 to 1, got {corner}")
     return corners
+
+
+def _float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return math.inf if value > 0 else -math.inf
 
 
 def read_regions(path: Path) -> RegionsFile:
@@ -58,6 +71,27 @@ def read_regions(path: Path) -> RegionsFile:
     if not isinstance(rules, list) or not all(isinstance(rule, str) for rule in rules):
         raise UsageError(f"{path}: rules: expected a list of texts, such as {_FORM}", "regions")
     return RegionsFile({name: _polygon(path, name, value) for name, value in regions.items()}, tuple(rules))
+
+
+def parse_region(data: bytes) -> tuple[str, Corners]:
+    """Reads one region that was drawn, `{"name": "path", "corners": [[0.4, 0.6], [0.6, 0.6], [0.8, 1], [0.2, 1]]}`.
+
+    Raises UsageError where it has another form, a name that rules could not have, or too many corners.
+    """
+    try:
+        held = json.loads(data.decode(), object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as exc:
+        raise UsageError(f"expected JSON such as {_DRAWN_FORM}") from exc
+    if not isinstance(held, dict) or held.keys() != {"name", "corners"} or not isinstance(held["name"], str):
+        raise UsageError(f"expected a name and corners, such as {_DRAWN_FORM}")
+    name, corners = " ".join(held["name"].split()), held["corners"]
+    if not name or len(name) > LONGEST_NAME or not name.isprintable() or any(sign in name for sign in _NO_NAME):
+        raise UsageError(f"expected a name of 1 to {LONGEST_NAME} letters, without {' '.join(_NO_NAME)}")
+    if not isinstance(corners, list) or not all(_is_corner(corner) for corner in corners):
+        raise UsageError(f"region {name!r}: expected corners [x, y] such as [[0, 1], [0.5, 0], [1, 1]]")
+    if len(corners) > MOST_CORNERS:
+        raise UsageError(f"region {name!r}: expected at most {MOST_CORNERS} corners, got {len(corners)}")
+    return name, checked(name, [(x, y) for x, y in corners])
 
 
 def _polygon(path: Path, name: str, value: object) -> Polygon:

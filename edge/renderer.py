@@ -15,6 +15,7 @@ from edge.classes import ClassSet, Colour
 from edge.controls import Controls, View
 from edge.data import Ids, LabelMap, Pixels
 from edge.errors import UsageError
+from edge.shares import class_counts
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _CAPITAL_PX = 22  # height of this font's capitals at scale 1
@@ -166,13 +167,6 @@ def render(
         raise UsageError(f"there is no class {unknown[0]!r}: expected some of {', '.join(classes.names)}")
     controls = Controls(view, alpha, frozenset(map(classes.names.index, hidden)), boundaries)
     return Renderer(classes, controls, legend=legend)(pixels, labels.ids, line)
-
-
-def class_counts(ids: Ids, classes: ClassSet, mask: Ids | None = None) -> NDArray[np.float32]:
-    """Returns how many pixels each class has, (classes,); with a mask, of those where it is not 0."""
-    values = 1 << 16 if classes.is_wide else 1 << 8
-    counts: NDArray[Any] = cv2.calcHist([ids], [0], mask, [values], [0, values])
-    return counts.ravel()[: len(classes)]
 
 
 def _looked_up(ids: Ids, table: NDArray[Any]) -> Ids:

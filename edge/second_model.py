@@ -88,8 +88,11 @@ class SecondModel:
         nothing = np.full_like(labels.ids, ignored(labels.ids))
         said = f"they disagree on {share:.1%}"
         below = [self._caption(_marked(frame.pixels, differ), nothing, said), frame.pixels]
-        bare = [self._caption(frame.pixels, nothing, name) for name in self._names]
-        canvas = Canvas(_grid(bare, below), _grid([labels.ids, other.ids], [nothing, nothing]))
+
+        def canvas() -> Canvas:
+            bare = [self._caption(frame.pixels, nothing, name) for name in self._names]
+            return Canvas(_grid(bare, below), _grid([labels.ids, other.ids], [nothing, nothing]))
+
         return Result(frame, labels, _grid(above, below), canvas)
 
     def summary(self) -> Disagreement | None:

@@ -21,10 +21,10 @@ LAYERS = (
     "edge.child edge.data edge.threads edge.typed_json",
     "edge.classes edge.destinations edge.files edge.mp4 edge.preprocess edge.progress edge.regions edge.scene "
     "edge.smooth edge.upsample",
-    "edge.class_lists edge.engine edge.timing",
+    "edge.class_lists edge.engine edge.region_store edge.shares edge.timing",
     "edge.card edge.controls edge.device edge.model_outputs edge.postprocess",
     "edge.model_description edge.motion edge.renderer edge.sources edge.trial edge.trial_process",
-    "edge.labeller edge.shares",
+    "edge.labeller",
     "edge.streaming",
     "edge.segmenter edge.sinks edge.status",
     "edge.evaluation edge.events",

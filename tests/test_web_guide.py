@@ -11,6 +11,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from importlib import resources
 from pathlib import Path
 from textwrap import dedent
 
@@ -20,6 +21,7 @@ from waiting import wait_for
 from web_page import opened, result, shown, told
 
 from edge.cli.run_model import build_parser
+from edge.regions import read_regions
 from edge.sinks.web.address import Address, parse_address
 
 GUIDE = (Path(__file__).parents[1] / "docs" / "web-page.md").read_text()
@@ -34,10 +36,26 @@ def test_commands_parse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert (tmp_path / "roadlite.token").stat().st_mode & 0o077 == 0
     commands = [shlex.split(line) for line in shown_lines if line.startswith("run-model")]
     outputs = [output for words in commands for output in build_parser().parse_args(words[1:]).output]
-    read = [parse_address(os.path.expandvars(output)) for output in outputs]
+    read = [parse_address(os.path.expandvars(output)) for output in outputs if output.startswith("web")]
     assert any(address.token for address in read)
     assert any(str(address.public_url) == f"https://{NAME}/pi/" for address in read)
     assert Address().notice.partition("ssh -L ")[2].split()[0] in GUIDE, "the tunnel is the one that run-model prints"
+
+
+def test_a_region_is_sent_as_the_guide_says(tmp_path: Path) -> None:
+    sent = re.search(r"^    (curl .*/regions \\\n.*)$", GUIDE, re.MULTILINE)
+    assert sent is not None
+    with closing(opened(regions_file=tmp_path / "regions.json")) as sink:
+        command = sent[1].replace("localhost:8080", f"localhost:{sink.address.port}").replace("curl", "curl -sf", 1)
+        subprocess.run(command, shell=True, check=True, stdout=subprocess.DEVNULL)
+    assert set(read_regions(tmp_path / "regions.json").regions) == {"left"}
+
+
+def test_the_keys_are_those_of_the_page() -> None:
+    there = re.findall(r"^  \['(.)', ", resources.files("edge.sinks.web").joinpath("keys.js").read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| (`.`(?:, `.`)?) \|", GUIDE, re.MULTILINE)
+    told = [key for row in rows for key in re.findall(r"`(.)`", row)]
+    assert sorted([*told, " ", "?"]) == sorted(there)
 
 
 def block(begin: str) -> str:

@@ -9,21 +9,27 @@ from pathlib import Path
 
 from edge.controls import LivePipeline
 from edge.data import SourceInfo
-from edge.destinations import Destination, one_file
+from edge.destinations import Destination, is_folder, one_file
 from edge.errors import UsageError
 from edge.events.event import Receiver
 from edge.events.log import LOG, EventLog
+from edge.events.mqtt import HOW, SCHEMES, MqttEvents, parse_mqtt
 from edge.events.rule import Rule, parse_rules
 from edge.events.watch import EventWatch
+from edge.files import writable_folder
 from edge.regions import RegionsFile, read_regions
 
-_EXPECTED = "expected NAME.jsonl, a folder (events/), or mqtt://[USER:PASSWORD@]HOST[:PORT][/TOPIC]"
+_EXPECTED = f"expected NAME.jsonl, a folder (events/), or {HOW}"
 
 
 def add_event_options(made: argparse.ArgumentParser) -> None:
     """Adds regions, rules, and where events go."""
     made.add_argument(
-        "--regions", type=Path, metavar="FILE", help="JSON with regions of the picture for rows and rules, and rules"
+        "--regions",
+        type=Path,
+        metavar="FILE",
+        help="JSON with regions of the picture for rows and rules, and rules; with --output web it is made where it is "
+        "not there, as regions are drawn on the page",
     )
     made.add_argument(
         "--rule",
@@ -38,7 +44,7 @@ def add_event_options(made: argparse.ArgumentParser) -> None:
         default=[],
         metavar="E",
         help="where events go: NAME.jsonl, a folder for events.jsonl and a picture of each beginning, or "
-        "mqtt://[USER:PASSWORD@]HOST[:PORT][/TOPIC]; repeatable (default: lines on the terminal alone)",
+        f"{HOW}. Repeatable (default: lines on the terminal alone)",
     )
     made.add_argument("--record-events", type=Path, metavar="DIR", help="record each event into this folder")
     made.add_argument("--before", type=float, default=5.0, metavar="S", help="seconds of a recording before its event")
@@ -47,14 +53,22 @@ def add_event_options(made: argparse.ArgumentParser) -> None:
 
 def regions_of(options: argparse.Namespace) -> RegionsFile:
     """Returns the regions and all rules that are asked for. Raises UsageError."""
-    held = read_regions(options.regions) if options.regions else RegionsFile()
+    drawn_later = options.regions and _can_draw(options) and not options.regions.exists()
+    held = read_regions(options.regions) if options.regions and not drawn_later else RegionsFile()
     return RegionsFile(held.regions, (*held.rules, *options.rule))
+
+
+def _can_draw(options: argparse.Namespace) -> bool:
+    """Whether there is a page on which regions can be drawn."""
+    return any(spec.partition(":")[0] == "web" for spec in options.output or ())
 
 
 def check_events(options: argparse.Namespace) -> None:
     """Raises UsageError for what makes no sense."""
     held = regions_of(options)
     parse_rules(held.rules, held.regions)
+    if options.regions and _can_draw(options):
+        writable_folder(options.regions.parent)
     if not held.rules and (options.events or options.record_events):
         raise UsageError("expected a rule that tells what is an event", "rule")
     for name in ("before", "after"):
@@ -62,8 +76,6 @@ def check_events(options: argparse.Namespace) -> None:
             raise UsageError(f"expected 0 to 60 seconds, got {getattr(options, name):g}", name)
     for spec in options.events:
         if _is_mqtt(spec):
-            from edge.events.mqtt import parse_mqtt
-
             parse_mqtt(spec)
         else:
             _log(spec)
@@ -98,28 +110,26 @@ def open_events(
             receivers[str(folder)] = stack.enter_context(closing(recorder))
             if recorder.notice:
                 say(recorder.notice)
-        watch = EventWatch(rules, info, live.classes, live.regions, receivers, say)
+        watch = EventWatch(rules, info, live.shares, receivers, say)
         stack.pop_all()
     return {"the events": watch}
 
 
 def _receiver(spec: str, rules: tuple[Rule, ...], say: Callable[[str], None]) -> Receiver:
     if _is_mqtt(spec):
-        from edge.events.mqtt import MqttEvents
-
         return MqttEvents(spec, rules, say)
     path, snapshots = _log(spec)
     return EventLog(path, snapshots=snapshots)
 
 
 def _is_mqtt(spec: str) -> bool:
-    return spec.lower().startswith("mqtt:")
+    return spec.partition(":")[0].lower() in SCHEMES
 
 
 def _log(spec: str) -> tuple[Path, bool]:
     """The file of events that a text names, and whether pictures go beside it."""
     path = Path(spec)
-    if spec.endswith("/") or (bool(spec) and path.is_dir()):
+    if is_folder(spec):
         return path / LOG, True
     if path.suffix.lower() != ".jsonl" or "://" in spec:
         raise UsageError(f"events {spec!r}: {_EXPECTED}")

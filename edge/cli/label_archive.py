@@ -25,7 +25,7 @@ from edge.errors import GateFailed, UsageError
 from edge.files import writable_folder
 from edge.renderer import Renderer
 from edge.segmenter import Segmenter, read_model
-from edge.sinks.open import check_label_ids
+from edge.sinks.open import check_label_ids, parse_labels
 from edge.text import counted, one_line
 
 EXAMPLES = (
@@ -109,13 +109,13 @@ def parse_outputs(specs: Sequence[str]) -> Outputs:
     label_ids = False
     for spec in specs:
         kind, _, rest = spec.partition(":")
-        folder, _, ids = rest.partition("?ids=") if kind == "labels" else (rest, "", "")
-        if kind not in ("labels", "overlay") or not folder or ids not in ("", "trainIds", "labelIds"):
+        if kind not in ("labels", "overlay") or not rest:
             raise UsageError("expected labels:FOLDER, labels:FOLDER?ids=labelIds or overlay:FOLDER", "output")
+        folder, as_label_ids = parse_labels(spec) if kind == "labels" else (rest, False)
         if kind in folders:
             raise UsageError(f"expected one folder for {kind}, got two", "output")
         folders[kind] = normal(folder)
-        label_ids = label_ids or ids == "labelIds"
+        label_ids = label_ids or as_label_ids
     first = next(iter(folders.values()))
     return Outputs(folders.get("labels"), folders.get("overlay"), label_ids, first)
 

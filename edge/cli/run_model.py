@@ -115,7 +115,7 @@ def run_model(options: argparse.Namespace) -> int:
         heat = stack.enter_context(closing(Heat(options.max_temp)))
         status = Status(run_description(segmenter, source.info), timing, health, controls, heat)
         specs = options.output or [default_output(options.source, source.info)]
-        live = LivePipeline(classes, controls, status.now, segmenter.names_known, held.regions)
+        live = LivePipeline(classes, controls, status.now, segmenter.names_known, held.regions, options.regions)
         opening = open_sink if options.output else open_shown
         sinks: dict[str, Sink] = {
             spec: stack.enter_context(closing(opening(spec, source.info, live, say))) for spec in specs

@@ -20,7 +20,7 @@ from edge.errors import SinkError
 from edge.events.event import Event, Receiver
 from edge.events.log import file_time
 from edge.files import writable_folder
-from edge.leftovers import UnfinishedFile, kept_notice
+from edge.leftovers import KEPT, UnfinishedFile, end_early, kept_notice
 from edge.sinks.h264 import H264, USUAL_RATE
 from edge.sinks.video import FRAGMENTED, cut_to_whole_fragments, recover
 
@@ -88,7 +88,7 @@ class EventRecorder(Receiver):
         self._before_s, self._after_s = before_s, after_s
         self._encoder: tuple[_Memory, H264] | None = None
         self._wanted: str | None = None  # the name of the recording that is to begin with the next frame
-        self._open: tuple[UnfinishedFile, OutputContainer, VideoStream, int] | None = None
+        self._open: tuple[UnfinishedFile, OutputContainer, VideoStream] | None = None
         self._met_ticks = 0  # when a rule was met last
         self.notice = kept_notice(recover(folder))
 
@@ -136,39 +136,36 @@ class EventRecorder(Receiver):
         file = UnfinishedFile(self._folder / name)
         container = av.open(file, "w", format="mp4", options=FRAGMENTED)
         stream = container.add_stream_from_template(memory.stream)
-        self._open = file, container, stream, memory.packets[0].ticks
+        self._open = file, container, stream
         self._add(memory, memory.packets)
 
     def _add(self, memory: _Memory, packets: Iterable[_Packet]) -> None:
         assert self._open is not None
-        _, container, stream, first = self._open
+        _, container, stream = self._open
         for kept in packets:
             packet = av.Packet(kept.data)
-            packet.pts = packet.dts = kept.ticks - first
+            packet.pts = packet.dts = kept.ticks  # the container takes the first one's off all
             packet.time_base = memory.tick_s
             packet.is_keyframe, packet.stream = kept.is_key, stream
             container.mux(packet)
 
     def _finish(self) -> None:
         if self._open is not None:
-            file, container, *_ = self._open
+            file, container, _ = self._open
             container.close()
             file.finish()
             self._open = None
             self._say(f"recorded {file.final}")
 
     def _ended(self, exc: Exception) -> SinkError:
-        """Finishes what plays."""
-        why, kept = getattr(exc, "strerror", None) or exc, ""
+        """Finishes what plays. Nothing more is asked of an encoder that has failed."""
+        self._encoder = self._wanted = None
+        file = None
         if self._open is not None:
-            file, container, *_ = self._open
+            file, container, _ = self._open
             self._open = None
             with suppress(*_TROUBLE):
                 container.close()
-            with suppress(OSError, ValueError):
-                if cut_to_whole_fragments(file.file):
-                    file.finish()
-                    kept = f"; what was recorded until then is kept in {file.final.name}"
-                else:
-                    file.discard()
-        return SinkError(f"{self._folder}: cannot be recorded into ({why}){kept}")
+        why, kept = end_early(file, cut_to_whole_fragments, exc)
+        where = f"{KEPT} in {file.final.name}" if file is not None and kept else ""
+        return SinkError(f"{self._folder}: cannot be recorded into ({why}){where}")

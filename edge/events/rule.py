@@ -19,7 +19,8 @@ _FORM = (
     "CLASS > 2 %, or NAME: CLASS+CLASS in REGION > 2 % for 0.3 s until 1 % for 2 s, with < in place of > for what is "
     "to be there"
 )
-_BACK = 0.25  # of the limit: so far the share goes back before a rule is no longer met
+_BACK = 0.25  # of the limit: so far the share goes back before a rule is no longer met; of what is left where less
+_SAME = 1e-7  # shares that are closer are the same: sums of shares are, and a pixel of ten millions is more
 _REST_S = 1.0
 
 
@@ -48,8 +49,8 @@ def slug(text: str) -> str:
 
 
 def parse_rule(text: str) -> Rule:
-    """Reads one rule. Without `until` it ends where the share has gone back by a quarter of the limit, for as long as
-    it had to hold, a second at least.
+    """Reads one rule. Without `until` it ends where the share has gone back by a quarter of the limit, or of what is
+    left to the whole where that is less, for as long as it had to hold, a second at least.
 
     Raises UsageError.
     """
@@ -58,7 +59,7 @@ def parse_rule(text: str) -> Rule:
         raise UsageError(f"rule {text!r}: expected {_FORM}")
     limit, above = float(found["limit"]) / 100, found["sign"] == ">"
     hold_s = float(found["hold"] or 0)
-    usual = limit * (1 - _BACK if above else 1 + _BACK)
+    usual = limit * (1 - _BACK) if above else limit + _BACK * min(limit, 1 - limit)
     until = usual if found["until"] is None else float(found["until"]) / 100
     if limit > 1 or (limit == 0 and not above):
         raise UsageError(
@@ -125,5 +126,5 @@ class RuleState:
     def _speaks_for_the_other(self, share: float) -> bool:
         rule = self.rule
         if self.met:
-            return share <= rule.until if rule.above else share >= rule.until
-        return share > rule.limit if rule.above else share < rule.limit
+            return share <= rule.until + _SAME if rule.above else share >= rule.until - _SAME
+        return share > rule.limit + _SAME if rule.above else share < rule.limit - _SAME

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-from edge.classes import ClassSet
 from edge.data import LabelMap, Result, SourceInfo
 from edge.errors import SinkError
 from edge.events.event import Event, Receiver
 from edge.events.rule import Rule, RuleState, check_classes
-from edge.regions import Polygon
-from edge.shares import label_shares, region_shares
+from edge.shares import Shares
 from edge.sinks.base import Sink
 from edge.sinks.h264 import USUAL_RATE
 from edge.sinks.rows import FrameClock, utc_now
@@ -30,16 +28,13 @@ class EventWatch(Sink):
         self,
         rules: Sequence[Rule],
         info: SourceInfo,
-        classes: ClassSet,
-        regions: Mapping[str, Polygon],
+        shares: Shares,
         receivers: Mapping[str, Receiver],
         say: Callable[[str], None],
     ) -> None:
-        check_classes(rules, classes)
+        check_classes(rules, shares.classes)
         self._states = [RuleState(rule) for rule in rules]
-        self._clock, self._classes, self._say = FrameClock(info), classes, say
-        asked = {rule.region for rule in rules}
-        self._regions = {name: polygon for name, polygon in regions.items() if name in asked}
+        self._clock, self._shares, self._say = FrameClock(info), shares, say
         self._receivers = dict(receivers)
         self._begun_s: dict[str, float] = {}
         self._last: tuple[Result, float, dict[str, float]] | None = None
@@ -47,7 +42,7 @@ class EventWatch(Sink):
     def write(self, result: Result) -> None:
         time_s = self._clock.time_s(result.frame)
         time_s = float(result.frame.index / USUAL_RATE) if time_s is None else time_s
-        shares = self._shares(result.labels)
+        shares = self._of_rules(result.labels)
         self._last = result, time_s, shares
         for state in self._states:
             if state.turns(time_s, shares[state.rule.name]):
@@ -72,13 +67,11 @@ class EventWatch(Sink):
         if failed is not None:
             raise failed
 
-    def _shares(self, labels: LabelMap) -> dict[str, float]:
-        """Of each rule, by its name."""
-        within: dict[str | None, dict[str, float]] = dict(region_shares(labels, self._classes, self._regions).items())
-        if any(state.rule.region is None for state in self._states):
-            within[None] = label_shares(labels, self._classes)
+    def _of_rules(self, labels: LabelMap) -> dict[str, float]:
+        """The share of each rule, by its name."""
         rules = [state.rule for state in self._states]
-        return {rule.name: sum(within[rule.region][name] for name in rule.classes) for rule in rules}
+        counted = {rule.region: self._shares.of(labels, rule.region) for rule in rules}
+        return {rule.name: sum(counted[rule.region][name] for name in rule.classes) for rule in rules}
 
     def _tell(self, state: RuleState, result: Result, time_s: float, shares: Mapping[str, float]) -> None:
         rule, frame = state.rule, result.frame

@@ -11,7 +11,7 @@ from edge.address import public
 from edge.classes import CITYSCAPES, CITYSCAPES_LABEL_IDS, ClassSet
 from edge.controls import LivePipeline
 from edge.data import Result, SourceInfo
-from edge.destinations import NUMBER, Destination, numbered_files, some_files
+from edge.destinations import NUMBER, Destination, is_folder, numbered_files, some_files
 from edge.errors import UsageError
 from edge.files import ROWS
 from edge.sinks.base import Sink
@@ -55,7 +55,7 @@ def open_sink(
     if spec == "window" or kind == "web":
         return _shown(spec, live)
     if kind == "labels" and rest:
-        return _labels(rest, live)
+        return _labels(spec, live)
     if rest.startswith("//"):
         from edge.sinks.stream import SENT_TO, VideoStream
 
@@ -71,9 +71,9 @@ def destination_of(spec: str) -> Destination | None:
     if kind in ("window", "web", "null", "") or rest.startswith("//"):
         return None
     if kind == "labels" and rest:
-        return _folder(spec, Path(rest.partition("?")[0]))
+        return _folder(spec, Path(parse_labels(spec)[0]))
     path = Path(spec)
-    if _is_folder(spec):
+    if is_folder(spec):
         return _folder(spec, path)
     return numbered_files(spec, path) if NUMBER.search(path.name) else some_files(spec, path.parent, [path.name])
 
@@ -82,14 +82,10 @@ def _folder(spec: str, folder: Path) -> Destination:
     return Destination(spec, folder, "000000.png", is_picture)
 
 
-def _is_folder(spec: str) -> bool:
-    return spec.endswith("/") or (bool(spec) and Path(spec).is_dir())
-
-
 def _file(spec: str, info: SourceInfo, live: LivePipeline | None, say: Callable[[str], None]) -> Sink:
     path = Path(spec)
     suffix = path.suffix.lower()
-    if _is_folder(spec):
+    if is_folder(spec):
         return PictureFolder(path, spec)
     if suffix == ".mp4":
         from edge.sinks.video import VideoFile
@@ -100,7 +96,7 @@ def _file(spec: str, info: SourceInfo, live: LivePipeline | None, say: Callable[
 
         if live is None:
             raise UsageError(f"output {spec!r}: only a running pipeline has classes to count")
-        return RowFile(path, info, live.classes, live.regions)
+        return RowFile(path, info, live.shares)
     if suffix in SUFFIXES:
         pictures = Pictures(path)
         if not pictures.numbered and info.frame_count is not None and info.frame_count > 1:
@@ -113,14 +109,23 @@ def _unknown(spec: str) -> UsageError:
     return UsageError(f"unknown output {public(spec)!r}: {_EXPECTED}")
 
 
-def _labels(rest: str, live: LivePipeline | None) -> Sink:
-    folder, _, ids = rest.partition("?ids=")
+def parse_labels(spec: str) -> tuple[str, bool]:
+    """Reads `labels:FOLDER`, after which `?ids=trainIds` or `?ids=labelIds` may stand.
+
+    Returns the folder, as it is written, and whether the ids are labelIds. Raises UsageError.
+    """
+    folder, _, ids = spec.removeprefix("labels:").partition("?ids=")
     if ids not in ("", "trainIds", "labelIds") or not folder:
-        raise UsageError(f"output 'labels:{rest}': expected labels:FOLDER, or ?ids=trainIds or ?ids=labelIds after it")
-    if ids != "labelIds":
+        raise UsageError(f"output {spec!r}: expected labels:FOLDER, or ?ids=trainIds or ?ids=labelIds after it")
+    return folder, ids == "labelIds"
+
+
+def _labels(spec: str, live: LivePipeline | None) -> Sink:
+    folder, label_ids = parse_labels(spec)
+    if not label_ids:
         return LabelPictures(Path(folder))
     if live is not None:
-        check_label_ids(f"labels:{rest}", live.classes, live.names_known)
+        check_label_ids(spec, live.classes, live.names_known)
     stored = np.zeros(256, np.uint8)
     stored[: len(CITYSCAPES_LABEL_IDS)] = CITYSCAPES_LABEL_IDS
     return LabelPictures(Path(folder), stored)

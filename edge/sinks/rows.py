@@ -13,13 +13,11 @@ from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
 
-from edge.classes import ClassSet
 from edge.data import Frame, Result, SourceInfo
 from edge.errors import SinkError
 from edge.files import ROWS, writable_folder
-from edge.leftovers import UnfinishedFile, kept_notice, recovered
-from edge.regions import Polygon
-from edge.shares import label_shares, region_shares
+from edge.leftovers import KEPT, UnfinishedFile, end_early, kept_notice, recovered
+from edge.shares import Shares
 from edge.sinks.base import Sink
 
 _DIGITS = 6  # of a share: a pixel of a large picture still counts
@@ -85,12 +83,13 @@ class RowFile(Sink):
     Raises SinkError where the folder cannot be written to.
     """
 
-    def __init__(self, path: Path, info: SourceInfo, classes: ClassSet, regions: Mapping[str, Polygon]) -> None:
+    def __init__(self, path: Path, info: SourceInfo, shares: Shares) -> None:
         writable_folder(path.parent)
         if path.is_dir():
             raise SinkError(f"{path}: cannot be written, there is a folder of that name")
-        self._path, self._clock, self._classes, self._regions = path, FrameClock(info), classes, dict(regions)
+        self._path, self._clock, self._shares = path, FrameClock(info), shares
         self._csv = path.suffix.lower() == ".csv"
+        self._columns = shares.regions if self._csv else None  # a table has those of its head all the way down
         self._file: UnfinishedFile | None = None
         self._closed = False
         self.notice = kept_notice(recovered(path.parent, ROWS, cut_to_whole_lines))
@@ -119,8 +118,8 @@ class RowFile(Sink):
         self._closed = True
 
     def _row(self, result: Result) -> Row:
-        frame = result.frame
-        regions = region_shares(result.labels, self._classes, self._regions)
+        frame, shares = result.frame, self._shares
+        regions = shares.regions if self._columns is None else self._columns
         time_s = self._clock.time_s(frame)
         return Row(
             frame.index,
@@ -128,24 +127,17 @@ class RowFile(Sink):
             None if time_s is None else round(time_s, 4),
             utc_now(),
             round((time.perf_counter() - frame.t_capture_s) * 1e3, 2),
-            _rounded(label_shares(result.labels, self._classes)),
-            {name: _rounded(shares) for name, shares in regions.items()},
+            _rounded(shares.of(result.labels)),
+            {name: _rounded(shares.of(result.labels, name)) for name in regions},
         )
 
     def _ended(self, exc: Exception) -> SinkError:
         """Finishes what is whole."""
         self._closed = True
-        why = getattr(exc, "strerror", None) or exc
-        kept = ""
-        try:
-            if self._file is not None and cut_to_whole_lines(self._file.file):
-                self._file.finish()
-                self.written, kept = str(self._path), "; what was recorded until then is kept"
-            elif self._file is not None:
-                self._file.discard()
-        except (OSError, ValueError) as again:  # ValueError: finishing it has failed, and closed it
-            why = f"{why}; {getattr(again, 'strerror', None) or again}"
-        return SinkError(f"{self._path}: cannot be written ({why}){kept}")
+        why, kept = end_early(self._file, cut_to_whole_lines, exc)
+        if kept:
+            self.written = str(self._path)
+        return SinkError(f"{self._path}: cannot be written ({why}){KEPT if kept else ''}")
 
 
 def utc_now() -> str:
@@ -155,16 +147,23 @@ def utc_now() -> str:
 
 def cut_to_whole_lines(file: FileIO) -> bool:
     """Cuts a file after its last whole line; False where it has none."""
+    whole = end_of_whole_lines(file)
+    if whole:
+        file.truncate(whole)
+    return whole > 0
+
+
+def end_of_whole_lines(file: FileIO) -> int:
+    """Returns how many bytes the whole lines of a file have."""
     end = file.seek(0, os.SEEK_END)
     while end > 0:
         start = max(0, end - _BLOCK)
         file.seek(start)
         found = file.read(end - start).rfind(b"\n")
         if found >= 0:
-            file.truncate(start + found + 1)
-            return True
+            return start + found + 1
         end = start
-    return False
+    return 0
 
 
 def _rounded(shares: Mapping[str, float]) -> dict[str, float]:

@@ -14,7 +14,7 @@ from av.container import OutputContainer
 from edge.data import Result
 from edge.errors import SinkError
 from edge.files import FILM, writable_folder
-from edge.leftovers import UnfinishedFile, kept_notice, recovered
+from edge.leftovers import KEPT, UnfinishedFile, end_early, kept_notice, recovered
 from edge.mp4 import last_whole_fragment
 from edge.sinks.base import Sink
 from edge.sinks.h264 import H264, USUAL_RATE
@@ -78,21 +78,15 @@ class VideoFile(Sink):
     def _ended(self, exc: Exception) -> SinkError:
         """Finishes what plays."""
         self._closed = True
-        reason = getattr(exc, "strerror", None) or exc
-        if self._open is None:
-            return SinkError(f"{self._path}: cannot be written ({reason})")
-        file, container, _ = self._open
-        with suppress(*_TROUBLE):
-            container.close()
-        try:
-            if cut_to_whole_fragments(file.file):
-                file.finish()
-                self.written = str(self._path)
-                return SinkError(f"{self._path}: cannot be written ({reason}); what was recorded until then is kept")
-            file.discard()
-        except (OSError, ValueError) as again:  # ValueError: finishing it has failed, and closed it
-            reason = f"{reason}; {getattr(again, 'strerror', None) or again}"
-        return SinkError(f"{self._path}: cannot be written ({reason})")
+        file = None
+        if self._open is not None:
+            file, container, _ = self._open
+            with suppress(*_TROUBLE):
+                container.close()
+        why, kept = end_early(file, cut_to_whole_fragments, exc)
+        if kept:
+            self.written = str(self._path)
+        return SinkError(f"{self._path}: cannot be written ({why}){KEPT if kept else ''}")
 
 
 def recover(folder: Path) -> Iterator[Path]:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from edge.errors import UsageError
-from edge.regions import read_regions
+from edge.regions import parse_region, read_regions
 
 
 def test_a_file_has_regions_and_rules(tmp_path: Path) -> None:
@@ -34,6 +35,8 @@ def test_a_file_has_regions_and_rules(tmp_path: Path) -> None:
         ('{"regions": {"a": [[0, 0], [true, 1], [1, 1]]}}', "region 'a': expected corners [x, y]"),
         ('{"regions": {"a": [[0, 0], [0, 1]]}}', "region 'a': expected three corners"),
         ('{"regions": {"a": [[0, 0], [0, NaN], [1, 1]]}}', "region 'a': expected corners (x, y) from 0 to 1"),
+        (f'{{"regions": {{"a": [[0, 0], [0, -1{"0" * 400}], [1, 1]]}}}}', "from 0 to 1, got (0.0, -inf)"),
+        (f'{{"regions": {{"a": [[0, 0], [0, 1{"0" * 5000}], [1, 1]]}}}}', "expected JSON such as"),
         ('{"regions": {"a": [[0, 0], [0, 1], [1, 1]], "a": []}}', "'a' is there twice"),
     ],
 )
@@ -49,3 +52,13 @@ def test_another_form_is_refused_in_one_line(tmp_path: Path, text: str, words: s
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
         read_regions(tmp_path / "none.json")
+
+
+def test_a_region_that_was_drawn_has_a_name_that_rules_can_say() -> None:
+    assert parse_region(b'{"name": " my   lane ", "corners": [[0, 0], [1, 0], [0.5, 1]]}') == (
+        "my lane",
+        ((0.0, 0.0), (1.0, 0.0), (0.5, 1.0)),
+    )
+    for name in ("", "a:b", "a<b", "a>b", "x" * 41):
+        with pytest.raises(UsageError, match="expected a name of 1 to 40 letters, without : < >"):
+            parse_region(json.dumps({"name": name, "corners": [[0, 0], [1, 0], [0.5, 1]]}).encode())

@@ -49,11 +49,22 @@ def test_the_page_paints_both_and_counts_the_first(int8_model: Path) -> None:
     second = both(int8_model)
     made = second.result(Frame(GREY, 0, 0.0), halves(0, 11), halves(13, 13), "")
     assert made.canvas is not None
-    assert [made.canvas.ids[y, x] for y, x in ((0, 0), (0, 45), (0, 60), (40, 0), (40, 60))] == [0, 11, 13, 255, 255]
-    assert made.canvas.pixels.shape == (80, 120, 3)
-    assert tuple(made.canvas.pixels[60, 15]) == (230, 40, 40)
+    canvas = made.canvas()
+    assert [canvas.ids[y, x] for y, x in ((0, 0), (0, 45), (0, 60), (40, 0), (40, 60))] == [0, 11, 13, 255, 255]
+    assert canvas.pixels.shape == (80, 120, 3)
+    assert tuple(canvas.pixels[60, 15]) == (230, 40, 40)
     message = _parts(made, second._second.classes)
     assert b'"width": 120, "height": 80, "shares": [[0, 0.5], [11, 0.5]]' in message
+
+
+def test_the_page_s_picture_is_made_when_it_is_asked_for(int8_model: Path) -> None:
+    """It costs half as much as all that is shown, and few look at the page. Who changes the frame sees it there."""
+    pixels = GREY.copy()
+    made = both(int8_model).result(Frame(pixels, 0, 0.0), halves(0, 0), halves(0, 0), "")
+    pixels[:] = 7
+    assert made.canvas is not None
+    assert tuple(made.canvas().pixels[10, 10]) == (7, 7, 7)
+    assert tuple(made.picture[50, 70]) == (100, 100, 100)
 
 
 def test_controls_go_for_both_and_captions_are_there(int8_model: Path) -> None:

@@ -10,6 +10,7 @@ import time
 import zlib
 from collections.abc import Callable, Coroutine
 from contextlib import ExitStack, closing, suppress
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -46,8 +47,14 @@ def result(index: int, size_hw: tuple[int, int] = (48, 64)) -> Result:
     return Result(Frame(pixels, index, time.perf_counter()), LabelMap(ids), 255 - pixels)
 
 
-def opened(spec: str = "web://127.0.0.1:0", controls: Controls | None = None, stats: Any = None) -> WebPage:
-    sink = open_sink(spec, INFO, LivePipeline(CITYSCAPES, controls or Controls(), stats or (lambda: STATS)))
+def opened(
+    spec: str = "web://127.0.0.1:0",
+    controls: Controls | None = None,
+    stats: Any = None,
+    regions_file: Path | None = None,
+) -> WebPage:
+    live = LivePipeline(CITYSCAPES, controls or Controls(), stats or (lambda: STATS), regions_file=regions_file)
+    sink = open_sink(spec, INFO, live)
     assert isinstance(sink, WebPage)
     return sink
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from edge.classes import ClassSet
 from edge.data import Canvas, Pixels, Result
-from edge.renderer import class_counts
+from edge.shares import class_counts
 
 MAX_SIDE = 1280  # larger pictures are sent smaller: a page is no larger, and encoding is the Pi's work
 _QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 80]
@@ -97,13 +97,14 @@ class Feed:
 
 def _parts(result: Result, classes: ClassSet) -> bytes:
     """Length of the JSON and of the JPEG (uint32, little-endian), JSON, JPEG, zlib of the label ids, row by row."""
-    canvas = result.canvas or Canvas(result.frame.pixels, result.labels.ids)
+    canvas = result.canvas() if result.canvas else Canvas(result.frame.pixels, result.labels.ids)
     ids = _fitting(canvas.ids, cv2.INTER_NEAREST)
     about = {
         "index": result.frame.index,
         "width": ids.shape[1],
         "height": ids.shape[0],
         "shares": _shares(result, classes),
+        "split": result.canvas is not None,  # whether it shows several pictures side by side
     }
     text, jpeg = json.dumps(about).encode(), _jpeg(_fitting(canvas.pixels, cv2.INTER_AREA))
     packer = zlib.compressobj(1, strategy=zlib.Z_RLE)  # label maps are runs: a quarter of a PNG's time, and no larger

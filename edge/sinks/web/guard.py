@@ -16,6 +16,7 @@ from aiohttp.typedefs import Handler, Middleware
 from edge.sinks.web.address import Address
 from edge.sinks.web.public_url import NETLOC
 
+_BODY_S = 5.0  # so long a small body may take
 _REFUSAL_READ_S = 0.5  # so long a client that sends a body may take to read that nobody wants it
 
 
@@ -82,12 +83,31 @@ class Guard:
         return hmac.compare_digest(given.encode("utf-8", "replace"), self._token)
 
 
-@web.middleware
-async def without_body(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuses what somebody sends before any of it is read."""
-    if not request.body_exists:
+def without_body(taker: Handler, most_bytes: int) -> Middleware:
+    """Returns the check that refuses what somebody sends before any of it is read, but for what the handler `taker`
+    takes, up to `most_bytes`: that is read before it is known who sends it, so that they can read a refusal.
+    """
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not request.body_exists:
+            return await handler(request)
+        if request.match_info.handler != taker:
+            return await _refused(request, "Nothing can be sent here.\n")
+        if request.content_length is None or request.content_length > most_bytes:
+            return await _refused(request, f"Expected at most {most_bytes} bytes, and their number before them.\n")
+        try:
+            async with asyncio.timeout(_BODY_S):
+                await request.read()
+        except TimeoutError:
+            return await _refused(request, f"What was announced did not come within {_BODY_S:g} s.\n")
         return await handler(request)
-    refusal = web.Response(status=413, text="Nothing can be sent here.\n")
+
+    return check
+
+
+async def _refused(request: web.Request, text: str) -> web.StreamResponse:
+    refusal = web.Response(status=413, text=text)
     refusal.force_close()
     await refusal.prepare(request)
     await refusal.write_eof()

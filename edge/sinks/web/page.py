@@ -1,4 +1,4 @@
-"""Reads the page: one file, nothing fetched from elsewhere."""
+"""Puts the page together from its parts: one answer, nothing fetched from elsewhere."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ import hashlib
 import re
 from importlib import resources
 
+_PARTS = ("page.html", "page.css", "settings.js", "page.js", "regions.js", "keys.js")
+
 
 class Page:
     """The page and the policy that lets it run its own script and style, and nothing else."""
 
     def __init__(self) -> None:
-        self.html = resources.files("edge.sinks.web").joinpath("page.html").read_bytes()
+        html, style, *scripts = (resources.files("edge.sinks.web").joinpath(name).read_bytes() for name in _PARTS)
+        html = html.replace(b"<style></style>", b"<style>\n%b</style>" % style)
+        self.html = html.replace(b"<script></script>", b"<script>\n%b</script>" % b"\n".join(scripts))
         self._script, self._style = (_hash(self.html, tag) for tag in (b"script", b"style"))
 
     def policy(self, *websockets: str) -> str:

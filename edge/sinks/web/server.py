@@ -17,6 +17,7 @@ from edge.sinks.web.feed import Feed
 from edge.sinks.web.guard import EVERYWHERE, Guard, expect_nothing, without_body
 from edge.sinks.web.metrics import CONTENT_TYPE, PageStatistics, metrics
 from edge.sinks.web.page import Page
+from edge.sinks.web.regions import MOST_BYTES, RegionDesk
 from edge.sinks.web.viewers import Viewers
 
 STALE_S = 10.0  # without a frame for so long, /healthz calls for help
@@ -43,7 +44,8 @@ class Server:
     def __init__(self, address: Address, live: LivePipeline, feed: Feed) -> None:
         self._address, self._live, self._feed = address, live, feed
         self._page = Page()
-        self._viewers = Viewers(live, feed, lambda: self._statistics().as_json())
+        self._regions = RegionDesk(live, address)
+        self._viewers = Viewers(live, feed, lambda: self._statistics().as_json(), self._regions.told)
         self._failures = _Failures()
 
     async def serve(self, ready: Callable[[int], None], done: asyncio.Event) -> None:
@@ -75,7 +77,10 @@ class Server:
             await asyncio.sleep(0)  # the loop lets them go
 
     def _app(self) -> web.Application:
-        app = web.Application(middlewares=[without_body, Guard(self._address).middleware(self._health)])
+        guard = Guard(self._address).middleware(self._health)
+        app = web.Application(
+            middlewares=[without_body(self._regions.save, MOST_BYTES), guard], client_max_size=MOST_BYTES
+        )
         app.on_response_prepare.append(_harden)
         public_path = self._address.public_url.path if self._address.public_url else "/"
         for folder in {"/", public_path}:  # some proxies cut the public path off, others pass it on
@@ -87,8 +92,10 @@ class Server:
                 ("healthz", self._health),
                 ("stats", self._stats),
                 ("metrics", self._metrics),
+                ("regions", self._show_regions),
             ):
                 app.router.add_get(folder + name, handler, expect_handler=expect_nothing)
+            app.router.add_post(f"{folder}regions", self._regions.save, expect_handler=expect_nothing)
         if public_path != "/":
             app.router.add_get(public_path.rstrip("/"), self._lead_to_page, expect_handler=expect_nothing)
         app.router.add_route("*", "/{other:.*}", _refuse, expect_handler=expect_nothing)
@@ -129,13 +136,16 @@ class Server:
     async def _stats(self, request: web.Request) -> web.Response:
         return web.json_response(replace(self._statistics(), shares=await self._feed.shares()).as_json())
 
+    async def _show_regions(self, request: web.Request) -> web.Response:
+        return web.json_response(self._regions.told())
+
     async def _metrics(self, request: web.Request) -> web.Response:
         text = metrics(replace(self._statistics(), shares=await self._feed.shares()))
         return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
 
 
 async def _refuse(request: web.Request) -> web.Response:
-    if request.method not in ("GET", "HEAD"):
+    if request.method not in ("GET", "HEAD"):  # but for a POST of a region, which has its own way
         raise web.HTTPMethodNotAllowed(request.method, ("GET", "HEAD"))
     raise web.HTTPNotFound(text="There is nothing here.\n")
 

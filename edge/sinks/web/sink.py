@@ -24,7 +24,7 @@ LAST_PORT = 65535
 class WebPage(Sink):
     """A sink that shows results at `address`, from a thread of its own. `write` only hands over the newest result.
 
-    Nothing is encoded while nobody looks. Viewers change what they see, never what runs.
+    Nothing is encoded while nobody looks. Viewers change what they see; of what runs only the regions that are counted.
 
     Raises SinkError where the address cannot be listened on.
     """

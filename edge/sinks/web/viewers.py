@@ -20,11 +20,14 @@ REPEAT_S = 15.0  # a stream without news repeats its picture: proxies close what
 _STATS_EVERY_S = 1.0
 
 
+_Told = Callable[[], dict[str, object]]
+
+
 class Viewers:
     """Those who watch at the moment; `in` tells whether a connection is one of theirs."""
 
-    def __init__(self, live: LivePipeline, feed: Feed, numbers: Callable[[], dict[str, object]]) -> None:
-        self._live, self._feed, self._numbers = live, feed, numbers
+    def __init__(self, live: LivePipeline, feed: Feed, numbers: _Told, regions: _Told) -> None:
+        self._live, self._feed, self._numbers, self._regions = live, feed, numbers, regions
         self._places: dict[object, Callable[[], Any]] = {}  # by connection: what ends the visit
 
     def __len__(self) -> int:
@@ -90,7 +93,11 @@ class Viewers:
 
     async def _send_numbers(self, line: web.WebSocketResponse) -> None:
         await line.send_str(json.dumps(self._hello()))
+        known: dict[str, object] = {}
         while True:
+            if (regions := self._regions()) != known:
+                known = regions
+                await line.send_str(json.dumps(known))
             await line.send_str(json.dumps({"kind": "stats", **self._numbers()}))
             await asyncio.sleep(_STATS_EVERY_S)
 

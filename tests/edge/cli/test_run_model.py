@@ -98,6 +98,23 @@ def test_a_file_of_regions_is_not_written_over(
     assert "--regions" in only_line(capsys.readouterr().err)
 
 
+def test_a_file_of_regions_need_not_be_there_where_they_can_be_drawn(
+    int8_model: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [str(int8_model), "--source", str(clip), "--regions", str(tmp_path / "new" / "regions.json")]
+    assert main([*asked, "--output", "null"]) == 2
+    assert "cannot be read" in only_line(capsys.readouterr().err)
+    assert main([*asked, "--output", "web://127.0.0.1:0"]) == 0
+    assert not list((tmp_path / "new").iterdir()), "it is made with the first region"
+    capsys.readouterr()
+    assert main([*asked, "--output", "web://127.0.0.1:0", "--rule", "person in path > 1 %"]) == 2
+    assert "there is no region 'path'" in only_line(capsys.readouterr().err)
+    (tmp_path / "file").write_text("")
+    asked[-1] = str(tmp_path / "file" / "regions.json")
+    assert main([*asked, "--output", "web://127.0.0.1:0"]) == 1
+    assert "cannot be written to" in only_line(capsys.readouterr().err)
+
+
 def test_rules_make_events_pictures_and_recordings(
     int8_model: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -132,7 +149,12 @@ def test_rules_make_events_pictures_and_recordings(
         (["--events", "e.jsonl"], "--rule: expected a rule"),
         (["--rule", "person > 1 %", "--before", "-1"], "--before: expected 0 to 60 seconds, got -1"),
         (["--rule", "person > 1 %", "--events", "e.txt"], "events 'e.txt': expected NAME.jsonl, a folder"),
-        (["--rule", "person > 1 %", "--events", "mqtt://u:secret@/x"], "mqtt:"),
+        (
+            ["--rule", "person > 1 %", "--events", "mqtt://u:secret@h/+/x"],
+            "expected mqtt://HOST[:PORT][/TOPIC], with USER:PASSWORD@ before HOST where the broker wants them; "
+            "mqtts:// encrypts, and ?ca=FILE at its end",
+        ),
+        (["--rule", "person > 1 %", "--events", "e.txt"], "or mqtt://HOST[:PORT][/TOPIC], with USER:PASSWORD@"),
         (["--rule", "person > 1 %", "--events", "r.jsonl", "--output", "r.jsonl"], "one would write over the other"),
     ],
 )

@@ -20,6 +20,7 @@ from edge.errors import SinkError, UsageError
 from edge.events import mqtt
 from edge.events.rule import parse_rules
 from edge.events.watch import EventWatch
+from edge.shares import Shares
 
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 RULES = parse_rules(["person > 10 % until 5 % for 0 s"], {})
@@ -44,6 +45,12 @@ def broker(folder: Path, port: int, *lines: str) -> Iterator[None]:
 def listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def there(port: int) -> int:
+    """A port, as soon as somebody listens: a broker opens its second one later."""
+    wait_for(lambda: listens(port))
+    return port
 
 
 @pytest.fixture
@@ -72,10 +79,10 @@ def listening(port: int) -> Iterator[list[tuple[str, str, bool]]]:
         client.loop_stop()
 
 
-def watching(port: int, say: Callable[[str], None]) -> EventWatch:
+def watching(port: int, say: Callable[[str], None], address: str = "mqtt://127.0.0.1:{}/roadlite/test") -> EventWatch:
     pytest.importorskip("paho.mqtt.client")
-    receiver = mqtt.MqttEvents(f"mqtt://127.0.0.1:{port}/roadlite/test", RULES, say)
-    return EventWatch(RULES, FILM, CLASSES, {}, {"mqtt": receiver}, say)
+    receiver = mqtt.MqttEvents(address.format(port), RULES, say)
+    return EventWatch(RULES, FILM, Shares(CLASSES, {}), {"mqtt": receiver}, say)
 
 
 def events(got: list[tuple[str, str, bool]]) -> list[tuple[int, str]]:
@@ -136,12 +143,52 @@ def test_nothing_is_lost_while_the_broker_is_away(tmp_path: Path, port: int) -> 
 
 
 @needs_broker
+def test_after_a_long_outage_all_that_home_assistant_needs_is_there(
+    tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More events than may wait; those that may arrive, and so does what says that it is there, and what is met."""
+    monkeypatch.setattr(mqtt, "MOST_WAITING", 3)
+    said: list[str] = []
+    with closing(watching(port, said.append)) as watch:
+        wait_for(lambda: any("cannot be reached" in line for line in said))
+        play(watch, 12, [range(2, 4), range(6, 8), range(10, 12)])
+        with broker(tmp_path, port, "allow_anonymous true"), listening(port) as got:
+            wait_for(lambda: len(set(events(got))) == 3)
+            wait_for(lambda: ("roadlite/test/availability", "online") in [one[:2] for one in got])
+            wait_for(lambda: ("roadlite/test/person/state", "ON") in [one[:2] for one in got])
+            assert any(topic == "homeassistant/binary_sensor/roadlite-test/person/config" for topic, *_ in got)
+            play(watch, 2, [])
+            wait_for(lambda: len(set(events(got))) == 4)
+            watch.close()
+            wait_for(lambda: ("roadlite/test/availability", "offline") in [one[:2] for one in got])
+    assert set(events(got)) == {(2, "begun"), (4, "ended"), (6, "begun"), (0, "ended")}, "the queue takes more again"
+    assert said[-1].endswith("2 events were not delivered")
+
+
+def test_connections_that_fail_again_and_again_pile_nothing_up(port: int) -> None:
+    """A broker may accept whoever comes and go at once, for weeks."""
+    paho = pytest.importorskip("paho.mqtt.client")
+    said: list[str] = []
+    with closing(socket.create_server(("127.0.0.1", port))) as server, closing(watching(port, said.append)) as watch:
+        client = watch._receivers["mqtt"]._client  # type: ignore[attr-defined]
+        assert isinstance(client, paho.Client)
+        for _ in range(2):
+            connection, _address = server.accept()
+            with closing(connection):
+                connection.recv(1000)
+                connection.sendall(b"\x20\x02\x00\x00")  # CONNACK
+                connection.recv(1000)
+        wait_for(lambda: sum("has gone" in line for line in said) == 2)
+        assert len(client._out_messages) == 0
+
+
+@needs_broker
 def test_a_wrong_password_is_said_and_never_shown(tmp_path: Path, port: int) -> None:
     pytest.importorskip("paho.mqtt.client")
     said: list[str] = []
     with broker(tmp_path, port, "allow_anonymous false"):
         receiver = mqtt.MqttEvents(f"mqtt://pi:s3cret@127.0.0.1:{port}/roadlite/test", RULES, said.append)
-        with closing(EventWatch(RULES, FILM, CLASSES, {}, {"mqtt": receiver}, said.append)) as watch:
+        with closing(EventWatch(RULES, FILM, Shares(CLASSES, {}), {"mqtt": receiver}, said.append)) as watch:
             wait_for(lambda: bool(said))
             play(watch, 2, [range(2)])
     assert "refuses the connection (wrong user or password, or none)" in said[0]
@@ -162,15 +209,85 @@ def test_a_full_queue_is_said_and_the_end_comes_in_time(port: int, monkeypatch: 
 
 
 @pytest.mark.parametrize(
-    "text", ["mqtt://", "mqtt://host/a/+/b", "mqtt://host/#x?y=1", "mqtt://host:0", "mqtts://host"]
+    "text",
+    [
+        "mqtt://",
+        "mqtt://host/a/+/b",
+        "mqtt://host/#x?y=1",
+        "mqtt://host:0",
+        "mqtt://host/x?ca=ca.pem",
+        "mqtts://host/x?ca=",
+        "mqtts://host/x?cafile=ca.pem",
+        "mqtts://host/x?ca=ca.pem&ca=other.pem",
+        "mqtts://host/x?",
+        "mqttx://host",
+    ],
 )
 def test_what_is_no_address_of_a_broker_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         mqtt.parse_mqtt(text)
 
 
+def certificates(folder: Path) -> None:
+    """Makes `ca.pem`, and with it `broker.pem` and `broker.key` for 127.0.0.1."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("needs openssl (apt install openssl)")
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1")
+    key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
+    for command in (
+        f"req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=test-authority",
+        f"req {key} -keyout broker.key -out broker.csr -subj /CN=broker",
+        "x509 -req -in broker.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out broker.pem",
+    ):
+        subprocess.run([openssl, *command.split()], cwd=folder, check=True, capture_output=True)
+
+
+@needs_broker
+@pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")  # paho drops one when TLS has failed
+def test_mqtts_encrypts_and_speaks_only_to_a_broker_that_is_trusted(
+    tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificates(tmp_path)
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        plain = int(free.getsockname()[1])
+    tls = [f"{kind}file {tmp_path}/{name}" for kind, name in (("cert", "broker.pem"), ("key", "broker.key"))]
+    at, ca = "mqtts://127.0.0.1:{}/roadlite/test", f"?ca={tmp_path}/ca.pem"
+    both = broker(tmp_path, port, *tls, f"listener {plain} 127.0.0.1", "allow_anonymous true", "user root")
+    with both, listening(there(plain)) as got:
+        said: list[str] = []
+        with closing(watching(port, said.append, at)):
+            wait_for(lambda: bool(said))
+        assert said[0].startswith(f"mqtts://127.0.0.1:{port}/roadlite/test: the broker has a certificate that is not")
+        said.clear()
+        with closing(watching(plain, said.append, at + ca)):
+            wait_for(lambda: bool(said))
+        assert "the broker speaks no TLS that is understood here" in said[0]
+        assert not got
+        with closing(watching(port, said.append, at + ca)) as watch:
+            wait_for(lambda: bool(got))  # it is there
+            play(watch, 5, [range(2, 4)])
+            wait_for(lambda: len(events(got)) == 2)
+        monkeypatch.setenv("SSL_CERT_FILE", f"{tmp_path}/ca.pem")
+        got_before = len(got)
+        with closing(watching(port, said.append, at)) as watch:
+            wait_for(lambda: len(got) > got_before)
+            play(watch, 5, [range(1, 2)])
+            wait_for(lambda: len(events(got)) == 4)
+    assert events(got) == [(2, "begun"), (4, "ended"), (1, "begun"), (2, "ended")]
+
+
+def test_a_file_that_holds_no_certificate_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("paho.mqtt.client")
+    (tmp_path / "ca.pem").write_text("nothing")
+    for name in ("none.pem", "ca.pem"):
+        with pytest.raises(SinkError, match=rf"certificate '.*{name}' cannot be read \("):
+            mqtt.MqttEvents(f"mqtts://u:secret@host?ca={tmp_path}/{name}", RULES, print)
+
+
 def test_topics_begin_with_the_path_or_the_name_of_the_machine() -> None:
     assert mqtt.topic_of(mqtt.parse_mqtt("mqtt://host/cars/one/")) == "cars/one"
+    assert mqtt.topic_of(mqtt.parse_mqtt("mqtts://host/cars/one?ca=/etc/ca.pem")) == "cars/one"
     assert mqtt.topic_of(mqtt.parse_mqtt("mqtt://host")).startswith("roadlite/")
 
 

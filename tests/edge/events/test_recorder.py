@@ -4,6 +4,7 @@ import resource
 import signal
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from event_frames import CLASSES, FILM, frame, play
 
 from edge.data import Frame, LabelMap, Result
 from edge.errors import SinkError
+from edge.events.event import Event
 from edge.events.recorder import EventRecorder
 from edge.events.rule import parse_rules
 from edge.events.watch import EventWatch
+from edge.shares import Shares
 
 RULES = parse_rules(["person > 10 % until 5 % for 0.2 s"], {})
 
@@ -25,7 +28,7 @@ RULES = parse_rules(["person > 10 % until 5 % for 0.2 s"], {})
 def recording(folder: Path, before_s: float, after_s: float, said: list[str] | None = None) -> Iterator[EventWatch]:
     say = [].append if said is None else said.append
     recorder = EventRecorder(folder, FILM.rate, before_s, after_s, say)
-    with closing(EventWatch(RULES, FILM, CLASSES, {}, {"recorder": recorder}, say)) as watch:
+    with closing(EventWatch(RULES, FILM, Shares(CLASSES, {}), {"recorder": recorder}, say)) as watch:
         yield watch
 
 
@@ -99,3 +102,41 @@ def test_an_event_in_the_last_frame_is_recorded(tmp_path: Path) -> None:
         play(watch, 1, [range(1)])
     (film,) = tmp_path.iterdir()
     assert len(brightness(film)) == 1
+
+
+def test_an_encoder_that_fails_as_an_event_begins_is_asked_for_nothing_more(tmp_path: Path) -> None:
+    """FFmpeg crashes where it is."""
+    recorder = EventRecorder(tmp_path, FILM.rate, 1.0, 1.0, print)
+    recorder.follow(frame(0, person=False), met=False)
+    assert recorder._encoder is not None
+    encoder = recorder._encoder[1]
+    encoder.finish = lambda: pytest.fail("it was")  # type: ignore[method-assign]
+    shown = frame(1, person=True)
+    result = Result(shown.frame, shown.labels, shown.picture.astype(np.float32))  # type: ignore[arg-type]  # no picture
+    recorder.take(Event("person", "begun", "2026-11-27T21:30:00.125Z", 1, 0.1, 0.25), "person", result)
+    with pytest.raises(SinkError, match="cannot be recorded into"):
+        recorder.follow(result, met=True)
+    recorder.close()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_recording_keeps_the_times_of_a_camera(tmp_path: Path) -> None:
+    """Its film begins at 0 with the first frame that is in it, and goes on at the camera's own spacing."""
+    times = [100.0, 100.1, 100.35, 100.4, 101.4, 101.5, 102.0, 102.75, 102.8, 103.9, 104.0, 104.25]
+    recorder = EventRecorder(tmp_path, None, 1.0, 1.0, print)
+    for index, time_s in enumerate(times):
+        shown = frame(20 + index, person=index == 8)
+        result = Result(replace(shown.frame, time_s=time_s), shown.labels, shown.picture)
+        if index == 8:
+            recorder.take(Event("person", "begun", "2026-11-27T21:30:00.125Z", 28, time_s, 0.25), "person", result)
+        recorder.follow(result, met=index == 8)
+    recorder.close()
+    (film,) = tmp_path.iterdir()
+    seen = brightness(film)
+    first = seen[0][1] - 20
+    assert 0 < first < 8, "what was long before is not in it"
+    assert [index for _, index in seen] == pytest.approx(range(20 + first, 20 + first + len(seen)), abs=1.1)
+    assert [time for time, _ in seen] == pytest.approx(
+        [time_s - times[first] for time_s in times[first : first + len(seen)]], abs=0.011
+    )
+    assert len(seen) >= 9 - first + 1, "to after the event"

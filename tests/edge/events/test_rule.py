@@ -26,7 +26,10 @@ def turns(rule: str, shares: list[float], step_s: float = 0.1) -> list[int]:
         ),
         ("road < 40 % until > 60 %", Rule("road", ("road",), None, False, 0.4, 0.0, 0.6, 1.0)),
         ("traffic light > 0 %", Rule("traffic light", ("traffic light",), None, True, 0.0, 0.0, 0.0, 1.0)),
-        ("road < 90 % for 5 s", Rule("road", ("road",), None, False, 0.9, 5.0, 1.0, 5.0)),
+        ("road < 90 % for 5 s", Rule("road", ("road",), None, False, 0.9, 5.0, 0.925, 5.0)),
+        ("road < 20 %", Rule("road", ("road",), None, False, 0.2, 0.0, 0.25, 1.0)),
+        ("road < 60 %", Rule("road", ("road",), None, False, 0.6, 0.0, 0.7, 1.0)),
+        ("road < 100 %", Rule("road", ("road",), None, False, 1.0, 0.0, 1.0, 1.0)),
     ],
 )
 def test_a_rule_is_read(text: str, rule: Rule) -> None:
@@ -100,3 +103,21 @@ def test_what_stays_between_limit_and_end_goes_on() -> None:
 def test_it_ends_when_it_was_gone_for_so_long() -> None:
     assert turns("car > 2 % until 1 % for 0.2 s", [0.03, 0.0, 0.0, 0.0, 0.0, 0.03]) == [0, 3, 5]
     assert turns("road < 40 % until 60 % for 0.1 s", [0.3, 0.5, 0.5, 0.6, 0.7]) == [0, 4]
+
+
+@pytest.mark.parametrize(
+    ("rule", "whole", "nothing"),
+    [
+        ("road < 100 %", [0.5, *[1 - 1e-9] * 12], [1 - 1e-9] * 12),
+        ("road < 40 % until 100 %", [0.3, *[1 - 1e-9] * 12], [0.4 - 1e-9] * 12),
+        ("road > 0 %", [0.5, *[1e-9] * 12], [1e-9] * 12),
+    ],
+)
+def test_sums_of_shares_need_not_be_exact(rule: str, whole: list[float], nothing: list[float]) -> None:
+    assert turns(rule, whole) == [0, 11]
+    assert turns(rule, nothing) == []
+
+
+def test_what_is_to_be_nearly_everywhere_comes_back() -> None:
+    """A picture is hardly ever road to its last pixel."""
+    assert turns("road < 80 %", [0.7, 0.82, *[0.9] * 12]) == [0, 12]

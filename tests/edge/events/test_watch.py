@@ -14,13 +14,14 @@ from edge.events.event import Event, Receiver
 from edge.events.log import EventLog
 from edge.events.rule import parse_rules
 from edge.events.watch import EventWatch
+from edge.shares import Shares
 
 LEFT = {"left": [(0.0, 0.0), (0.2, 0.0), (0.2, 1.0), (0.0, 1.0)], "right": [(0.8, 0.0), (1.0, 0.0), (1.0, 1.0)]}
 RULES = parse_rules(["person in left > 50 % for 0.2 s until 10 % for 0.3 s", "clear: road > 90 % until 80 %"], LEFT)
 
 
 def watching(receivers: dict[str, Receiver], said: list[str], info: SourceInfo = FILM) -> EventWatch:
-    return EventWatch(RULES, info, CLASSES, LEFT, receivers, said.append)
+    return EventWatch(RULES, info, Shares(CLASSES, LEFT), receivers, said.append)
 
 
 def test_events_are_lines_and_pictures(tmp_path: Path) -> None:
@@ -58,12 +59,35 @@ def test_a_log_goes_on_over_runs_and_half_a_line_is_cut_off(tmp_path: Path) -> N
     with closing(EventLog(log)):
         lines = log.read_text().splitlines()
     assert [json.loads(line)["state"] for line in lines] == ["begun", "ended"] * 2
-    (tmp_path / "notes.jsonl").write_text("keep me")
-    with pytest.raises(SinkError, match="no line of events"):
-        EventLog(tmp_path / "notes.jsonl")
-    assert (tmp_path / "notes.jsonl").read_text() == "keep me"
     with pytest.raises(SinkError, match="cannot be written"):
         EventLog(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("held", "kept"),
+    [
+        ('{"a": 1}\n{"b": 2}', '{"a": 1}\n{"b": 2}\n'),
+        ('{"b": 2}', '{"b": 2}\n'),
+        ('{"a": 1}\n{"rule": "person in', '{"a": 1}\n'),
+        ('{"a": 1}\n{"ru', '{"a": 1}\n'),
+        ('{"rule": "per', ""),
+        ('{"a": 1}\n\0\0\0', '{"a": 1}\n'),
+        ("\n", "\n"),
+    ],
+)
+def test_a_log_begins_with_the_next_line_whatever_it_ended_with(tmp_path: Path, held: str, kept: str) -> None:
+    log = tmp_path / "events.jsonl"
+    log.write_text(held)
+    with closing(EventLog(log)):
+        assert log.read_text() == kept
+
+
+@pytest.mark.parametrize("held", ["keep me", '{"a": 1}\nkeep me', '{"a": 1}\n{"b": ', "12", "a" * (2 << 20)])
+def test_what_is_no_log_stays_as_it_is(tmp_path: Path, held: str) -> None:
+    (tmp_path / "notes.jsonl").write_text(held)
+    with pytest.raises(SinkError, match="no line of events"):
+        EventLog(tmp_path / "notes.jsonl")
+    assert (tmp_path / "notes.jsonl").read_text() == held
 
 
 class Failing(Receiver):
@@ -98,4 +122,4 @@ def test_pictures_without_a_time_stand_at_thirty_a_second() -> None:
 
 def test_a_class_that_the_model_has_not_is_refused() -> None:
     with pytest.raises(UsageError, match="no class 'cat'"):
-        EventWatch(parse_rules(["cat > 2 %"], {}), FILM, CLASSES, {}, {}, print)
+        EventWatch(parse_rules(["cat > 2 %"], {}), FILM, Shares(CLASSES, {}), {}, print)

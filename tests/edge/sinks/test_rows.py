@@ -20,6 +20,7 @@ from edge.classes import ClassSet
 from edge.controls import Controls, LivePipeline
 from edge.data import IGNORE, Frame, LabelMap, Result, SourceInfo
 from edge.errors import SinkError, UsageError
+from edge.regions import Polygon
 from edge.sinks.base import Sink
 from edge.sinks.open import open_sink
 from edge.sinks.rows import FrameClock
@@ -88,6 +89,25 @@ def test_a_line_of_csv_under_the_names_of_the_columns(tmp_path: Path) -> None:
     assert list(rows[0]) == [*columns, "person, or rider", "left/road", "left/person, or rider"]
     assert [(row["index"], row["name"], row["time_s"]) for row in rows] == [("0", "a", ""), ("1", 'b,"c"', "")]
     assert (rows[1]["road"], rows[1]["left/road"]) == ("0.5", "1.0")
+
+
+@pytest.mark.parametrize("regions", [LEFT, {}])
+def test_a_region_that_is_drawn_while_it_runs_is_in_lines_and_not_in_columns(
+    tmp_path: Path, regions: dict[str, Polygon]
+) -> None:
+    live = LivePipeline(CLASSES, Controls(), NotImplemented, regions=regions, regions_file=tmp_path / "regions.json")
+    rows, table = tmp_path / "rows.jsonl", tmp_path / "rows.csv"
+    with closing(open_sink(str(rows), FILM, live)) as one, closing(open_sink(str(table), FILM, live)) as other:
+        for index in range(3):
+            shown = result(index)
+            one.write(shown)
+            other.write(shown)
+            if index == 1:
+                live.region_store.add("right", ((0.6, 0.0), (1.0, 0.0), (1.0, 1.0), (0.6, 1.0)))
+    found = [list(line.get("regions", ())) for line in lines(rows)]  # type: ignore[call-overload]
+    assert found == [list(regions), list(regions), [*regions, "right"]]
+    columns = [len(row) for row in csv.reader(table.read_text().splitlines())]
+    assert columns == [columns[0]] * 4
 
 
 def test_no_frame_leaves_no_file(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_in_a_network_the_machines_own_names_and_numbers_are_good() -> None:
 def test_a_token_is_asked_for_everywhere_but_for_health() -> None:
     with closing(opened("web://127.0.0.1:0?token=s3cret-word")) as sink:
         sink.write(result(0))
-        for path in ("", "ws", "stats", "metrics", "snapshot.jpg", "stream.mjpg", "nothing"):
+        for path in ("", "ws", "stats", "metrics", "regions", "snapshot.jpg", "stream.mjpg", "nothing"):
             for given in ("", "?token=", "?token=s3cret-wor", "?token=s3cret-word2", "?token=%C3%A4"):
                 status, body, _ = get(sink, path + given)
                 assert status == 401
@@ -93,7 +93,7 @@ def test_there_are_no_files_to_be_had(sink: WebPage, path: str) -> None:
         assert b" 404 " in connection.recv(4096).splitlines()[0]
 
 
-def test_nothing_can_be_changed_and_nothing_is_taken_from_elsewhere(sink: WebPage) -> None:
+def test_nothing_else_can_be_changed_and_nothing_is_taken_from_elsewhere(sink: WebPage) -> None:
     for method in ("POST", "PUT", "DELETE", "OPTIONS"):
         assert get(sink, "stats", method)[0] == 405
     status, page, headers = get(sink)
@@ -115,7 +115,9 @@ def test_health_is_told_under_any_name(sink: WebPage) -> None:
     assert b" 403 " in raw(sink, b"GET /stats HTTP/1.0\r\n\r\n").splitlines()[0]
 
 
-@pytest.mark.parametrize("path", ["", "snapshot.jpg", "stats", "metrics", "healthz", "stream.mjpg", "ws", "nothing"])
+@pytest.mark.parametrize(
+    "path", ["", "snapshot.jpg", "stats", "metrics", "healthz", "regions", "stream.mjpg", "ws", "nothing"]
+)
 def test_head_tells_what_get_would(sink: WebPage, path: str) -> None:
     sink.write(result(0))
     status, body, headers = get(sink, path, "HEAD")
@@ -191,7 +193,7 @@ def test_what_strangers_send_is_no_fault_of_the_page(
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("path", ["", "stats", "healthz", "nothing", "ws"])
+@pytest.mark.parametrize("path", ["", "stats", "healthz", "nothing", "ws", "regions"])
 @pytest.mark.parametrize("method", ["POST", "GET"])
 def test_a_body_is_refused_before_it_is_read(sink: WebPage, path: str, method: str) -> None:
     sent, head = 0, f"{method} /{path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {1 << 30}\r\n\r\n"

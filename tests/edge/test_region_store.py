@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from edge import region_store
+from edge.errors import SinkError, UsageError
+from edge.region_store import RegionStore
+from edge.regions import Corners, read_regions
+
+PATH, LEFT = ((0.4, 0.6), (0.6, 0.6), (0.8, 1.0)), ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0))
+
+
+def store(path: Path | None, used: list[Mapping[str, Corners]] | None = None) -> RegionStore:
+    return RegionStore(path, {"path": PATH}, ([] if used is None else used).append)
+
+
+def test_a_region_is_added_to_the_file_and_to_what_is_counted(tmp_path: Path) -> None:
+    file, used = tmp_path / "regions.json", []  # type: ignore[var-annotated]
+    file.write_text(json.dumps({"regions": {"path": PATH}, "rules": ["person in path > 2 %"]}))
+    made = store(file, used)
+    made.add("links außen", LEFT)
+    assert used == [{"path": PATH, "links außen": LEFT}] == [made.regions]
+    held = read_regions(file)
+    assert held.regions == {"path": PATH, "links außen": LEFT}
+    assert held.rules == ("person in path > 2 %",)
+    made.add("path", LEFT)
+    assert read_regions(file).regions == {"path": LEFT, "links außen": LEFT} == used[-1], "in place of the old one"
+    lines = file.read_text().splitlines()
+    assert lines[2] == '  "path": [[0.0, 0.0], [0.5, 0.0], [0.5, 1.0]],', "pleasant to edit"
+
+
+def test_the_file_is_made_with_the_first_region_and_keeps_what_others_write(tmp_path: Path) -> None:
+    file = tmp_path / "new.json"
+    made = RegionStore(file, {}, lambda _: None)
+    made.add("left", LEFT)
+    assert read_regions(file).regions == {"left": LEFT}
+    file.write_text(json.dumps({"regions": {"by hand": PATH}, "rules": ["road < 5 %"]}))
+    made.add("left", LEFT)
+    assert read_regions(file).regions == {"by hand": PATH, "left": LEFT}
+    assert made.regions == {"left": LEFT}, "that by hand counts from the next start"
+
+
+def test_a_link_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "link.json").symlink_to("real.json")
+    store(tmp_path / "link.json").add("left", LEFT)
+    assert (tmp_path / "link.json").is_symlink()
+    assert set(read_regions(tmp_path / "real.json").regions) == {"path", "left"}
+
+
+def test_what_cannot_be_kept_is_not_counted_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[Mapping[str, Corners]] = []
+    with pytest.raises(UsageError, match="no file for regions"):
+        store(None, used).add("left", LEFT)
+    with pytest.raises(SinkError, match=r"r\.json: cannot be written"):
+        store(tmp_path / "none" / "r.json", used).add("left", LEFT)
+    broken = tmp_path / "broken.json"
+    broken.write_text('{"regions": ')
+    with pytest.raises(UsageError, match="expected JSON"):
+        store(broken, used).add("left", LEFT)
+    assert broken.read_text() == '{"regions": '
+    monkeypatch.setattr(region_store, "MOST_REGIONS", 2)
+    full = store(tmp_path / "full.json", used)
+    full.add("left", LEFT)
+    with pytest.raises(UsageError, match="at most 2 regions"):
+        full.add("right", LEFT)
+    full.add("left", PATH)
+    assert [set(regions) for regions in used] == [{"path", "left"}] * 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.json", "full.json"], "nothing unfinished"
