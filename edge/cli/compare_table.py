@@ -7,7 +7,7 @@ from typing import Any
 
 from edge.cli.main import say
 from edge.compare.report.document import Document, FailedRow, MeasuredRow, ReportedAccuracy, ReportedProfile, Row
-from edge.compare.report.page import LAYER_COLUMNS, costliest, layer_cells, layers_line
+from edge.compare.report.layers import LAYER_COLUMNS, costliest, layer_cells, layers_line
 from edge.compare.report.tables import doubts, fastest_pairs, times
 from edge.compare.rows import STAGES
 from edge.text import counted, one_line
@@ -16,6 +16,7 @@ WIDTH = 100  # where there is no terminal to ask
 NARROWEST = 80
 LAYERS = 10  # of each model
 KIND = 26  # letters of a layer's operators
+FAULT = "red"  # of what failed or is over the budget, and of nothing else
 
 Cells = dict[str, Callable[[MeasuredRow], str]]
 
@@ -135,15 +136,20 @@ def _delegate(row: Row) -> str:
 
 
 def _table(title: str, columns: Cells, document: Document, legend: str) -> Any:
+    from rich.text import Text
+
     if all(row.label_every == 1 for row in document.measured):
         columns = {name: cell for name, cell in columns.items() if name != "every"}
     made = _empty(["", *columns, " "], ("recipe", "runtime", " "), title, legend)
     for number, row in enumerate(document.rows, start=1):
         if isinstance(row, FailedRow):
-            made.add_row(str(number), "failed", *["-"] * (len(columns) - 1), "")
+            made.add_row(str(number), Text("failed", FAULT), *["-"] * (len(columns) - 1), "")
             continue
         mark = ("*" if row.name in document.front else "") + ("!" if row.invalid else "")
-        made.add_row(str(number), *(cell(row) for cell in columns.values()), mark)
+        over = "p90" if columns.get("p90") is FRAME["p90"] and document.is_over_budget(row) else None
+        made.add_row(
+            str(number), *(Text(cell(row), FAULT if name == over else "") for name, cell in columns.items()), mark
+        )
     return made
 
 
