@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from edge.cli.main import say
+from edge.cli.terminal import fitted
 from edge.compare.report.document import Document, FailedRow, MeasuredRow, ReportedAccuracy, ReportedProfile, Row
 from edge.compare.report.layers import LAYER_COLUMNS, costliest, layer_cells, layers_line
-from edge.compare.report.tables import doubts, fastest_pairs, times
+from edge.compare.report.tables import accuracy_line, doubts, fastest_pairs, times
 from edge.compare.rows import STAGES
 from edge.text import counted, one_line
 
@@ -86,13 +88,13 @@ def show(document: Document) -> None:
     width = max(console.width, NARROWEST) if console.is_terminal else WIDTH
     console = Console(width=width)
     for number, row in enumerate(document.rows, start=1):
-        console.print(one_line(f"{number} {row.model}{_delegate(row)}"), highlight=False, markup=False, soft_wrap=True)
+        _say(console, f"{number} {row.model}{_delegate(row)}")
     if document.measured:
         for title, columns, legend in TABLES:
             console.print(_table(title, columns, document, legend))
         console.print()
     for text in lines(document):
-        console.print(one_line(text), highlight=False, markup=False, soft_wrap=True)
+        _say(console, text)
     for row in document.rows:
         if isinstance(row, MeasuredRow) and row.profile:
             console.print(_layers(row, row.profile, width))
@@ -101,10 +103,15 @@ def show(document: Document) -> None:
             say(f"{row.name}: {row.error}")
 
 
+def _say(console: Any, text: str) -> None:
+    console.print(fitted(one_line(text), sys.stdout), highlight=False, markup=False, soft_wrap=True)
+
+
 def lines(document: Document) -> list[str]:
     """Returns what stands below the tables; rows go by their numbers."""
     number = {row.name: str(place) for place, row in enumerate(document.rows, start=1)}
     texts = [f"warning: {text}" for text in document.warnings]
+    texts += [text for text in [accuracy_line(document)] if text]
     texts += [
         f"! doubtful: {', '.join(number[name] for name in rows)}: {reason}" for reason, rows in doubts(document).items()
     ]

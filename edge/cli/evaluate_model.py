@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from edge.cli import workstation
 from edge.cli.main import INTERRUPTED, Parser, parser, run, say
 from edge.cli.options import add_model_options, add_strict, normalisation, segmenter
+from edge.cli.terminal import fitted
 from edge.destinations import keep_apart
 from edge.errors import UsageError
 from edge.evaluation.datasets import KINDS, KNOWN
@@ -150,9 +152,10 @@ def show(evaluation: Evaluation) -> None:
     truth = "" if evaluation.reference else f", labels {evaluation.labelling.name}"
     against = f" against {evaluation.reference.name}" if evaluation.reference else ""
     title = f"{counted(evaluation.pictures, 'picture')} of {evaluation.samples.name}{truth}{against}"
-    console.print(one_line(title), highlight=False, markup=False, soft_wrap=True)
+    console.print(fitted(one_line(title), sys.stdout), highlight=False, markup=False, soft_wrap=True)
     for number, tally in enumerate(evaluation.tallies, start=1):
-        console.print(one_line(f"{number} {tally.segmenter.path.name}"), highlight=False, markup=False, soft_wrap=True)
+        line = fitted(one_line(f"{number} {tally.segmenter.path.name}"), sys.stdout)
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     console.print(summary(evaluation))
     console.print(per_class(evaluation))
     console.print(LEGEND, style="dim", highlight=False)
