@@ -54,6 +54,7 @@ h1, h2, p, li {{ overflow-wrap: anywhere }} figure {{ margin: 0; min-width: 0 }}
 th, td {{ padding: .3rem .5rem; text-align: right; border-bottom: 1px solid {LINE}; font-weight: normal }}
 td {{ white-space: nowrap }} thead th {{ vertical-align: bottom; color: {QUIET} }}
 tbody th {{ text-align: left; min-width: 11rem; max-width: 22rem; overflow-wrap: anywhere; background: #ffffff }}
+[aria-label="Every pair"] tbody th, [aria-label="IoU of each class"] tbody th {{ min-width: 6rem }}
 .scroll th:first-child {{ position: sticky; left: 0 }}
 td.text, th.text {{ text-align: left }} td.long {{ white-space: normal; overflow-wrap: anywhere }}
 td.long span {{ display: inline-block; max-width: min(60rem, calc(100vw - 13rem)) }}
@@ -72,7 +73,7 @@ figcaption {{ font-size: 14px; margin-top: .4rem }}
 code {{ font-size: 13px; overflow-wrap: anywhere }}
 @media (max-width: 640px) {{
   body {{ margin: 1rem auto }}
-  tbody th {{ min-width: 9.5rem; max-width: 10rem }}
+  tbody th {{ min-width: 9.5rem; max-width: 10rem }} td.text {{ white-space: normal }}
 }}
 @media print {{
   body {{ max-width: none; margin: 0; font-size: 12px }} .scroll {{ overflow: visible }}
