@@ -124,6 +124,7 @@ class SourceInfo:
     rate: Fraction | None  # frames per second; None for pictures without a rate
     frame_count: int | None  # None when unknown; an estimate for containers that do not say
     live: bool = False  # the newest frame counts; those that nobody took in time are dropped
+    is_drawn: bool = False  # frames are drawn when they are asked for, and not decoded
 
 
 @dataclass(frozen=True, slots=True)

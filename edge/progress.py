@@ -33,7 +33,12 @@ def bars(items: Iterable[T], what: str, total: int | None = None) -> Generator[T
         console.print(f"{what} ...", highlight=False, markup=False)
         yield from items
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(complete_style="blue"),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(what, total=total)
         for item in items:

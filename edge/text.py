@@ -2,10 +2,43 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
+
+_COMMAND = re.compile(r"(?<!\S)(?:sudo|pip install|ssh|export) [^;()]+")  # which is copied, and so not to be torn
+_OPTION = re.compile(r"(?<!\S)(--[\w-]+) (?=[^-\s])")  # which stands before its value
+_TIED = "\0"  # stands for a space at which no line ends
+
 
 def one_line(text: str) -> str:
     """Returns a text in one line: what names of files hold may neither break the line nor drive the screen."""
     return "".join(char if char.isprintable() else "?" for char in " ".join(text.split()))
+
+
+def wrapped(text: str, width: int, indent: str = "  ") -> str:
+    """Returns a line as several of at most `width` letters, those after the first indented.
+
+    They end between words alone: addresses, names of files and commands to copy stay whole, however long they are.
+    """
+    tied = _COMMAND.sub(lambda found: found[0].rstrip().replace(" ", _TIED) + " " * found[0].endswith(" "), text)
+    filled = textwrap.fill(
+        tied, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, replace_whitespace=False
+    )
+    return filled.replace(_TIED, " ")
+
+
+def command_lines(command: str, width: int, indent: str = "  ") -> str:
+    """Returns a command as lines of at most `width` letters that a shell takes as one, options beside their values."""
+    tied = _OPTION.sub(rf"\1{_TIED}", command)
+    lines = textwrap.wrap(
+        tied,
+        width - 2,
+        initial_indent=indent,
+        subsequent_indent=f"{indent}    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return " \\\n".join(lines).replace(_TIED, " ")
 
 
 def counted(count: int, what: str) -> str:

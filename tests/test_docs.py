@@ -10,6 +10,7 @@ import cv2
 import pytest
 
 from convert.cli.convert_model import build_parser as convert_parser
+from convert.cli.inspect_model import build_parser as inspect_parser
 from edge.cli.check_device import build_parser as check_parser
 from edge.cli.compare_models import build_parser as compare_parser
 from edge.cli.evaluate_model import build_parser as evaluate_parser
@@ -19,7 +20,8 @@ from edge.cli.run_model import build_parser as run_parser
 from edge.cluster.opening import local_processes
 from edge.scene import DEMO_SEED, Scene
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
 PARSERS = {
     "convert-model": convert_parser,
     "run-model": run_parser,
@@ -27,6 +29,7 @@ PARSERS = {
     "check-device": check_parser,
     "evaluate-model": evaluate_parser,
     "label-archive": archive_parser,
+    "inspect-model": inspect_parser,
 }
 
 
@@ -43,7 +46,7 @@ def test_python_example(int8_model: Path, tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_command_lines_parse() -> None:
     commands = [line.strip() for line in README.splitlines() if line.strip().startswith(tuple(PARSERS))]
-    assert {command.split()[0] for command in commands} == set(PARSERS)
+    assert {command.split()[0] for command in commands} == set(PARSERS) - {"inspect-model"}
     for command in commands:
         program, *arguments = shlex.split(command)
         PARSERS[program]().parse_args(arguments)
@@ -57,6 +60,38 @@ def test_the_commands_of_the_guide_to_archives_parse() -> None:
         options = archive_parser().parse_args(shlex.split(command)[1:])
         assert parse_outputs(options.output).root
         local_processes(options.cluster)
+
+
+@pytest.mark.parametrize("page", ["comparing", "converting", "evaluating", "moving-labels", "fleet", "accelerators"])
+def test_the_commands_of_pages_parse(page: str) -> None:
+    text = (ROOT / "docs" / f"{page}.md").read_text()
+    commands = [line.strip() for line in text.splitlines() if re.match(f"    ({'|'.join(PARSERS)}) ", line)]
+    assert commands
+    for command in commands:
+        program, *arguments = shlex.split(command, comments=True)
+        PARSERS[program]().parse_args(arguments)
+
+
+def test_the_entry_page_leads_to_every_page() -> None:
+    entry = (ROOT / "docs" / "README.md").read_text()
+    for page in (ROOT / "docs").glob("*.md"):
+        assert page.name == "README.md" or f"]({page.name})" in entry, page.name
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in (*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")):
+        text = page.read_text()
+        for name, _, place in (found.partition("#") for found in re.findall(r"\]\(([^)\s]+)\)", text)):
+            if not name.startswith("http"):
+                target = page if not name else page.parent / name
+                assert target.exists(), f"{page.name}: {name}"
+                assert not place or place in anchors(target), f"{page.name}: {name}#{place}"
+
+
+def anchors(page: Path) -> set[str]:
+    """What a page's headings are called in addresses."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def test_nothing_says_to_install_roadlite_from_an_index() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from edge.cli.main import say
+from edge.cli.terminal import fitted
+from edge.text import counted
 
 if TYPE_CHECKING:
     from convert.conversion import Outcome
@@ -27,7 +30,8 @@ def show(outcomes: list[Outcome]) -> None:
             before, after = o.plain.fidelity, o.verdict.fidelity
             say(f"{o.recipe.name}: {before:.4f} as it was, {after:.4f} with {_in_float(o.rescued)}")
         if o.passed:
-            console.print(f"{o.recipe.name}: {o.path}", highlight=False, markup=False, soft_wrap=True)
+            line = fitted(f"{o.recipe.name}: {o.path}", sys.stdout)
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _in_float(rescued: MixedModel) -> str:
@@ -73,7 +77,7 @@ def table(outcomes: list[Outcome]) -> object:
         title_justify="left",
         caption="fidelity, worst frame, objects (where either sees one): against the network that was given, at this "
         "size and stride. stock: against it as it came, at its own size and stride. invoke: the median, "
-        "of what was written, in turns." + _its_truth(outcomes),
+        f"of what was written, in turns.{_truth_line(outcomes)}",
         caption_justify="left",
         box=SIMPLE_HEAD,
         padding=0,
@@ -126,11 +130,13 @@ def class_table(outcomes: list[Outcome]) -> object:
     return made
 
 
-def _its_truth(outcomes: list[Outcome]) -> str:
+def _truth_line(outcomes: list[Outcome]) -> str:
+    """Names the frames behind each mIoU: of other frames, those of compare-models or evaluate-model, it is another."""
     v = outcomes[0].verdict
     if v.stock_mean_iou is None:
         return ""
-    return f" Its own mIoU: {v.stock_mean_iou:.4f}, at this size and stride {v.retargeted_mean_iou:.4f}."
+    own = f"the network's own is {v.stock_mean_iou:.4f}, at this size and stride {v.retargeted_mean_iou:.4f}"
+    return f" mIoU: against the truth of these {counted(v.frames, 'frame')} alone; on them {own}."
 
 
 def _share(value: float | None) -> str:

@@ -251,11 +251,11 @@ def show(facts: Facts) -> None:
 
     console = Console()
     for title, part in facts.items():
-        table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2))
+        table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 0, 0, 1))
         table.add_column(no_wrap=True)
         table.add_column(overflow="fold")
         for key, value in (part or {}).items() if isinstance(part, dict) else [("", part)]:
-            table.add_row(escape(str(key)), escape(value if isinstance(value, str) else _shown(value)))
+            table.add_row(f" {escape(str(key))}", escape(value if isinstance(value, str) else _shown(value)))
         console.print(table, soft_wrap=False)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 
 from convert.models.official import address
 from convert.models.zoo import LICENCE, MODELS, SOURCE, OfficialModel
+from edge.cli.terminal import fitted
 
 USUAL = "val, one scale"
 
@@ -21,7 +23,7 @@ def show(as_json: bool) -> None:
     console = Console()
     console.print(_table())
     for line in _notes():
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(fitted(line, sys.stdout), highlight=False, soft_wrap=True)
 
 
 def _row(name: str, model: OfficialModel) -> dict[str, object]:

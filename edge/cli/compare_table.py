@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from edge.cli.main import say
+from edge.cli.terminal import fitted
 from edge.compare.report.document import Document, FailedRow, MeasuredRow, ReportedAccuracy, ReportedProfile, Row
-from edge.compare.report.page import LAYER_COLUMNS, costliest, layer_cells, layers_line
-from edge.compare.report.tables import doubts, fastest_pairs, times
+from edge.compare.report.layers import LAYER_COLUMNS, costliest, layer_cells, layers_line
+from edge.compare.report.tables import accuracy_line, doubts, fastest_pairs, times
 from edge.compare.rows import STAGES
 from edge.text import counted, one_line
 
@@ -16,6 +18,7 @@ WIDTH = 100  # where there is no terminal to ask
 NARROWEST = 80
 LAYERS = 10  # of each model
 KIND = 26  # letters of a layer's operators
+FAULT = "red"  # of what failed or is over the budget, and of nothing else
 
 Cells = dict[str, Callable[[MeasuredRow], str]]
 
@@ -85,13 +88,13 @@ def show(document: Document) -> None:
     width = max(console.width, NARROWEST) if console.is_terminal else WIDTH
     console = Console(width=width)
     for number, row in enumerate(document.rows, start=1):
-        console.print(one_line(f"{number} {row.model}{_delegate(row)}"), highlight=False, markup=False, soft_wrap=True)
+        _say(console, f"{number} {row.model}{_delegate(row)}")
     if document.measured:
         for title, columns, legend in TABLES:
             console.print(_table(title, columns, document, legend))
         console.print()
     for text in lines(document):
-        console.print(one_line(text), highlight=False, markup=False, soft_wrap=True)
+        _say(console, text)
     for row in document.rows:
         if isinstance(row, MeasuredRow) and row.profile:
             console.print(_layers(row, row.profile, width))
@@ -100,10 +103,15 @@ def show(document: Document) -> None:
             say(f"{row.name}: {row.error}")
 
 
+def _say(console: Any, text: str) -> None:
+    console.print(fitted(one_line(text), sys.stdout), highlight=False, markup=False, soft_wrap=True)
+
+
 def lines(document: Document) -> list[str]:
     """Returns what stands below the tables; rows go by their numbers."""
     number = {row.name: str(place) for place, row in enumerate(document.rows, start=1)}
     texts = [f"warning: {text}" for text in document.warnings]
+    texts += [text for text in [accuracy_line(document)] if text]
     texts += [
         f"! doubtful: {', '.join(number[name] for name in rows)}: {reason}" for reason, rows in doubts(document).items()
     ]
@@ -135,15 +143,20 @@ def _delegate(row: Row) -> str:
 
 
 def _table(title: str, columns: Cells, document: Document, legend: str) -> Any:
+    from rich.text import Text
+
     if all(row.label_every == 1 for row in document.measured):
         columns = {name: cell for name, cell in columns.items() if name != "every"}
     made = _empty(["", *columns, " "], ("recipe", "runtime", " "), title, legend)
     for number, row in enumerate(document.rows, start=1):
         if isinstance(row, FailedRow):
-            made.add_row(str(number), "failed", *["-"] * (len(columns) - 1), "")
+            made.add_row(str(number), Text("failed", FAULT), *["-"] * (len(columns) - 1), "")
             continue
         mark = ("*" if row.name in document.front else "") + ("!" if row.invalid else "")
-        made.add_row(str(number), *(cell(row) for cell in columns.values()), mark)
+        over = "p90" if columns.get("p90") is FRAME["p90"] and document.is_over_budget(row) else None
+        made.add_row(
+            str(number), *(Text(cell(row), FAULT if name == over else "") for name, cell in columns.items()), mark
+        )
     return made
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 from edge.cli import workstation
 from edge.cli.main import INTERRUPTED, Parser, parser, run, say
 from edge.cli.options import add_model_options, add_strict, normalisation, segmenter
+from edge.cli.terminal import fitted
 from edge.destinations import keep_apart
 from edge.errors import UsageError
 from edge.evaluation.datasets import KINDS, KNOWN
@@ -150,11 +153,13 @@ def show(evaluation: Evaluation) -> None:
     truth = "" if evaluation.reference else f", labels {evaluation.labelling.name}"
     against = f" against {evaluation.reference.name}" if evaluation.reference else ""
     title = f"{counted(evaluation.pictures, 'picture')} of {evaluation.samples.name}{truth}{against}"
-    console.print(one_line(title), highlight=False, markup=False, soft_wrap=True)
+    console.print(fitted(one_line(title), sys.stdout), highlight=False, markup=False, soft_wrap=True)
     for number, tally in enumerate(evaluation.tallies, start=1):
-        console.print(one_line(f"{number} {tally.segmenter.path.name}"), highlight=False, markup=False, soft_wrap=True)
+        line = fitted(one_line(f"{number} {tally.segmenter.path.name}"), sys.stdout)
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     console.print(summary(evaluation))
-    console.print(per_class(evaluation))
+    for table in per_class(evaluation, console.width):
+        console.print(table)
     console.print(LEGEND, style="dim", highlight=False)
 
 
@@ -178,20 +183,34 @@ def summary(evaluation: Evaluation) -> object:
     return table
 
 
-def per_class(evaluation: Evaluation) -> object:
-    """Returns a row per class, a column per model; boundary scores too where there is room for them."""
+def per_class(evaluation: Evaluation, width: int) -> Iterator[object]:
+    """Yields tables of a row per class and a column per model, as many models each as the width has room for; boundary
+    scores too where there is one model.
+    """
+    models = [{entry["name"]: entry for entry in classes(tally)} for tally in evaluation.tallies]
+    names = list(dict.fromkeys(name for model in models for name in model))
+    pixels = {name: max(model.get(name, {}).get("truth_pixels", 0) for model in models) for name in names}
+    if len(models) == 1:
+        yield _class_table(pixels, {"IoU": (models[0], "iou"), "BF": (models[0], "boundary_f")})
+        return
+    columns = {f"IoU {number}": (model, "iou") for number, model in enumerate(models, start=1)}
+    widest = len(f"IoU {len(models)}") + 1
+    taken = max(map(len, ("class", *names))) + 1 + max(len(f"{count:,}") for count in (*pixels.values(), 100_000))
+    room = max(1, (width - taken) // widest)
+    for first in range(0, len(columns), room):
+        yield _class_table(pixels, dict(list(columns.items())[first : first + room]))
+
+
+def _class_table(pixels: dict[str, int], columns: dict[str, tuple[dict[str, dict[str, Any]], str]]) -> object:
+    """Returns a table of classes with their pixels; `columns` are a model's entries by class, and which figure."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    models = [{entry["name"]: entry for entry in classes(tally)} for tally in evaluation.tallies]
-    alone = len(models) == 1
     table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False, pad_edge=False)
     table.add_column("class", no_wrap=True)
-    for name in ("pixels", *(["IoU", "BF"] if alone else [f"IoU {n}" for n in range(1, len(models) + 1)])):
+    for name in ("pixels", *columns):
         table.add_column(name, justify="right", no_wrap=True)
-    for name in dict.fromkeys(name for model in models for name in model):
-        entries = [model.get(name, {}) for model in models]
-        pixels = max(entry.get("truth_pixels", 0) for entry in entries)
-        values = [entry.get(key) for entry in entries for key in (("iou", "boundary_f") if alone else ("iou",))]
-        table.add_row(name, f"{pixels:,}", *("-" if value is None else f"{value * 100:.1f}" for value in values))
+    for name, count in pixels.items():
+        values = (model.get(name, {}).get(key) for model, key in columns.values())
+        table.add_row(name, f"{count:,}", *("-" if value is None else f"{value * 100:.1f}" for value in values))
     return table

@@ -6,10 +6,12 @@ import argparse
 import contextlib
 import os
 import re
+import shutil
 import sys
+import textwrap
 import threading
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import NoReturn
@@ -17,10 +19,10 @@ from typing import NoReturn
 from edge import memory
 from edge.address import public, without_users
 from edge.cli.signals import ending_like_interrupt
-from edge.cli.terminal import outliving_terminal
+from edge.cli.terminal import fitted, outliving_terminal
 from edge.errors import RoadliteError, UsageError
 from edge.native_output import quiet_native
-from edge.text import one_line
+from edge.text import command_lines, one_line
 from edge.versions import installed
 
 INTERRUPTED = 130
@@ -60,13 +62,27 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 def parser(
     prog: str, description: str, examples: Sequence[str] = (), fields: Mapping[str, str] = MappingProxyType({})
 ) -> Parser:
-    """Makes the parser of a command; `examples` are lines to type, shown below its options."""
-    shown = "examples:\n" + "\n".join(f"  {line}" for line in examples) if examples else None
+    """Makes the parser of a command; `examples` are lines to type, each with what it does behind two spaces or more,
+    shown below its options.
+    """
+    width = shutil.get_terminal_size().columns - 2
+    shown = "\n".join(["examples:", *_examples(examples, width)]) if examples else None
+    description = "\n".join(textwrap.wrap(description, width, break_on_hyphens=False))
     made = Parser(prog=prog, description=description, epilog=shown, formatter_class=_Formatter)
     made.fields = fields
     made.add_argument("--version", action="version", version=f"roadlite {version()}")
     made.add_argument("--debug", action="store_true", help="show the traceback and native messages of an error")
     return made
+
+
+def _examples(examples: Sequence[str], width: int) -> Iterator[str]:
+    """Yields the lines of examples: what they do beside them, or below where that is too wide."""
+    beside = all(len(line) + 2 <= width for line in examples)
+    for line in examples:
+        command, _, effect = line.partition("  ")
+        yield f"  {line}" if beside else command_lines(command, width)
+        if effect and not beside:
+            yield textwrap.fill(effect.strip(), width, initial_indent=" " * 6, subsequent_indent=" " * 6)
 
 
 def version() -> str:
@@ -137,7 +153,7 @@ def in_flags(text: str) -> str:
 
 def say(message: str) -> None:
     """Prints a line on stderr, with flags in place of the library's fields."""
-    print(one_line(without_users(in_flags(message))), file=sys.stderr)  # noqa: T201
+    print(fitted(one_line(without_users(in_flags(message))), sys.stderr), file=sys.stderr)  # noqa: T201
 
 
 def _parse_and_work(

@@ -50,8 +50,9 @@ def add_cpu_options(parser: argparse.ArgumentParser, *, fastest: bool = False) -
     parser.add_argument(
         "--runtime",
         default="auto",
-        choices=(*NAMES, FASTEST) if fastest else NAMES,
-        help="auto takes the first that is installed"
+        choices=(names := (*NAMES, FASTEST) if fastest else NAMES),
+        metavar="R",
+        help=f"{', '.join(names)}: auto takes the first that is installed"
         + ("; fastest measures litert and openvino once for each model" if fastest else ""),
     )
     add_reading_options(parser)

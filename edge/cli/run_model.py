@@ -148,7 +148,7 @@ def run_model(options: argparse.Namespace) -> int:
                 outputs.close()  # also after Ctrl-C: what is done is kept
             finally:
                 if timing.frames:
-                    report(status.whole_run(), health.left_out, outputs.written, options.stats)
+                    report(status.whole_run(), source.info, health.left_out, outputs.written, options.stats)
                     say_disagreement(second)
         if not timing.frames and not controls.quit.is_set():
             raise SourceError(f"{source.info.name}: ended before its first frame; expected at least one")

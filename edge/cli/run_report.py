@@ -41,7 +41,7 @@ def describe(segmenter: Segmenter, info: SourceInfo) -> str:
     )
 
 
-def report(stats: RunStatistics, left_out: LeftOut, written: str, file: str | None) -> None:
+def report(stats: RunStatistics, info: SourceInfo, left_out: LeftOut, written: str, file: str | None) -> None:
     """Writes the times to a file and prints them; where that is standard output, it has nothing else."""
     from rich.box import SIMPLE
     from rich.console import Console
@@ -56,10 +56,11 @@ def report(stats: RunStatistics, left_out: LeftOut, written: str, file: str | No
     table.add_column("ms per frame")
     for name in ("median", "p90"):
         table.add_column(name, justify="right")
+    decoding = "draw the scene" if info.is_drawn else "decode"
     ages = ("age when shown", timing.frame_age_ms), ("age of labels", timing.label_age_ms)
     for name, times in (*timing.stages_ms.items(), *ages):
         if times is not None:
-            table.add_row(name, f"{times.median:.2f}", f"{times.p90:.2f}")
+            table.add_row(decoding if name == "decode" else name, f"{times.median:.2f}", f"{times.p90:.2f}")
     console.print(table)
     if timing.moved is not None and timing.held is not None:
         console.print(f"labels of an earlier frame: {timing.moved:.1%} moved along, {timing.held:.1%} held in place")

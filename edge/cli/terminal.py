@@ -1,4 +1,4 @@
-"""Lets a command outlive its terminal."""
+"""Writes to terminals: no word is cut at the edge, and the command outlives its terminal."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
+from edge.text import wrapped
+
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
+
+USUAL_COLUMNS = 80  # where a terminal does not tell
 
 
 class _Outliving(io.FileIO):
@@ -24,6 +28,23 @@ class _Outliving(io.FileIO):
             if exc.errno != errno.EIO:
                 raise
             return memoryview(data).nbytes
+
+
+def fitted(text: str, stream: TextIO | None) -> str:
+    """Returns a line as a terminal shows it best, with no word cut at its edge; as it is where the stream is none."""
+    if stream is None or not stream.isatty():
+        return text
+    return wrapped(text, _columns(stream))
+
+
+def _columns(stream: TextIO) -> int:
+    given = os.environ.get("COLUMNS", "")
+    if given.isdigit() and int(given):
+        return int(given)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or USUAL_COLUMNS
+    except (OSError, ValueError):
+        return USUAL_COLUMNS
 
 
 @contextmanager

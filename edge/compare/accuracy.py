@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from edge.compare.answers import Overlay
 from edge.compare.frames import Frames
-from edge.compare.rows import Accuracy, Candidate, Row
+from edge.compare.rows import Accuracy, Candidate, ClassScore, Row
 from edge.compare.worker import Worker
 from edge.data import MOST_NARROW, Ids
 from edge.errors import SourceError
@@ -29,11 +30,12 @@ RunningRow = tuple[Row, Worker]
 def assess(
     running: Sequence[RunningRow], frames: Frames, reference: RunningRow | None, notes: list[str], track: Track = silent
 ) -> None:
-    """Sets `row.accuracy`. Threads do not change labels: of rows that differ in nothing else, one is asked.
+    """Sets `row.accuracy` and `row.overlay`. Threads do not change labels: of rows that differ in nothing else, one is
+    asked.
 
     Why truth could not be taken into account is added to `notes`.
     """
-    known: dict[tuple[Path, str, int], Accuracy | None] = {}
+    known: dict[tuple[Path, str, int], tuple[Accuracy | None, Overlay | None]] = {}
     with ExitStack() as stack:
         standard = None
         if reference is not None:
@@ -47,7 +49,7 @@ def assess(
                 continue
             if key not in known:
                 known[key] = _of(row, worker, frames, standard, reference[0] if reference else None, notes)
-            row.accuracy = known[key]
+            row.accuracy, row.overlay = known[key]
 
 
 def find_reference(running: Sequence[RunningRow]) -> RunningRow | None:
@@ -70,7 +72,7 @@ def reference_row(path: Path) -> Row:
 
 def _of(
     row: Row, worker: Worker, frames: Frames, standard: Path | None, reference: Row | None, notes: list[str]
-) -> Accuracy | None:
+) -> tuple[Accuracy | None, Overlay | None]:
     assert row.loaded is not None
     classes = row.loaded.classes
     confusion, equal = Confusion(min(len(classes), MOST_NARROW)), []
@@ -83,14 +85,36 @@ def _of(
                 confusion.add(truth, nearest(ids, (truth.shape[0], truth.shape[1])))
             if standard is not None and comparable:
                 equal.append(agreement(ids, np.load(standard / name)))
+        overlay = worker.overlay(frames.sample, Path(folder, frames.sample.name))
     accuracy = Accuracy(len(frames.names))
     if confusion.counts.any():
         accuracy.miou, accuracy.pixel_accuracy = confusion.mean_iou(), confusion.pixel_accuracy()
+        accuracy.classes = _scores(confusion, classes)
         if odd := misfit(confusion, classes):
             notes.append(f"{row.candidate.path.name}: {odd}")
     if equal and reference is not None:
         accuracy.agreement, accuracy.reference = float(np.mean(equal)), reference.candidate.path.name
-    return None if row.error or accuracy.score is None else accuracy
+    return None if row.error or accuracy.score is None else accuracy, overlay
+
+
+def _scores(confusion: Confusion, classes: Sequence[str]) -> tuple[ClassScore, ...]:
+    shares = confusion.counts.sum(axis=1) / confusion.counts.sum()
+    found = zip(classes, confusion.iou().tolist(), shares.tolist(), strict=True)
+    return tuple(ClassScore(name, iou, share) for name, iou, share in found if not math.isnan(iou))
+
+
+def true_overlay(running: Sequence[RunningRow], frames: Frames) -> Overlay | None:
+    """Returns the truth of the sample picture, painted as the first model that knows its classes would; None where it
+    is not known.
+    """
+    for row, worker in running:
+        classes = row.loaded.classes if row.loaded and not row.error else ()
+        truth = _truth(frames, frames.sample.name, classes, []) if 0 < len(classes) <= MOST_NARROW else None
+        if truth is not None:
+            with TemporaryFolder() as folder:
+                np.save(Path(folder, "truth.npy"), truth)
+                return worker.overlay(frames.sample, Path(folder, "truth.npy"))
+    return None
 
 
 def _truth(frames: Frames, name: str, classes: Sequence[str], notes: list[str]) -> Ids | None:

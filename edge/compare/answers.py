@@ -39,6 +39,23 @@ class MemoryUse:
     rss_mb: float
 
 
+@dataclass(frozen=True, slots=True)
+class SeenClass:
+    """A class in a picture."""
+
+    name: str
+    share: float  # of the picture's pixels, 0..1
+    colour: str  # as HTML writes it: #804080
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """A picture with labels painted over it."""
+
+    jpeg: str  # in base64
+    seen: tuple[SeenClass, ...]  # classes that it shows, the largest first
+
+
 @dataclass(frozen=True)
 class Layers:
     """What can be timed of a model."""

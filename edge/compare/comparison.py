@@ -8,10 +8,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge.compare.accuracy import RunningRow, assess, find_reference, reference_row
+import numpy as np
+
+from edge.compare.accuracy import RunningRow, assess, find_reference, reference_row, true_overlay
+from edge.compare.answers import Overlay
 from edge.compare.frames import Frames, prepare
 from edge.compare.layers import profile
 from edge.compare.monitor import Monitor, doubts, slowed
+from edge.compare.overlays import jpeg, small
 from edge.compare.rows import ModelOptions, Row, Turn
 from edge.compare.worker import Worker
 from edge.engine.runtimes import INTERPRETERS
@@ -50,6 +54,8 @@ class Comparison:
         self.settings = settings
         self.rows = list(rows)
         self.monitor = monitor or Monitor()
+        self.sample: str | None = None  # a picture of the source, JPEG in base64
+        self.sample_truth: Overlay | None = None  # the same with its truth, where that is known
 
     def run(self, track: Track = silent) -> None:
         """Loads, measures, labels. Raises SourceError and UsageError for the source; a model's failure is a row's."""
@@ -68,6 +74,7 @@ class Comparison:
                 label_every=sorted({row.candidate.label_every for row in self.rows} or {1}),
             )
             notes += [line for line in frames.left_out.lines() if line not in notes]  # some were said while opening
+            self.sample = jpeg(small(np.load(frames.sample)))
             running = [(row, stack.enter_context(Worker(row, self.monitor.tick))) for row in self.rows if not row.error]
             reference = None
             if settings.reference is not None:
@@ -82,6 +89,7 @@ class Comparison:
             finally:
                 self._judge()
             assess(running, frames, reference or find_reference(running), self.monitor.notes, track)
+            self.sample_truth = true_overlay(running, frames)
             self._keep_measured("accuracy")
             if settings.profile_s:
                 profile(running, settings.profile_s, track)

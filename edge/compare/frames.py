@@ -55,6 +55,13 @@ class Frames:
         self.names.append(name)
         return name
 
+    @property
+    def sample(self) -> Path:
+        """The file of the picture that stands for all in a report: about the middle one, over which labels are moved
+        where any are.
+        """
+        return self.folder / self.names[min(len(self.names) - 1, ((len(self.names) - 1) // 2) | 1)]
+
     def _needed(self, place: int) -> int:
         """How many frames before the picture at this place are moved over: the pictures are of all ages in turn."""
         return max(place % every for every in self.label_every)

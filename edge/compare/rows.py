@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.compare.answers import LoadedModel, MemoryUse
+from edge.compare.answers import LoadedModel, MemoryUse, Overlay
 from edge.compare.layer_times import Profile
 
 STAGES = ("preprocess", "invoke", "postprocess", "render")
@@ -55,6 +55,15 @@ class Turn:
         return [sum(times) for times in zip(*self.stages_s.values(), strict=True)]
 
 
+@dataclass(frozen=True, slots=True)
+class ClassScore:
+    """How well a class is found; the class is in the truth or was predicted."""
+
+    name: str
+    iou: float
+    truth_share: float  # of the pixels whose truth is known, 0..1
+
+
 @dataclass(slots=True)
 class Accuracy:
     """The accuracy over the frames of a comparison, at their own size; None where it is not known."""
@@ -64,6 +73,7 @@ class Accuracy:
     pixel_accuracy: float | None = None  # against the truth
     agreement: float | None = None  # share of pixels as the reference model labels them
     reference: str = ""
+    classes: tuple[ClassScore, ...] = ()  # against the truth
 
     @property
     def score(self) -> float | None:
@@ -79,6 +89,7 @@ class Row:
     turns: list[Turn] = field(default_factory=list)
     memory: MemoryUse | None = None
     accuracy: Accuracy | None = None
+    overlay: Overlay | None = None  # what it sees in the sample picture
     invalid: list[str] = field(default_factory=list)  # why its times are doubtful
     outside_share: float | None = None  # of the time, spent in operators that the delegate left
     profile: Profile | None = None

@@ -15,7 +15,7 @@ from typing import Any
 
 import edge
 from edge.child import command, death
-from edge.compare.answers import Layers, LoadedModel, MemoryUse
+from edge.compare.answers import Layers, LoadedModel, MemoryUse, Overlay
 from edge.compare.rows import ModelOptions, Row
 from edge.leftovers import TemporaryFolder
 from edge.typed_json import typed
@@ -81,6 +81,11 @@ class Worker:
     def label(self, folder: Path) -> list[str]:
         """Labels every picture at its own size into `folder`, and returns the files' names."""
         return self._ask("label", str(folder), self._row.candidate.label_every) or []
+
+    def overlay(self, picture: Path, labels: Path) -> Overlay | None:
+        """Returns a picture with labels painted over it in the model's colours; both are .npy files."""
+        answer = self._ask("overlay", str(picture), str(labels))
+        return None if answer is None else typed(Overlay, answer)
 
     def memory(self) -> MemoryUse | None:
         """Returns what memory the process takes."""

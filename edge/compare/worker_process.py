@@ -18,9 +18,10 @@ import numpy as np
 from edge import memory
 from edge.child import offer_to_the_oom_killer
 from edge.class_lists.files import class_set
-from edge.compare.answers import Layers, LoadedModel, MemoryUse
+from edge.compare.answers import Layers, LoadedModel, MemoryUse, Overlay
 from edge.compare.clips import clip_of
 from edge.compare.layer_times import RUNS, RUNS_S
+from edge.compare.overlays import overlay
 from edge.compare.rows import STAGES, ModelOptions
 from edge.controls import Controls
 from edge.data import Frame, LabelMap, Pixels
@@ -153,6 +154,10 @@ class MeasuredModel:
                 labelled = followed(mover, frame, None)
             np.save(Path(folder, file.name), labelled.labels.ids)
         return [file.name for file in self._files]
+
+    def overlay(self, picture: str, labels: str) -> Overlay:
+        """Paints labels, a .npy file of ids, over a picture, a .npy file too, in the model's colours."""
+        return overlay(np.load(picture), np.load(labels), self._segmenter.card.classes)
 
     def layers(self) -> Layers:
         """Opens the timer of layers, and returns what it times."""

@@ -19,7 +19,7 @@ class Demo:
 
         count = DEMO_SECONDS * round(DEMO_RATE) if limit is None else limit
         self._count, self._first = count, round(start_s * DEMO_RATE)
-        self.info = SourceInfo(name="demo", size_wh=DEMO_HW[::-1], rate=DEMO_RATE, frame_count=count)
+        self.info = SourceInfo(name="demo", size_wh=DEMO_HW[::-1], rate=DEMO_RATE, frame_count=count, is_drawn=True)
 
     def __iter__(self) -> Iterator[Frame]:
         from edge.scene import DEMO_RATE, DEMO_SEED, Scene

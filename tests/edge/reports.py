@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from edge.classes import CITYSCAPES
 from edge.compare.answers import LoadedModel, MemoryUse
 from edge.compare.comparison import Comparison, Settings
 from edge.compare.layer_times import from_prefixes
 from edge.compare.monitor import Monitor, Sample
-from edge.compare.rows import STAGES, Accuracy, Candidate, Row, Turn
+from edge.compare.overlays import jpeg, overlay
+from edge.compare.rows import STAGES, Accuracy, Candidate, ClassScore, Row, Turn
 from edge.engine.base import Operator
 
 LOADED = LoadedModel(
@@ -55,7 +57,7 @@ def comparison(rows: list[Row]) -> Comparison:
 
 
 def full() -> Comparison:
-    """Everything that a report can hold: a front, a disturbed row, a failed one, layers."""
+    """Everything that a report can hold: a front, a disturbed row, a failed one, layers, pictures, classes."""
     rows = [measured("float32", 60.0, miou=0.50, recipe="float32"), measured("int8", 20.0, miou=0.48, seed=1)]
     rows.append(measured("slow", 90.0, miou=0.40, seed=2))
     rows.append(Row(Candidate(Path("gone.tflite"), "openvino", None), error="openvino cannot be imported <&>"))
@@ -66,4 +68,13 @@ def full() -> Comparison:
     ]
     rounds = [[0.015 + i * 1e-5, 0.020 + i * 1e-5] for i in range(6)]
     rows[1].profile = from_prefixes(operators, [1, 2], rounds, [times[-1] for times in rounds])
-    return comparison(rows)
+    scores = ClassScore("road", 0.96, 0.7), ClassScore("car", 0.01, 0.3)
+    grey, ids = np.full((90, 160, 3), 128, np.uint8), np.zeros((90, 160), np.uint8)
+    for place, row in enumerate(rows[:3]):
+        ids[: 20 * min(place, 1)] = CITYSCAPES.names.index("sky")
+        row.overlay = overlay(grey, ids, CITYSCAPES)
+        assert row.accuracy is not None
+        row.accuracy.classes = scores
+    made = comparison(rows)
+    made.sample, made.sample_truth = jpeg(grey), overlay(grey, ids * 0 + 13, CITYSCAPES)
+    return made

@@ -13,6 +13,7 @@ import numpy as np
 
 from edge.address import public
 from edge.compare import verdict
+from edge.compare.answers import Overlay
 from edge.compare.comparison import Comparison
 from edge.compare.estimates import Estimate, jitter
 from edge.compare.layer_times import Profile
@@ -34,10 +35,11 @@ from edge.compare.report.document import (
     Round,
     RowChange,
     RowPair,
+    SampleOverlay,
     SingleTimes,
 )
 from edge.compare.report.document import Row as DocumentRow
-from edge.compare.rows import STAGES, Accuracy, Row
+from edge.compare.rows import STAGES, Accuracy, ClassScore, Row
 from edge.device import board
 from edge.device.environment import environment
 from edge.files import sha256
@@ -70,13 +72,15 @@ def document(
         energy_source=monitor.meter.source or None,
         rows=tuple(row_of(row, label) for row, label in zip(rows, labels, strict=True)),
         pairs=tuple(
-            RowPair(labels[pair.first], labels[pair.second], ratio_of(pair.invoke), ratio_of(pair.frame))
+            RowPair(labels[pair.first], labels[pair.second], ratio_of(pair.invoke), ratio_of(pair.frame)).faster_first()
             for pair in verdict.pairs(rows)
         ),
         front=tuple(labels[i] for i in verdict.front(rows)),
         budget=None if budget_ms is None else _budget(rows, labels, budget_ms),
         baseline=None if earlier is None else _baseline(rows, labels, earlier, here),
         telemetry=tuple(monitor.samples),
+        sample=comparison.sample,
+        sample_overlays=tuple(_overlays(comparison, labels)),
     )
 
 
@@ -171,7 +175,19 @@ def _accuracy(known: Accuracy) -> ReportedAccuracy:
     miou, pixel_accuracy, agreement = (
         None if figure is None else round(figure, 5) for figure in (known.miou, known.pixel_accuracy, known.agreement)
     )
-    return ReportedAccuracy(known.frames, miou, pixel_accuracy, agreement, known.reference)
+    classes = tuple(ClassScore(one.name, round(one.iou, 5), round(one.truth_share, 5)) for one in known.classes)
+    return ReportedAccuracy(known.frames, miou, pixel_accuracy, agreement, known.reference, classes)
+
+
+def _overlays(comparison: Comparison, labels: Sequence[str]) -> Iterable[SampleOverlay]:
+    """Yields the truth of the sample picture where it is known, and each different overlay with its rows."""
+    if comparison.sample_truth:
+        yield SampleOverlay((), comparison.sample_truth)
+    rows: dict[Overlay, list[str]] = {}
+    for row, label in zip(comparison.rows, labels, strict=True):
+        if row.overlay and row.measured:
+            rows.setdefault(row.overlay, []).append(label)
+    yield from (SampleOverlay(tuple(names), overlay) for overlay, names in rows.items())
 
 
 def _rounds(row: Row) -> Iterable[Round]:

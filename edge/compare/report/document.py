@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edge.compare.answers import LoadedModel, MemoryUse
+from edge.compare.answers import LoadedModel, MemoryUse, Overlay
 from edge.compare.monitor import Sample
+from edge.compare.rows import ClassScore
 from edge.device.environment import Environment
 from edge.errors import UsageError
 from edge.timing import Percentiles
@@ -35,6 +36,7 @@ class ReportedAccuracy:
     pixel_accuracy: float | None
     agreement: float | None
     reference: str
+    classes: tuple[ClassScore, ...] = ()  # those in truth or prediction; empty where there is no truth
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +147,13 @@ class Ratio:
 
     def inverse(self) -> Ratio:
         """Returns the ratio the other way round."""
-        return Ratio(1 / self.ratio, self.high and 1 / self.high, self.low and 1 / self.low, self.tie)
+        low, high = (end and round(1 / end, 4) for end in (self.high, self.low))
+        return Ratio(round(1 / self.ratio, 4), low, high, self.tie)
 
 
 @dataclass(frozen=True, slots=True)
 class RowPair:
-    """How many times as long the second row takes as the first."""
+    """How many times as long the frames of the second row take as those of the first, which is the faster."""
 
     first: str
     second: str
@@ -160,6 +163,10 @@ class RowPair:
     def flipped(self) -> RowPair:
         """Returns the same pair, the other way round."""
         return RowPair(self.second, self.first, self.invoke.inverse(), self.frame.inverse())
+
+    def faster_first(self) -> RowPair:
+        """Returns the pair in the order that all reports have."""
+        return self.flipped() if self.frame.ratio < 1 else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +217,14 @@ class ReportedEnvironment(Environment):
 
 
 @dataclass(frozen=True, slots=True)
+class SampleOverlay:
+    """What rows see in the sample picture, or, of no row, its truth."""
+
+    rows: tuple[str, ...]
+    overlay: Overlay
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """Everything that a comparison found."""
 
@@ -227,11 +242,17 @@ class Document:
     budget: Budget | None
     baseline: Baseline | None
     telemetry: tuple[Sample, ...]
+    sample: str | None = None  # a picture of the source, JPEG in base64
+    sample_overlays: tuple[SampleOverlay, ...] = ()
 
     @property
     def measured(self) -> list[MeasuredRow]:
         """The rows that were measured."""
         return [row for row in self.rows if isinstance(row, MeasuredRow)]
+
+    def is_over_budget(self, row: MeasuredRow) -> bool:
+        """Returns whether a row is too slow for the budget; False where there is none."""
+        return self.budget is not None and row.frame_ms.p90 > self.budget.limit_ms
 
     def as_json(self) -> dict[str, object]:
         """Returns the document as report.json holds it."""
@@ -258,7 +279,8 @@ def read_report(path: Path) -> Document:
         times = [ms for row in rows if isinstance(row, MeasuredRow) for ms in _compared_ms(row)]
         if not all(0 < ms < 1e9 for ms in times):
             raise ValueError("rounds")
-        return typed(Document, {**parsed, "rows": rows})
+        document = typed(Document, {**parsed, "rows": rows})
+        return replace(document, pairs=tuple(pair.faster_first() for pair in document.pairs))
     except OSError as exc:
         raise UsageError(f"{wrong}: it cannot be read ({exc.strerror})") from exc
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:

@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from html import escape
 
-from edge.compare.report.document import Document, FailedRow, MeasuredRow, ReportedLayer, ReportedProfile
-from edge.compare.report.plots import plots
-from edge.compare.report.tables import COLUMNS, cells, doubts, sentences, times, where
+from edge.compare.answers import Overlay
+from edge.compare.report.document import Document, FailedRow, MeasuredRow
+from edge.compare.report.layers import LAYER_COLUMNS, costliest, layer_cells, layers_line
+from edge.compare.report.plots import Plot, plots
+from edge.compare.report.style import CSS
+from edge.compare.report.tables import COLUMNS, LEGEND, accuracy_line, cells, doubts, sentences, times, where
 from edge.errors import RuntimeMissing
-from edge.text import counted
 
-COSTLIEST = 12  # layers shown of each model
-
-_CSS = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 1240px; margin: 2rem auto; padding: 0 1rem }
-h1 { font-size: 1.6rem; margin-bottom: 0 } h2 { font-size: 1.2rem; margin-top: 2.2rem }
-.scroll { overflow-x: auto } table { border-collapse: collapse; font-size: 13px }
-th, td { padding: .3rem .5rem; text-align: right; border-bottom: 1px solid #ddd } td { white-space: nowrap }
-th:first-child, td:first-child { text-align: left } td:first-child { white-space: normal; min-width: 11rem }
-td:first-child { overflow-wrap: anywhere } tr.doubtful td { color: #8a5a00 }
-tr.front td:first-child { font-weight: 600; color: #b3121d } tr.failed td { color: #666 }
-th:last-child, td:last-child { text-align: left }
-tr.failed td:last-child, tr.fact td:last-child { white-space: normal; overflow-wrap: anywhere; min-width: 16rem }
-.warning { background: #fff4e0; border-left: 4px solid #f4a261; padding: .4rem .8rem; margin: .4rem 0 }
-svg { width: 100%; max-width: 900px; min-width: 620px; height: auto }
-.quiet { color: #666 } code { font-size: 13px; overflow-wrap: anywhere }
-"""
+MOST_SEEN = 8  # classes named below a picture
+P90 = COLUMNS.index("frame p90, ms")
 
 _HEAD = f"""<meta charset=utf-8><meta name=viewport content="width=device-width"><title>Model comparison</title>
-<style>{_CSS}</style>"""
+<meta name=color-scheme content="light dark"><style>{CSS}</style>"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A row of a table."""
+
+    cells: Sequence[str]
+    kind: str = ""  # its classes in CSS
+    over: int | None = None  # the cell that is over the budget
 
 
 def as_html(document: Document) -> str:
@@ -38,7 +36,7 @@ def as_html(document: Document) -> str:
     try:
         drawn, missing = plots(document), ""
     except RuntimeMissing as exc:
-        drawn, missing = {}, str(exc)
+        drawn, missing = [], str(exc)
     body = [
         "<h1>Model comparison</h1>",
         f"<p class=quiet>{escape(where(here))} · {escape(document.settings.source)} · {escape(document.created)}</p>",
@@ -48,9 +46,10 @@ def as_html(document: Document) -> str:
         "</ul>",
         "<h2>Figures</h2>",
         _rows(document),
-        "<p class=quiet>invoke: the network alone; frame: picture in memory to overlay; p90, the headline: nine of ten "
-        "take no longer; red: no other is as accurate and faster.</p>",
-        *(f"<h2>{escape(title)}</h2><div class=scroll>{svg}</div>" for title, svg in drawn.items()),
+        *(f"<p class=quiet>{escape(line)}.</p>" for line in (LEGEND, accuracy_line(document)) if line),
+        *_pictures(document),
+        *_classes(document),
+        f"<div class=plots>{''.join(map(_plot, drawn))}</div>" if drawn else "",
         *_baseline(document),
         *_pairs(document),
         *_profiles(document),
@@ -62,7 +61,7 @@ def as_html(document: Document) -> str:
 
 def _cautions(document: Document, missing: str) -> list[str]:
     partial = ["interrupted: these are the figures up to then"] if document.interrupted else []
-    measured = sum(isinstance(row, MeasuredRow) for row in document.rows)
+    measured = len(document.measured)
     doubtful = [
         f"doubtful: {'all' if len(rows) == measured else ', '.join(rows)}: {reason}"
         for reason, rows in doubts(document).items()
@@ -72,12 +71,67 @@ def _cautions(document: Document, missing: str) -> list[str]:
 
 def _rows(document: Document) -> str:
     lines = []
-    for row in document.rows:
-        kind = "failed" if isinstance(row, FailedRow) else "doubtful" if row.invalid else ""
-        kind += " front" if row.name in document.front else ""
+    for number, row in enumerate(document.rows, start=1):
         name, *figures = cells(row, document)
-        lines.append((kind, [name, row.error] if isinstance(row, FailedRow) else [name, *figures]))
-    return _table(COLUMNS, lines)
+        name = f"{number} {name}"
+        if isinstance(row, FailedRow):
+            lines.append(_Line([name, f"failed: {row.error}"], kind="failed"))
+            continue
+        kind = " ".join(["doubtful"] * bool(row.invalid) + ["front"] * (row.name in document.front))
+        lines.append(_Line([name, *figures], kind=kind, over=P90 if document.is_over_budget(row) else None))
+    return _table("Figures", COLUMNS, lines, text={len(COLUMNS) - 1})
+
+
+def _pictures(document: Document) -> Iterable[str]:
+    """Yields the sample picture, its truth, and what each model sees in it."""
+    if document.sample is None or not document.sample_overlays:
+        return
+    number = {row.name: place for place, row in enumerate(document.rows, start=1)}
+    yield f"<h2>What they see</h2><div class=pictures>{_picture('The picture', document.sample, None)}"
+    for found in document.sample_overlays:
+        title = ", ".join(f"{number[name]} {name}" for name in found.rows if name in number) or "The truth"
+        yield _picture(title, found.overlay.jpeg, found.overlay)
+    yield "</div>"
+
+
+def _picture(title: str, jpeg: str, overlay: Overlay | None) -> str:
+    seen = overlay.seen[:MOST_SEEN] if overlay else ()
+    words = ", ".join(f"{one.name} {one.share:.1%}" for one in seen)
+    alt = f"{title}: {words}" if words else f"{title}, as it came"
+    return (
+        f'<figure><img alt="{escape(alt)}" src="data:image/jpeg;base64,{escape(jpeg)}">'
+        f"<figcaption><b>{escape(title)}</b><span class=seen>"
+        + "".join(f"<span>{_swatch(one.colour)}{escape(one.name)} {one.share:.1%}</span>" for one in seen)
+        + "</span></figcaption></figure>"
+    )
+
+
+def _swatch(colour: str) -> str:
+    """A spot of a colour; none of what is no colour, since reports come from strangers too."""
+    return f'<i style="background: {colour}"></i>' if re.fullmatch("#[0-9a-f]{6}", colour) else ""
+
+
+def _classes(document: Document) -> Iterable[str]:
+    """Yields the IoU of each class by row, where there is truth."""
+    rows = [(n, row.accuracy) for n, row in enumerate(document.rows, 1) if isinstance(row, MeasuredRow)]
+    known = [(number, accuracy) for number, accuracy in rows if accuracy and accuracy.classes]
+    if not known:
+        return
+    shares = {one.name: one.truth_share for _, accuracy in reversed(known) for one in accuracy.classes}
+    lines = []
+    for name, share in sorted(shares.items(), key=lambda found: -found[1]):
+        scores = [next((one.iou for one in accuracy.classes if one.name == name), None) for _, accuracy in known]
+        lines.append(_Line([name, f"{share:.2%}", *("-" if iou is None else f"{iou:.3f}" for iou in scores)]))
+    means = ["-" if accuracy.miou is None else f"{accuracy.miou:.3f}" for _, accuracy in known]
+    lines.append(_Line(["mean", "", *means]))
+    yield "<h2>IoU of each class</h2>"
+    yield _table("IoU of each class", ("class", "share of the truth", *(str(number) for number, _ in known)), lines)
+    yield "<p class=quiet>The columns are the rows of the first table. IoU: pixels that truth and model both give to a "
+    yield "class, over those that either does; a class that is only predicted has 0 and counts; -: in neither.</p>"
+
+
+def _plot(plot: Plot) -> str:
+    return f"<figure><h2>{escape(plot.title)}</h2>{plot.svg}<figcaption>{escape(plot.caption)}</figcaption></figure>"
 
 
 def _baseline(document: Document) -> Iterable[str]:
@@ -86,75 +140,70 @@ def _baseline(document: Document) -> Iterable[str]:
         return
     yield f"<h2>Against the baseline of {escape(baseline.created)}</h2>"
     yield from (f"<div class=warning>another machine: {escape(text)}</div>" for text in baseline.differs)
-    yield _table(("", "invoke", "frame"), [("", [c.name, times(c.invoke), times(c.frame)]) for c in baseline.changes])
+    lines = [_Line([change.name, times(change.invoke), times(change.frame)]) for change in baseline.changes]
+    yield _table("Against the baseline", ("model", "invoke", "frame"), lines, text={1, 2})
 
 
 def _pairs(document: Document) -> Iterable[str]:
     if document.pairs:
-        yield "<h2>Every pair</h2><p class=quiet>How many times as long the second takes, with the 95 % interval of a "
-        yield "bootstrap over rounds. A tie: the interval holds 1, or the difference is below 1 %.</p>"
-        lines = [("", [p.first, p.second, times(p.invoke), times(p.frame)]) for p in document.pairs]
-        yield _table(("first", "second", "invoke", "frame"), lines)
+        number = {row.name: place for place, row in enumerate(document.rows, start=1)}
+        yield "<h2>Every pair</h2><p class=quiet>How many times as long the slower takes, by the numbers of the first "
+        yield "table, with the 95 % interval of a bootstrap over rounds. A tie: the interval holds 1, or the "
+        yield "difference is below 1 %.</p>"
+        lines = [
+            _Line([f"{number[pair.second]} against {number[pair.first]}", times(pair.invoke), times(pair.frame)])
+            for pair in document.pairs
+        ]
+        yield _table("Every pair", ("rows", "invoke", "frame"), lines, text={1, 2})
 
 
 def _profiles(document: Document) -> Iterable[str]:
     for row in document.measured:
         profile = row.profile
         if profile:
-            yield f"<h2>Costliest layers: {escape(row.name)}</h2>"
+            title = f"Costliest layers: {row.name}"
+            yield f"<h2>{escape(title)}</h2>"
             yield f"<p class=quiet>{escape(layers_line(profile))}</p>"
-            yield _table(LAYER_COLUMNS, [("", layer_cells(layer)) for layer in costliest(profile)])
-
-
-LAYER_COLUMNS = ("layer", "ms", "95 % interval", "share", "GMAC/s", "delegated", "name")
-
-
-def costliest(profile: ReportedProfile, count: int = COSTLIEST) -> list[ReportedLayer]:
-    """Returns the layers that take longest."""
-    return sorted(profile.layers, key=lambda layer: -(layer.ms or 0.0))[:count]
-
-
-def layers_line(profile: ReportedProfile) -> str:
-    """Returns how the layers were measured, and whether they add up to the model."""
-    low, high = profile.whole_low_ms, profile.whole_high_ms
-    whole = f"{profile.whole_ms:.2f} ms" + ("" if low is None or high is None else f" ({low:.2f} to {high:.2f})")
-    verdict = "" if profile.adds_up else ": they do not add up, there is too much noise"
-    rounds = counted(profile.rounds, "round")
-    return f"{profile.way}, {rounds}; all layers take {profile.sum_ms:.2f} ms, the model as it is {whole}{verdict}"
-
-
-def layer_cells(layer: ReportedLayer) -> list[str]:
-    """Returns a layer in the order of LAYER_COLUMNS."""
-    low, high = layer.low_ms, layer.high_ms
-    last = layer.place + layer.operators - 1
-    place = str(last) if layer.operators == 1 else f"{layer.place}-{last}"
-    return [
-        f"{place} {layer.kind}",
-        f"{layer.ms:.3f}",
-        "-" if low is None or high is None else f"{low:.3f} to {high:.3f}",
-        f"{layer.share:.1%}",
-        "-" if layer.gmacs_per_s is None else f"{layer.gmacs_per_s:.1f}",
-        {True: "yes", False: "no", None: "-"}[layer.delegated],
-        layer.name.rpartition(";")[2],
-    ]
+            yield _table(title, LAYER_COLUMNS, [_Line(layer_cells(layer)) for layer in costliest(profile)], {6})
 
 
 def _facts(document: Document) -> str:
     here = document.environment
     facts = {**asdict(here), **asdict(document.settings), "energy": document.energy_source or "not told"}
+    del facts["cpu_features"], facts["int8_note"]
+    facts["processor has"] = ", ".join(here.cpu_features) or "nothing that int8 or float16 gain from"
+    facts["processor lacks"] = here.int8_note
+    runtimes = dict.fromkeys(f"{row.runtime} {row.runtime_version}" for row in document.measured)
+    facts["runtimes"] = ", ".join(runtimes) or None
     facts["versions"] = ", ".join(f"{name} {number}" for name, number in here.versions.items())
-    facts["cpu_features"] = ", ".join(here.cpu_features)
-    lines = [("fact", [name.replace("_", " "), str(value)]) for name, value in facts.items() if value is not None]
-    sums = [("fact", [f"{row.model} sha256", row.sha256 or "-"]) for row in document.rows]
-    return _table(("", ""), [*lines, *sums]) + f"<p><code>{escape(' '.join(document.command))}</code></p>"
+    lines = [_Line([name.replace("_", " "), str(value)]) for name, value in facts.items() if value is not None]
+    sums = dict.fromkeys((f"{row.model} sha256", row.sha256 or "-") for row in document.rows)
+    command = escape(" ".join(document.command))
+    return _table("Environment", ("what", ""), [*lines, *map(_Line, sums)]) + f"<p><code>{command}</code></p>"
 
 
-def _table(columns: Sequence[str], lines: Iterable[tuple[str, Sequence[str]]]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
-    body = "".join(
-        f"<tr class='{kind}'>"
-        + "".join(f"<td>{escape(cell)}</td>" for cell in cells[:-1])
-        + f"<td colspan={len(columns) - len(cells) + 1}>{escape(cells[-1])}</td></tr>"
-        for kind, cells in lines
+def _table(title: str, columns: Sequence[str], lines: Iterable[_Line], text: Collection[int] = ()) -> str:
+    """A table that scrolls where the screen is too narrow, by keys too. `text` are the columns that hold words; a row
+    of two cells is a sentence that fills it.
+    """
+    head = "".join(
+        f"<th scope=col{' class=text' if place in (0, *text) else ''}>{escape(name)}</th>"
+        for place, name in enumerate(columns)
     )
-    return f"<div class=scroll><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    body = "".join(
+        f"<tr class='{line.kind}'><th scope=row>{escape(line.cells[0])}</th>{_cells(line, len(columns), text)}</tr>"
+        for line in lines
+    )
+    return (
+        f'<div class=scroll tabindex=0 role=region aria-label="{escape(title)}"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _cells(line: _Line, columns: int, text: Collection[int]) -> str:
+    if len(line.cells) == 2:
+        return f"<td class='text long' colspan={columns - 1}><span>{escape(line.cells[1])}</span></td>"
+    return "".join(
+        f"<td{' class=over' if place == line.over else ' class=text' if place in text else ''}>{escape(cell)}</td>"
+        for place, cell in enumerate(line.cells[1:], start=1)
+    )

@@ -12,6 +12,7 @@ from typing import Any
 from edge.compare.report.document import Document, FailedRow, MeasuredRow, Ratio, Row, RowPair, row_as_json
 from edge.compare.rows import STAGES
 from edge.device.environment import Environment
+from edge.text import counted
 
 JsonRow = Mapping[str, object]
 
@@ -96,13 +97,20 @@ COLUMNS = (
 )
 
 
+LEGEND = (
+    "frame: picture in memory to overlay; invoke: the network alone; p90, the headline: nine of ten take no longer; "
+    "front: no other is as accurate and faster"
+)
+
+
 def cells(row: Row, document: Document) -> list[str]:
     """Returns a row as people read it, in the order of COLUMNS."""
     if isinstance(row, FailedRow):
         return [row.name, *["-"] * (len(COLUMNS) - 2), row.error]
     height, width = row.input_hw
     invoke, frame = row.invoke_ms, row.frame_ms
-    marks = (["front"] if row.name in document.front else []) + (["doubtful"] if row.invalid else [])
+    marks = ["front"] * (row.name in document.front) + ["over budget"] * document.is_over_budget(row)
+    marks += ["doubtful"] * bool(row.invalid)
     return [
         row.name,
         f"{frame.p90:.1f}",
@@ -113,7 +121,7 @@ def cells(row: Row, document: Document) -> list[str]:
         accuracy(row),
         row.recipe,
         f"{height}x{width}, {row.output_stride}",
-        f"{row.runtime}, {row.threads}"
+        f"{row.runtime} {row.runtime_version}, {row.threads}"
         + (f", {row.delegate}" if row.delegate else "")
         + (f", every {row.label_every}" if row.label_every > 1 else ""),
         "-" if row.gmacs_per_s is None else f"{row.gmacs_per_s:.1f}",
@@ -135,6 +143,19 @@ def accuracy(row: MeasuredRow) -> str:
     return "-" if known.agreement is None else f"{known.agreement:.1%} equal"
 
 
+def accuracy_line(document: Document) -> str:
+    """Returns on how many frames the accuracy was found, and what it is held against; empty where it is not known."""
+    known = next((row.accuracy for row in document.measured if row.accuracy), None)
+    if known is None:
+        return ""
+    of = f"{counted(known.frames, 'frame')} of {document.settings.source}"
+    return (
+        f"mIoU: against the truth, on {of}"
+        if known.miou is not None
+        else f"equal: pixels as {known.reference} labels them, on {of}"
+    )
+
+
 def as_markdown(document: Document) -> str:
     """Returns Markdown to paste into an issue or a README."""
     here = document.environment
@@ -145,8 +166,8 @@ def as_markdown(document: Document) -> str:
         "|" + "---|" * len(COLUMNS),
         *("| " + " | ".join(_escaped(cell) for cell in cells(row, document)) + " |" for row in document.rows),
         "",
-        "frame: picture in memory to overlay; p90, the headline: nine of ten take no longer; "
-        "front: no other is as accurate and faster.",
+        f"{LEGEND}.",
+        *(f"\n{_escaped(line)}." for line in [accuracy_line(document)] if line),
         *(f"\n{_escaped(line)}" for line in sentences(document)),
         *(f"\nDoubtful ({_escaped(', '.join(rows))}): {reason}" for reason, rows in doubts(document).items()),
     ]
@@ -195,7 +216,7 @@ def fastest_pairs(document: Document) -> list[RowPair]:
 
 
 def ratio_line(pair: RowPair) -> str:
-    """Returns a line such as `int8 -> float32: invoke 3.10 times as long (2.98 to 3.21), frame ...`"""
+    """Returns a line such as `float32 against int8: invoke 3.10 times as long (2.98 to 3.21), frame ...`"""
     parts = [f"invoke {times(pair.invoke)}", f"frame {times(pair.frame)}"]
     return f"{pair.second} against {pair.first}: {', '.join(parts)}"
 

@@ -108,6 +108,15 @@ def test_tables_break_no_word_on_a_terminal_of_80_columns() -> None:
         assert any(words in line for line in lines), words
 
 
+def test_each_miou_names_its_frames() -> None:
+    verdict = Verdict(8, 1.0, 1.0, mean_iou=0.49, retargeted_mean_iou=0.5, stock_mean_iou=0.6)
+    shown = Console(width=80, file=StringIO())
+    with shown.capture() as captured:
+        shown.print(table([Outcome(RECIPES["float32"], Path("x"), 1, 1.0, verdict, 0.95, None)]))
+    said = " ".join(captured.get().split())
+    assert "mIoU: against the truth of these 8 frames alone; on them the network's own is 0.6000" in said
+
+
 def test_how_sure_a_fidelity_is_is_said_below_the_table() -> None:
     verdicts = {"float32": Verdict(8, 0.999, 0.998, best_frame=1.0), "int8": Verdict(8, 0.97, 0.961, best_frame=0.98)}
     made = [Outcome(RECIPES[name], Path("x"), 1, 1.0, verdict, 0.95, None) for name, verdict in verdicts.items()]

@@ -401,3 +401,14 @@ def test_documentation_names_every_kind_and_figure(int8_model: Path, capsys: pyt
     mapping = parse(re.findall(r"```json\n(.*?)```", DOCS, re.DOTALL)[0].encode(), "docs")
     assert mapping.check(CITYSCAPES) == []
     assert os.fspath(mapping.name) == "docs"
+
+
+def test_many_models_get_several_tables_in_which_no_word_is_cut(
+    int8_model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main([*[str(int8_model)] * 12, "--source", "demo", "--frames", "0"]) == 0
+    said = capsys.readouterr().out
+    assert "…" not in said
+    assert len(re.findall("^class +pixels", said, re.MULTILINE)) == 2
+    assert re.findall(r"IoU (\d+)", said) == [str(number) for number in range(1, 13)]

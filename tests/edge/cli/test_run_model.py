@@ -272,6 +272,13 @@ def test_table_names_every_stage(int8_model: Path, clip: Path, capsys: pytest.Ca
         assert stage in text
 
 
+def test_drawing_the_demo_is_not_called_decoding(int8_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(int8_model), "--source", "demo", "--output", "null", "--limit", "2"]) == 0
+    text = capsys.readouterr().out
+    assert "draw the scene" in text
+    assert "decode" not in text
+
+
 def test_picture_and_folder(int8_model: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert main([str(int8_model), "--source", str(pictures / "0.png")]) == 0

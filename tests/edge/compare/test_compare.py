@@ -89,7 +89,12 @@ def test_two_models_in_turns(model: Path, float_tiny: Path, street: Path) -> Non
     assert (first.accuracy.agreement, first.accuracy.reference) == (1.0, "float.tflite")
     assert second.accuracy.agreement is not None
     assert 0.9 < second.accuracy.agreement <= 1.0
-    assert document(made, ["compare-models"]).pairs[0].first == "float"
+    written = document(made, ["compare-models"])
+    (pair,) = written.pairs
+    assert {pair.first, pair.second} == {"float", "tiny"}
+    assert pair.frame.ratio >= 1, "how many times as long the slower takes"
+    assert written.sample
+    assert [shown.rows for shown in written.sample_overlays] in ([("float",), ("tiny",)], [("float", "tiny")])
 
 
 def test_accuracy_against_label_files(model: Path, street: Path) -> None:

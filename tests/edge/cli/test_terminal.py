@@ -1,0 +1,120 @@
+"""What a terminal of 80 columns shows: no word is cut at its edge."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import termios
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from reports import full
+
+from convert.cli.convert_model import build_parser as convert_parser
+from convert.cli.inspect_model import build_parser as inspect_parser
+from convert.cli.inspect_model import show as show_facts
+from edge.cli import main as cli
+from edge.cli.check_device import build_parser as check_parser
+from edge.cli.compare_models import build_parser as compare_parser
+from edge.cli.compare_table import show
+from edge.cli.evaluate_model import build_parser as evaluate_parser
+from edge.cli.label_archive import build_parser as archive_parser
+from edge.cli.run_model import build_parser as run_parser
+from edge.compare.report.building import document
+from edge.text import command_lines, wrapped
+
+PARSERS = {
+    "check-device": check_parser,
+    "compare-models": compare_parser,
+    "convert-model": convert_parser,
+    "evaluate-model": evaluate_parser,
+    "inspect-model": inspect_parser,
+    "label-archive": archive_parser,
+    "run-model": run_parser,
+}
+MESSAGE = "run-model: nothere.mp4: not found; expected auto, picamera2, a camera's number or /dev/videoN, " * 2
+
+
+@contextmanager
+def terminal(monkeypatch: pytest.MonkeyPatch, columns: int = 80) -> Iterator[list[str]]:
+    """Lets stdout and stderr be a terminal; what was written is in the list afterwards, a line each."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    leader, follower = os.openpty()
+    termios.tcsetwinsize(follower, (24, columns))
+    said: list[str] = []
+    with os.fdopen(follower, "w") as stream, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", stream)
+        patch.setattr(sys, "stderr", stream)
+        yield said
+        stream.flush()
+        os.set_blocking(leader, False)
+        text = b"".join(iter(lambda: _read(leader), b""))
+    os.close(leader)
+    said += re.sub(r"\x1b\[[\d;]*m", "", text.decode()).splitlines()
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 1 << 16)
+    except BlockingIOError:
+        return b""
+
+
+@pytest.mark.parametrize("command", PARSERS)
+def test_help_fits(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    build: Callable[[], cli.Parser] = PARSERS[command]
+    monkeypatch.setenv("COLUMNS", "80")
+    assert [line for line in build().format_help().splitlines() if len(line) > 80] == []
+    monkeypatch.setenv("COLUMNS", "200")
+    assert f"examples:\n  {command} " in build().format_help()
+
+
+@pytest.mark.parametrize("columns", [80, 60])
+def test_a_message_ends_its_lines_between_words(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    with terminal(monkeypatch, columns) as said:
+        cli.say(MESSAGE)
+    assert len(said) > 2
+    assert max(map(len, said)) <= columns
+    assert " ".join(line.strip() for line in said) == MESSAGE.strip()
+
+
+def test_where_there_is_no_terminal_a_message_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    cli.say(MESSAGE)
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_comparison_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = document(full(), ["compare-models"], budget_ms=30.0)
+    with terminal(monkeypatch) as said:
+        show(made)
+    assert [line for line in said if len(line.rstrip()) > 80] == []
+    whole = " ".join(" ".join(said).split())
+    assert "mIoU: against the truth, on 16 frames of demo" in whole
+    assert "1 against 2, the fastest: invoke " in whole
+
+
+def test_a_hash_stays_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    with terminal(monkeypatch) as said:
+        show_facts({"source": {"output_stride": 8, "sha256": "ab" * 32, "text": "word " * 40}})
+    assert any("ab" * 32 in line for line in said)
+    assert max(map(len, said)) <= 80
+
+
+def test_what_is_to_be_copied_stays_whole() -> None:
+    said = wrapped('no plots: matplotlib is missing: pip install "matplotlib>=3.10.7" numpy; or do without', 60)
+    assert said.splitlines() == [
+        "no plots: matplotlib is missing:",
+        '  pip install "matplotlib>=3.10.7" numpy; or do without',
+    ]
+    address = "https://example.org/" + "a" * 90
+    assert address in wrapped(f"see {address} there", 80).split()
+
+
+def test_a_long_command_is_one_that_a_shell_takes() -> None:
+    said = command_lines("label-archive model.tflite drives/ --output labels:labels --output overlay:films", 60)
+    assert said.splitlines() == [
+        "  label-archive model.tflite drives/ \\",
+        "      --output labels:labels --output overlay:films",
+    ]
