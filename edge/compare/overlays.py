@@ -13,7 +13,8 @@ from edge.controls import Controls
 from edge.data import Ids, Pixels
 from edge.errors import SinkError
 from edge.postprocess import nearest
-from edge.renderer import Renderer, class_counts
+from edge.renderer import Renderer
+from edge.shares import class_counts
 
 LONGEST_PX = 640  # of a picture's longer side
 QUALITY = 80  # of 100: the colours of classes are even, what is lost is not seen

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import tempfile
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from chromium import Browser
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +25,20 @@ def tiny_model() -> Callable[..., bytes]:
     from small_models import strongest_colour  # LiteRT's schema is not there where tflite-runtime is tested
 
     return strongest_colour
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real browser without a page."""
+    from chromium import Browser, connect, start, stop  # which imports what not all tests need
+
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile, asyncio.Runner() as runner:
+        process, address = runner.run(start(profile))
+        session, line = runner.run(connect(address))
+        try:
+            made = Browser(runner, line)
+            for domain in ("Page", "Runtime", "Log"):
+                made.call(f"{domain}.enable")
+            yield made
+        finally:
+            runner.run(stop(session, process))

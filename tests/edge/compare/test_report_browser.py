@@ -12,8 +12,8 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from chromium import CHROMIUM, Browser
 from reports import full
-from test_web_browser import CHROMIUM, Browser, browser  # noqa: F401 - a fixture
 
 from edge.compare.report.building import document
 from edge.compare.report.document import MeasuredRow
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium, which 
 
 
 @pytest.fixture(scope="module")
-def page(browser: Browser) -> Iterator[Browser]:  # noqa: F811
+def page(browser: Browser) -> Iterator[Browser]:
     pytest.importorskip("matplotlib")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "report.html")
