@@ -75,7 +75,7 @@ class InTurn:
         self._scored = ReadAhead(scoring(self._read or source, steps, every), "score", until, idle)
 
     def __iter__(self) -> Iterator[LabelledFrame]:
-        mover = Mover() if self._every > 1 else None
+        mover = Mover(remembered=1) if self._every > 1 else None
         for frames, scores in self._scored:
             labels: LabelMap | None = self._steps.labels(frames[0], scores)
             while frames and not self._until.is_set():
@@ -105,12 +105,12 @@ class Ahead:
     ) -> None:
         self._source, self._steps, self._every = source, steps, every
         self._until, self._idle = until, idle
-        self._read = ReadAhead(taking(source, steps.pause), "read", until, idle)
-        self._begun = False  # whether a frame has been labelled; the first is shown with its own labels
+        self._read = ReadAhead(taking(source, steps.pause), "read", until, self._waiting, ahead=False)
+        self._taken: int | None = None  # index of the last frame that the model took; the first is shown as it is
         self._beside = Beside(self._label, "score")
 
     def __iter__(self) -> Iterator[LabelledFrame]:
-        mover = Mover()
+        mover = Mover(remembered=2 * self._every + 2)  # a frame that was offered waits until the next is
         for count, frame in enumerate(self._read):
             if count % self._every == 0:
                 self._beside.offer(frame)
@@ -119,7 +119,10 @@ class Ahead:
                 return
             with self._steps.timing.stage("move"):
                 labelled = followed(mover, frame, new)
+                if self._taken is not None:
+                    mover.begin(self._taken)
             yield labelled
+        self._beside.check()
 
     def _first(self) -> tuple[Frame, LabelMap] | None:
         """The labels of the first frame; None where the end is wanted before."""
@@ -129,10 +132,14 @@ class Ahead:
             self._idle()
         return None
 
+    def _waiting(self) -> None:
+        self._beside.check()  # a model that fails while no frame comes
+        self._idle()
+
     def _label(self, take: Callable[[], Frame]) -> tuple[Frame, LabelMap]:
         self._steps.hold()
-        frame, is_first = take(), not self._begun
-        self._begun = True
+        frame, is_first = take(), self._taken is None
+        self._taken = frame.index
         return frame, self._steps.labels(frame, self._steps.score(frame), to_move=not is_first)
 
     def stop(self, within_s: float = STOPPING_S) -> None:

@@ -15,7 +15,9 @@ from edge.sinks.base import Sink
 from edge.sources.base import Source
 from edge.timing import Timing
 
-MOST_TOGETHER = 30  # frames of which one is labelled: they are in memory together, and labels as old are worth little
+MOST_TOGETHER = (
+    30  # frames of which one is labelled: twice as many are in memory together, and labels as old are worth little
+)
 
 
 @dataclass(frozen=True, slots=True)

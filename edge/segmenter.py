@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from edge.postprocess import Postprocess, nearest
 from edge.preprocess import Fit, Normalisation, Preprocess
 from edge.smooth import Smoother
 from edge.sources.base import Source
-from edge.streaming import Labelled, stream
+from edge.streaming import Stream
 
 MAX_FILE = 1 << 30  # bytes; far above any model that could run on a Pi
 
@@ -85,13 +84,13 @@ class Segmenter:
         """The names and RGB colours of its classes, index = id."""
         return self.card.classes
 
-    def stream(self, source: Source | str, *, smooth: str | None = None) -> Generator[Labelled]:
+    def stream(self, source: Source | str, *, smooth: str | None = None) -> Stream:
         """Yields every frame of `source` with labels of its own size, in order; of a live one the newest, whenever the
         model is free.
 
         A text is opened as `open_source` does it. Reading, inference and the caller's own work overlap. `smooth`
         steadies labels: `two`, or the weight of the newest frame such as `0.4` (`edge.smooth`). The source is closed
-        where the frames end or the loop is left; until then the model labels nothing else.
+        where the frames end, the loop is left or the stream is closed; until then the model labels nothing else.
 
         Raises SourceError where the source fails, ModelError where the model does, UsageError for `smooth`.
         """
@@ -100,7 +99,7 @@ class Segmenter:
             from edge.sources.open import open_source  # needs more than a candidate's interpreter has
 
             source = open_source(source)
-        return stream(source, self, smoother)
+        return Stream(source, self, smoother)
 
     def label(self, pixels: Pixels, size_hw: tuple[int, int]) -> Ids:
         """Returns the labels, uint8 (H, W), of a picture at another size than its own. Raises ModelError."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 from edge.data import Frame, LabelMap
@@ -53,8 +53,28 @@ class FrameTimes(Timing):
         return StageTimes(self._seconds["decode"].popleft() if self._seconds["decode"] else 0.0, *first)
 
 
-def stream(source: Source, model: Model, smooth: Smooth | None = None) -> Generator[Labelled]:
-    """Yields every frame of `source` with its labels, as `Segmenter.stream` says."""
+class Stream(Iterator[Labelled]):
+    """Every frame of a source with its labels, as `Segmenter.stream` says. It closes the source when it goes, too."""
+
+    def __init__(self, source: Source, model: Model, smooth: Smooth | None = None) -> None:
+        self._source, self._frames, self._begun = source, _labelled(source, model, smooth), False
+
+    def __next__(self) -> Labelled:
+        self._begun = True  # from now on it closes the source by itself
+        return next(self._frames)
+
+    def close(self) -> None:
+        """Ends the stream, and closes the source, also where no frame was asked for."""
+        self._frames.close()
+        if not self._begun:
+            self._source.close()
+            self._begun = True
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def _labelled(source: Source, model: Model, smooth: Smooth | None) -> Generator[Labelled]:
     times = FrameTimes()
     steps = Steps(model, times, smooth, pause=nothing, hold=nothing)
     line = InTurn(source, steps, 1, threading.Event(), nothing)

@@ -62,6 +62,12 @@ class Slot(Generic[T]):
                 return self._items.pop()
             raise self._error or Ended
 
+    def check(self) -> None:
+        """Raises the error that the slot was closed with, if any."""
+        with self._changed:
+            if self._error is not None:
+                raise self._error
+
     def close(self, error: BaseException | None = None) -> None:
         """Lets nothing more in; `take` raises `error`, if any, after the last item. The first call counts."""
         with self._changed:
@@ -74,8 +80,9 @@ class ReadAhead(Iterator[T]):
     """An iterator that works through `items` in a thread of its own, at most one item ahead of whoever iterates.
 
     What is raised there is raised here, after the items before it. The next item is begun when the one before was
-    taken, so that nothing grows old in a queue. `until` ends the iteration early, `idle` is called all the while no
-    item comes. Whoever made it closes it, and joins it after everything that it may wait for is closed too.
+    taken; without `ahead` when it is asked for, so that it is the newest then. `until` ends the iteration early, `idle`
+    is called all the while no item comes. Whoever made it closes it, and joins it after everything that it may wait for
+    is closed too.
     """
 
     def __init__(
@@ -84,13 +91,18 @@ class ReadAhead(Iterator[T]):
         name: str,
         until: threading.Event | None = None,
         idle: Callable[[], None] = lambda: None,
+        *,
+        ahead: bool = True,
     ) -> None:
         self._slot: Slot[T] = Slot()
+        self._asked = None if ahead else threading.Semaphore(0)
         self._until, self._idle = until or threading.Event(), idle
         self._thread = threading.Thread(target=self._work, args=(iter(items),), name=name, daemon=True)
         self._thread.start()
 
     def __next__(self) -> T:
+        if self._asked is not None:
+            self._asked.release()
         while not self._until.is_set():
             try:
                 return self._slot.take(POLL_S)
@@ -102,6 +114,8 @@ class ReadAhead(Iterator[T]):
 
     def close(self) -> None:
         self._slot.close()
+        if self._asked is not None:
+            self._asked.release()
 
     def join(self, timeout_s: float) -> bool:
         """Waits for the thread, and returns whether it ended. It does not keep the process from ending."""
@@ -111,7 +125,7 @@ class ReadAhead(Iterator[T]):
     def _work(self, items: Iterator[T]) -> None:
         error: BaseException | None = None
         try:
-            while self._slot.wait_empty():
+            while (self._asked is None or self._asked.acquire()) and self._slot.wait_empty():
                 self._slot.put(next(items))
         except StopIteration:
             pass
@@ -127,7 +141,7 @@ class Beside(Generic[T, U]):
     """Works in a thread of its own on the newest item that was offered, and keeps the newest outcome.
 
     Neither side waits for the other: an item gives way to a newer one until it is begun, an outcome until it is taken.
-    What is raised there is raised by `newest`. Whoever made it closes it, and joins it after.
+    What is raised there is raised by `newest` and `check`. Whoever made it closes it, and joins it after.
     """
 
     def __init__(self, work: Callable[[Callable[[], T]], U], name: str) -> None:
@@ -146,6 +160,10 @@ class Beside(Generic[T, U]):
             return self._done.take(timeout_s)
         except (NotYet, Ended):
             return None
+
+    def check(self) -> None:
+        """Raises what was raised there, if anything, however many outcomes there are before it."""
+        self._done.check()
 
     def close(self) -> None:
         self._offered.close()

@@ -45,7 +45,10 @@ def _axis(nodes: int, pixels: int, whole: int, part: int, rule: Upsampling) -> _
     step = float(position[-1] - position[0]) / max(pixels - 1, 1)
     start = position[first] - cell.astype(np.float32)
     upper = np.minimum(cell + 1, max(nodes - 1, 0))
-    return _Axis(cell, upper, place, first, count, pixel, weight[pixel], start, step or 1.0)
+    # Where all pixels are at one place, no crossing is among them.
+    return _Axis(
+        cell, upper, place, first, count, pixel, weight[pixel], start, step or float(np.finfo(np.float32).tiny)
+    )
 
 
 def _positions(nodes: int, pixels: int, whole: int, part: int, rule: Upsampling) -> Floats:

@@ -246,6 +246,7 @@ def _network(body: RetargetedNetwork) -> dict[str, str]:
 
 def show(facts: Facts) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     console = Console()
@@ -254,7 +255,7 @@ def show(facts: Facts) -> None:
         table.add_column(no_wrap=True)
         table.add_column(overflow="fold")
         for key, value in (part or {}).items() if isinstance(part, dict) else [("", part)]:
-            table.add_row(str(key), value if isinstance(value, str) else _shown(value))
+            table.add_row(escape(str(key)), escape(value if isinstance(value, str) else _shown(value)))
         console.print(table, soft_wrap=False)
 
 

@@ -37,7 +37,7 @@ from edge.engine.flatbuffer import (
 from edge.engine.operators import EDGE_TPU, builtin, custom_operators
 from edge.engine.runtimes import import_runtime
 from edge.errors import RuntimeMissing
-from edge.text import counted
+from edge.text import counted, one_line
 
 ON_CHIP = 8_000_000  # bytes of the memory beside the Edge TPU, for constants: "roughly 8 MB"
 _WAY_OUT = "make an int8 file of its graph with convert-model"
@@ -199,7 +199,7 @@ class _Graph:
         return _TYPES.get(self._code(tensor), f"of type {self._code(tensor)}")
 
     def _name(self, tensor: int) -> str:
-        return text(self._model, self._tensors[tensor], TENSOR_NAME)
+        return one_line(text(self._model, self._tensors[tensor], TENSOR_NAME))
 
     def _byte(self, table: int, index: int) -> int:
         place = field(self._model, table, index)

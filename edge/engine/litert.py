@@ -64,10 +64,14 @@ class InterpreterEngine:
     def _loaded(self, model: bytes) -> Any:
         """The interpreter; where its delegate refuses the model, one without, which is slower."""
         try:
-            return self._allocated(model)
+            interpreter = self._made(model)
+            self._look_at_delegate(interpreter)
+            interpreter.allocate_tensors()
         except RuntimeError as exc:
             if not _blames_delegate(exc):
                 raise
+        else:
+            return interpreter
         resolvers = self._module.OpResolverType
         self._settings["experimental_op_resolver_type"] = resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         interpreter = self._allocated(model)
@@ -81,20 +85,24 @@ class InterpreterEngine:
 
     def _made(self, model: bytes) -> Any:
         """An interpreter to which an external delegate was applied, and no other yet. Raises DelegateError."""
-        if self._delegate is None:
-            return self._module.Interpreter(model_content=model, **self._settings)
-        plain = {name: setting for name, setting in self._settings.items() if name != "experimental_delegates"}
-        self._module.Interpreter(model_content=model, **plain)  # what this raises is not the delegate's fault
         try:
-            interpreter = self._module.Interpreter(model_content=model, **self._settings)
+            return self._module.Interpreter(model_content=model, **self._settings)
         except (ValueError, RuntimeError) as exc:
+            if self._delegate is None:
+                raise
+            plain = {name: setting for name, setting in self._settings.items() if name != "experimental_delegates"}
+            self._module.Interpreter(model_content=model, **plain)  # what this raises is not the delegate's fault
             raise DelegateError(blamed(self._delegate, self._where, f"refuses it ({refusal(exc)})")) from exc
+
+    def _look_at_delegate(self, interpreter: Any) -> None:
+        """Notes how many operators the external delegate took, before another one takes some."""
+        if self._delegate is None:
+            return
         operators = interpreter._get_ops_details()
         self.delegate_operators = len(delegated_operators(operators))
         if not self.delegate_operators:
             count = sum(not is_delegate(operator["op_name"]) for operator in operators)
             self.notice = f"the delegate {self.delegate} takes none of its {count} operators; the CPU runs them"
-        return interpreter
 
     def _by(self) -> str:
         return f"{self.runtime} with the delegate {self.delegate}" if self.delegate else self.runtime

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from edge.motion.flow import Flow, Grey, Places, moved, pixel_places, small_grey
 from edge.motion.planes import HW, Planes, ids_of, moved_planes, snapped, split
 from edge.postprocess import nearest
 
-REMEMBERED = 64  # frames between one that is being labelled and the newest; what takes longer is held
+REMEMBERED = 64  # frames before the newest that may be labelled without the mover being told when that is begun
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,26 @@ class _Step:
     flow: Places | None  # to the frame before, in pixels; None where it cannot be believed
 
 
+class _Chain:
+    """Where in one frame the things are that the newest frame shows."""
+
+    def __init__(self, index: int, steps: Iterable[_Step] = (), *, lost: bool = False) -> None:
+        """`steps` are those of the frames after that one, the newest last; `lost` ones are not all known."""
+        self.index, self.lost = index, lost
+        self.places: Places | None = None  # None: each at its own
+        for step in steps:
+            self.follow(step)
+
+    def follow(self, step: _Step) -> None:
+        """Takes the next frame."""
+        if step.index <= self.index:
+            return
+        self.lost = self.lost or step.flow is None
+        if step.flow is not None and not self.lost:
+            before = pixel_places((step.flow.shape[0], step.flow.shape[1])) + step.flow
+            self.places = before if self.places is None else moved(self.places, before)
+
+
 class Mover:
     """Moves the newest labels to where things are in the newest frame.
 
@@ -31,16 +52,18 @@ class Mover:
     until newer ones come, which were made after that.
     """
 
-    def __init__(self, *, snap: bool = True) -> None:
-        """`snap` moves the edges of moved labels to those of the frame."""
+    def __init__(self, *, snap: bool = True, remembered: int = REMEMBERED) -> None:
+        """`snap` moves the edges of moved labels to those of the frame. Labels may come, or be told to be `begun`, of
+        the newest frame and of `remembered` ones before it, less one.
+        """
         self._flow, self._snap = Flow(), snap
-        self._steps: deque[_Step] = deque(maxlen=REMEMBERED)
+        self._steps: deque[_Step] = deque(maxlen=remembered)
         self._newest: Frame | None = None
         self._grey: Grey = np.zeros((0, 0), np.uint8)  # of the newest frame
         self._labelled: LabelledFrame | None = None
         self._planes: Planes | None = None  # of its labels
-        self._places: Places | None = None  # in the labelled frame, of what the newest one shows; None: the same
-        self._lost = False
+        self._chain: _Chain | None = None  # from it
+        self._begun: list[_Chain] = []  # from the frames that are being labelled: one, or two where one is done
 
     def see(self, frame: Frame) -> None:
         """Takes the next frame."""
@@ -48,17 +71,26 @@ class Mover:
         step = _Step(frame.index, self._flow(grey, self._grey))
         self._newest, self._grey = frame, grey
         self._steps.append(step)
-        if self._labelled is not None:
-            self._follow(step)
+        for chain in (self._chain, *self._begun):
+            if chain is not None:
+                chain.follow(step)
+
+    def begin(self, index: int) -> None:
+        """Takes that the frame of this index is being labelled: it is followed from now on, however long that takes."""
+        is_done = self._labelled is not None and self._labelled.frame.index >= index
+        if not is_done and not any(chain.index >= index for chain in self._begun):
+            self._begun = [*self._begun[-1:], self._from(index)]
 
     def label(self, frame: Frame, labels: LabelMap) -> None:
         """Takes the labels, at any size, of a frame that was seen."""
-        known = any(step.index == frame.index for step in self._steps)
-        self._steps = deque((step for step in self._steps if step.index >= frame.index), maxlen=REMEMBERED)
-        self._labelled, self._planes, self._places, self._lost = LabelledFrame(frame, labels), None, None, not known
-        for step in self._steps:
-            if step.index > frame.index:
-                self._follow(step)
+        self._labelled, self._planes = LabelledFrame(frame, labels), None
+        known = (chain for chain in self._begun if chain.index == frame.index)
+        self._chain = next(known, None) or self._from(frame.index)
+        self._begun = [chain for chain in self._begun if chain.index > frame.index]
+
+    def _from(self, index: int) -> _Chain:
+        lost = not any(step.index == index for step in self._steps)
+        return _Chain(index, () if lost else self._steps, lost=lost)
 
     def now(self) -> LabelledFrame | None:
         """Returns the newest frame with its labels; None before the first of either."""
@@ -68,20 +100,15 @@ class Mover:
         behind_s = _between_s(labelled.frame, newest)
         size_hw = newest.pixels.shape[0], newest.pixels.shape[1]
         is_own = newest.index == labelled.frame.index
-        if is_own or self._lost or self._places is None:
+        chain = self._chain
+        if is_own or chain is None or chain.lost or chain.places is None:
             ids = _fitting(labelled.labels.ids, size_hw)
             return LabelledFrame(newest, LabelMap(ids), behind_s, "own" if is_own else "held")
         if self._planes is None:
             self._planes = split(labelled.labels.ids, (self._grey.shape[0], self._grey.shape[1]))
-        planes = moved_planes(self._planes, self._places)
+        planes = moved_planes(self._planes, chain.places)
         ids = ids_of(snapped(planes, self._grey) if self._snap else planes, size_hw)
         return LabelledFrame(newest, LabelMap(ids), behind_s, "moved")
-
-    def _follow(self, step: _Step) -> None:
-        self._lost = self._lost or step.flow is None
-        if step.flow is not None and not self._lost:
-            before = pixel_places((step.flow.shape[0], step.flow.shape[1])) + step.flow
-            self._places = before if self._places is None else moved(self._places, before)
 
 
 def followed(mover: Mover, frame: Frame, new: tuple[Frame, LabelMap] | None) -> LabelledFrame:

@@ -146,6 +146,77 @@ def test_a_model_that_fails_ends_the_run(
     assert source.closed.is_set()
 
 
+@pytest.mark.usefixtures("no_thread_is_left")
+@pytest.mark.parametrize("then", ["the end", "nothing"])
+def test_a_model_that_fails_while_no_frame_comes_ends_the_run(
+    segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    invoke, calls, failed, stalled = segmenter.engine.invoke, iter(range(99)), threading.Event(), threading.Event()
+    sink = Kept()
+
+    def fail(x: Any) -> Any:
+        if next(calls) == 0:
+            return invoke(x)
+        wait_for(lambda: len(sink.results) == 3)
+        failed.set()
+        raise ModelError("unplugged")
+
+    class Stalls(Reel):
+        def close(self) -> None:
+            super().close()
+            stalled.set()
+
+    def after() -> None:
+        assert failed.wait(PATIENCE_S)
+        if then == "nothing":
+            assert stalled.wait(PATIENCE_S), "the run is still waiting"
+
+    monkeypatch.setattr(segmenter.engine, "invoke", fail)
+    with pytest.raises(ModelError, match="unplugged"):
+        run(Stalls(frames(3), after, live=True), segmenter, sink, pace=AHEAD)
+
+
+@pytest.mark.usefixtures("no_thread_is_left")
+def test_a_slow_view_shows_what_is_newest_then(segmenter: Segmenter) -> None:
+    """A view of 50 ms over a camera of 10: what it shows was captured a camera's frame before, not a view's."""
+
+    class Slow(Kept):
+        def write(self, result: Any) -> None:
+            super().write(result)
+            ages.append(time.perf_counter() - result.frame.t_capture_s)
+            time.sleep(0.05)
+
+    class Newest(Reel):
+        def __iter__(self) -> Iterator[Frame]:
+            for index in range(20):
+                yield Frame(given[index].pixels, index, time.perf_counter())
+
+    ages, given = list[float](), frames(20)
+    run(Newest(0, live=True), segmenter, Slow(), pace=AHEAD)
+    assert np.median(ages) < 0.05
+
+
+def test_large_frames_have_labels_of_their_size(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that are moved are made at half of it."""
+    sizes, made = list[Any](), segmenter.postprocess
+
+    def noted(scores: Any, size_hw: Any) -> Any:
+        sizes.append(size_hw)
+        return made(scores, size_hw)
+
+    monkeypatch.setattr(segmenter, "postprocess", noted)
+    sink = Kept()
+
+    def in_step() -> Iterator[Frame]:
+        for index in range(3):
+            yield Frame(scene(100 + index, size_hw=(540, 960))[0], index, time.perf_counter())
+            wait_for(lambda: len(sizes) > index)  # noqa: B023 - called at once
+
+    run(Reel(in_step(), live=True), segmenter, sink, pace=AHEAD)
+    assert [result.labels.ids.shape for result in sink.results] == [(540, 960)] * 3
+    assert sizes == [(540, 960), (270, 480), (270, 480)]
+
+
 def steadily() -> Iterator[Frame]:
     """Frames without end, as a camera gives them."""
     given = frames(20)
@@ -174,6 +245,25 @@ def test_every_frame_is_shown_while_the_engine_sleeps(segmenter: Segmenter, monk
     assert indices(sink) == list(range(30)), "all of them by one invoke"
     assert (sink.results[0].labels.ids == segmenter(sink.results[0].frame.pixels).ids).all()
     assert timing.summary().moved == pytest.approx(29 / 30, abs=1e-4)
+
+
+@pytest.mark.usefixtures("no_thread_is_left")
+def test_labels_that_took_many_frames_are_moved_too(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, sink, timing, made = Asleep(segmenter, monkeypatch, awake=1), Kept(), Timing(), list[Any]()
+    postprocess = segmenter.postprocess
+    monkeypatch.setattr(segmenter, "postprocess", lambda *given: (made.append(1), postprocess(*given))[1])
+
+    def slowly() -> Iterator[Frame]:
+        for frame in frames(20):
+            if frame.index == 15:
+                engine.wake()
+                wait_for(lambda: len(made) >= 2)
+            yield frame
+            index = frame.index
+            wait_for(lambda: len(sink.results) > index and engine.asked >= min(index + 1, 2))  # noqa: B023 - at once
+
+    run(Reel(slowly(), lambda: engine.wake(9), live=True), segmenter, sink, pace=AHEAD, timing=timing)
+    assert timing.summary().held == 0
 
 
 @pytest.mark.usefixtures("no_thread_is_left")

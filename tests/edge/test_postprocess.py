@@ -98,6 +98,17 @@ def test_labels_are_tensorflows_by_the_other_rules(
         assert np.array_equal(ids, tf.argmax(full, axis=3).numpy()[0])
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_padded_picture_of_one_row_has_the_labels_of_that_row(seed: int) -> None:
+    """A picture so flat that one row of the input is all there is of it."""
+    random = np.random.default_rng(seed)
+    height, width, out_h, out_w = (int(side) for side in random.integers(2, 30, 4))
+    logits = random.normal(size=(height, width, 5)).astype(np.float32)
+    ids = Upsample((height, width), (out_h, out_w), ((30, 9), (1, 9)))(logits)
+    alone = Upsample((1, width), (1, out_w), ((1, 9), (1, 9)))(logits[:1])
+    assert np.array_equal(ids, np.repeat(alone, out_h, axis=0))
+
+
 def test_rows_above_the_first_node_are_those_of_the_first_node() -> None:
     """Thirds, which float32 does not hold, tie there in truth and not in its arithmetic, or the other way round."""
     random = np.random.default_rng(0)

@@ -112,6 +112,17 @@ def test_leaving_the_loop_closes_the_source_and_frees_the_model(segmenter: Segme
     assert segmenter(np.zeros((24, 32, 3), np.uint8)).ids.shape == (24, 32)
 
 
+@pytest.mark.parametrize("how", ["closed", "forgotten"])
+def test_a_stream_that_nobody_began_closes_the_source_too(segmenter: Segmenter, how: str) -> None:
+    camera = Camera([0, 1])
+    results = segmenter.stream(camera)
+    if how == "closed":
+        results.close()
+    del results
+    assert camera.closed.is_set()
+    assert not threads()
+
+
 def test_an_error_in_the_loop_closes_the_source_too(segmenter: Segmenter) -> None:
     camera = Camera([0, 1])
 

@@ -65,6 +65,15 @@ def test_a_name_that_is_no_text(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert inspect(path, capsys)["tensors"]["output"] == r"caf\xe9 \xff float32 1x9x17x3"
 
 
+def test_names_that_would_steer_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "own.tflite"
+    path.write_bytes(small_models.channels_first(name="s\x1b[2J\nEVIL [/b]"))
+    assert main([str(path), "--for", "edgetpu"]) == 3
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert "EVIL [/b]" in " ".join(out.split())
+
+
 def test_a_file_that_crashes_its_runtime(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "own.tflite"
     path.write_bytes(small_models.crashing())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from motion_scenes import dark, texture
@@ -26,6 +27,16 @@ def test_large_frames_are_looked_at_small() -> None:
     assert small_grey(np.zeros((720, 1280, 3), np.uint8)).shape == (180, 320)
     assert small_grey(np.zeros((1280, 720, 3), np.uint8)).shape == (320, 180)
     assert small_grey(np.zeros((48, 80, 3), np.uint8)).shape == (48, 80)
+
+
+def test_fine_texture_of_large_frames_is_followed() -> None:
+    """Noise that is hardly blurred: what leaves pixels out sees another one in each frame."""
+    noise = np.random.default_rng(0).integers(0, 256, (1080, 1944, 3), np.uint8)
+    fine = np.asarray(cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 1.0), None, 0, 255, cv2.NORM_MINMAX), np.uint8)  # type: ignore[call-overload]
+    before, now = (small_grey(np.ascontiguousarray(fine[:, shift : shift + 1920])) for shift in (9, 0))
+    found = Flow()(now, before)
+    assert found is not None
+    assert np.median(found[..., 0]) == pytest.approx(-9 / 6, abs=0.3)
 
 
 def test_a_change_of_light_is_no_cut() -> None:

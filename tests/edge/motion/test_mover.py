@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from motion_scenes import dark, frame, scene, texture
 
-from edge.data import Ids, LabelledFrame, LabelMap
-from edge.motion import mover as movers
+from edge.data import Frame, Ids, LabelledFrame, LabelMap
 from edge.motion.mover import Mover
 
 
@@ -98,9 +97,8 @@ def test_frames_of_another_size_have_labels_of_theirs() -> None:
     assert now(mover).labels.ids.shape == (90, 160)
 
 
-def test_labels_of_a_frame_that_is_forgotten_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(movers, "REMEMBERED", 4)
-    mover = Mover()
+def test_labels_of_a_frame_that_is_forgotten_are_held() -> None:
+    mover = Mover(remembered=4)
     for index in range(6):
         mover.see(frame(scene(60)[0], index))
     mover.label(frame(scene(60)[0], 0), LabelMap(scene(60)[1]))
@@ -109,12 +107,53 @@ def test_labels_of_a_frame_that_is_forgotten_are_held(monkeypatch: pytest.Monkey
     assert now(mover).way == "moved"
 
 
-def test_memory_is_bounded_while_no_labels_come(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(movers, "REMEMBERED", 4)
-    mover = Mover()
+def test_labels_that_are_begun_may_take_as_long_as_they_take() -> None:
+    """Two that overlap: the second is begun before the first ones are there."""
+    mover, places = Mover(remembered=2), [60 + index for index in range(40)]
+    for index, px in enumerate(places):
+        mover.see(frame(scene(px)[0], index))
+        if index in (3, 20):
+            mover.begin(index)
+        if index == 25:
+            mover.label(frame(scene(places[3])[0], 3), LabelMap(scene(places[3])[1]))
+            assert now(mover).way == "moved"
+            assert iou(now(mover).labels.ids, scene(places[25])[1]) > 0.85
+    mover.label(frame(scene(places[20])[0], 20), LabelMap(scene(places[20])[1]))
+    assert now(mover).way == "moved"
+    assert iou(now(mover).labels.ids, scene(places[39])[1]) > 0.85
+
+
+def test_memory_is_bounded_while_no_labels_come() -> None:
+    mover = Mover(remembered=4)
     for index in range(10):
         mover.see(frame(scene(60)[0], index))
+        mover.begin(index)
     assert len(mover._steps) == 4
+    assert len(mover._begun) == 2
+
+
+def test_edges_are_those_of_the_frame() -> None:
+    """Labels that are two pixels too wide, as a model's are."""
+    wide = np.roll(scene(60)[1], -2, 1) | np.roll(scene(60)[1], 2, 1)
+    found = []
+    for snap in (True, False):
+        mover = Mover(snap=snap)
+        mover.see(frame(scene(60)[0], 0))
+        mover.label(frame(scene(60)[0], 0), LabelMap(wide))
+        mover.see(frame(scene(63)[0], 1))
+        found.append(iou(now(mover).labels.ids, scene(63)[1]))
+    assert found[0] > found[1] + 0.01
+    default = Mover()
+    assert default._snap
+
+
+def test_how_far_labels_are_behind_is_told_by_the_films_clock() -> None:
+    mover = Mover()
+    for index, time_s in enumerate((10.0, 10.5)):
+        mover.see(Frame(scene(60)[0], index, 0.0, time_s=time_s))
+        if index == 0:
+            mover.label(Frame(scene(60)[0], 0, 0.0, time_s=time_s), LabelMap(scene(60)[1]))
+    assert now(mover).behind_s == pytest.approx(0.5)
 
 
 def test_wide_ids_move_too() -> None:
