@@ -32,6 +32,7 @@ LAYERS = (
     "edge.pipeline",
     "edge.cluster",
     "edge.archive edge.compare",
+    "edge.fleet",
     "edge.cli",
     "convert.ranges convert.suspicious_frames convert.tensorflow",
     "convert.graph convert.networks",
