@@ -13,6 +13,7 @@ from typing import Any
 from edge.cli.main import say
 from edge.cluster.models import sent
 from edge.cluster.opening import check_installed, local_plan, local_processes, open_cluster, slots
+from edge.errors import UsageError
 from edge.segmenter import read_model
 from edge.text import counted
 
@@ -32,6 +33,15 @@ def check_cluster(spec: str | None) -> None:
     if spec is not None:
         local_processes(spec)
         check_installed()
+
+
+@contextmanager
+def open_fleet(spec: str) -> Iterator[Any]:
+    """Yields the client of a cluster of other machines. Raises what `open_cluster` raises, and UsageError."""
+    if local_processes(spec)[0]:
+        raise UsageError(f"expected a scheduler's address such as tcp://HOST:8786, got {spec}", "cluster")
+    with open_cluster(spec) as client:
+        yield client
 
 
 @dataclass(frozen=True, slots=True)
