@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 from edge.cluster.opening import other_version
+from edge.errors import ClusterError
 from edge.versions import installed
+
+T = TypeVar("T")
 
 
 def on_same_version(roadlite: str, call: Callable[..., Any], *arguments: Any) -> Any:
@@ -40,3 +43,11 @@ def is_wanted() -> bool:
         return True
     task = worker.state.tasks.get(worker.get_current_task())
     return task is not None and task.state != "cancelled"
+
+
+def while_wanted(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
+    """Yields items, as a `Track` does, and raises ClusterError where nobody waits for the work any more."""
+    for item in items:
+        if not is_wanted():
+            raise ClusterError(f"{what}: nobody waits for it any more")
+        yield item

@@ -9,10 +9,10 @@ from functools import lru_cache, partial
 from itertools import islice
 from typing import Any
 
-from edge.cluster.calls import is_wanted
+from edge.cluster.calls import while_wanted
 from edge.cluster.segmenters import SentModel
 from edge.cluster.spread import spread
-from edge.errors import ClusterError, SourceError
+from edge.errors import SourceError
 from edge.evaluation.labelling import Labelling, LabelPicture
 from edge.evaluation.samples import PictureAndTruth, Sample, SampleSet
 from edge.evaluation.scoring import Evaluation, Part, Reference, evaluate
@@ -92,7 +92,7 @@ def score(samples: Sequence[Sample], job: ScoringJob) -> Part:
         reference = None if job.reference is None else _reference(job.reference)
         some = SampleSet("", job.labelling, len(samples), lambda: iter(samples))
         made = evaluate(segmenters, some, reference=reference, keep_worst=job.keep_worst, strict=job.strict)
-        made.take_all(_while_wanted)
+        made.take_all(while_wanted)
         return made.part()
 
 
@@ -105,11 +105,3 @@ def _segmenters(models: tuple[SentModel, ...]) -> list[Segmenter]:
 def _reference(model: SentModel) -> Reference:
     segmenter = model.open()
     return Reference.of(segmenter)
-
-
-def _while_wanted(items: Iterable[Any], what: str, total: int | None = None) -> Iterator[Any]:
-    """Ends the work where nobody waits for it any more."""
-    for item in items:
-        if not is_wanted():
-            raise ClusterError(f"{what}: nobody waits for it any more")
-        yield item

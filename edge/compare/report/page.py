@@ -29,7 +29,7 @@ svg { width: 100%; max-width: 900px; min-width: 620px; height: auto }
 .quiet { color: #666 } code { font-size: 13px; overflow-wrap: anywhere }
 """
 
-_HEAD = f"""<meta charset=utf-8><meta name=viewport content="width=device-width"><title>Model comparison</title>
+HEAD = f"""<meta charset=utf-8><meta name=viewport content="width=device-width"><title>Model comparison</title>
 <style>{_CSS}</style>"""
 
 
@@ -57,7 +57,7 @@ def as_html(document: Document) -> str:
         "<h2>Environment</h2>",
         _facts(document),
     ]
-    return f"<!doctype html><html lang=en><head>{_HEAD}</head><body>{''.join(body)}</body></html>\n"
+    return f"<!doctype html><html lang=en><head>{HEAD}</head><body>{''.join(body)}</body></html>\n"
 
 
 def _cautions(document: Document, missing: str) -> list[str]:
@@ -77,7 +77,7 @@ def _rows(document: Document) -> str:
         kind += " front" if row.name in document.front else ""
         name, *figures = cells(row, document)
         lines.append((kind, [name, row.error] if isinstance(row, FailedRow) else [name, *figures]))
-    return _table(COLUMNS, lines)
+    return table(COLUMNS, lines)
 
 
 def _baseline(document: Document) -> Iterable[str]:
@@ -86,7 +86,7 @@ def _baseline(document: Document) -> Iterable[str]:
         return
     yield f"<h2>Against the baseline of {escape(baseline.created)}</h2>"
     yield from (f"<div class=warning>another machine: {escape(text)}</div>" for text in baseline.differs)
-    yield _table(("", "invoke", "frame"), [("", [c.name, times(c.invoke), times(c.frame)]) for c in baseline.changes])
+    yield table(("", "invoke", "frame"), [("", [c.name, times(c.invoke), times(c.frame)]) for c in baseline.changes])
 
 
 def _pairs(document: Document) -> Iterable[str]:
@@ -94,7 +94,7 @@ def _pairs(document: Document) -> Iterable[str]:
         yield "<h2>Every pair</h2><p class=quiet>How many times as long the second takes, with the 95 % interval of a "
         yield "bootstrap over rounds. A tie: the interval holds 1, or the difference is below 1 %.</p>"
         lines = [("", [p.first, p.second, times(p.invoke), times(p.frame)]) for p in document.pairs]
-        yield _table(("first", "second", "invoke", "frame"), lines)
+        yield table(("first", "second", "invoke", "frame"), lines)
 
 
 def _profiles(document: Document) -> Iterable[str]:
@@ -103,7 +103,7 @@ def _profiles(document: Document) -> Iterable[str]:
         if profile:
             yield f"<h2>Costliest layers: {escape(row.name)}</h2>"
             yield f"<p class=quiet>{escape(layers_line(profile))}</p>"
-            yield _table(LAYER_COLUMNS, [("", layer_cells(layer)) for layer in costliest(profile)])
+            yield table(LAYER_COLUMNS, [("", layer_cells(layer)) for layer in costliest(profile)])
 
 
 LAYER_COLUMNS = ("layer", "ms", "95 % interval", "share", "GMAC/s", "delegated", "name")
@@ -146,10 +146,11 @@ def _facts(document: Document) -> str:
     facts["cpu_features"] = ", ".join(here.cpu_features)
     lines = [("fact", [name.replace("_", " "), str(value)]) for name, value in facts.items() if value is not None]
     sums = [("fact", [f"{row.model} sha256", row.sha256 or "-"]) for row in document.rows]
-    return _table(("", ""), [*lines, *sums]) + f"<p><code>{escape(' '.join(document.command))}</code></p>"
+    return table(("", ""), [*lines, *sums]) + f"<p><code>{escape(' '.join(document.command))}</code></p>"
 
 
-def _table(columns: Sequence[str], lines: Iterable[tuple[str, Sequence[str]]]) -> str:
+def table(columns: Sequence[str], lines: Iterable[tuple[str, Sequence[str]]]) -> str:
+    """Returns a table of lines, each with the class of its row; the last cell of a short line takes what is left."""
     head = "".join(f"<th>{escape(name)}</th>" for name in columns)
     body = "".join(
         f"<tr class='{kind}'>"
