@@ -16,7 +16,6 @@ EXAMPLES = (
     "check-device                                what is here, and what fixes what does not work",
     "check-device --json > device.json           the same for a program, or for a bug report",
     "check-device --print-service model.tflite   a systemd unit that runs a model from boot on",
-    "check-device --cluster tcp://10.0.0.5:8786  the same of every board that works for a Dask scheduler",
 )
 
 

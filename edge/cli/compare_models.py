@@ -35,7 +35,6 @@ EXAMPLES = (
     "compare-models a.tflite b.tflite                                which is faster here, and how sure is that",
     "compare-models *.tflite --source street/ --labels truth/        with their accuracy",
     "compare-models demo --input-size 257x513,513x1025 --output out  a grid, and a report with plots",
-    "compare-models *.tflite --cluster tcp://10.0.0.5:8786           on every board that works for a Dask scheduler",
 )
 FIELDS = {"labels_dir": "--labels", "rate": "--source", "from_report": "--from"}
 
