@@ -43,7 +43,8 @@ LAYERS = (
     "convert.job",
     "convert.preparation",
     "convert.conversion",
-    "convert.demo convert.entry convert.model_grid",
+    "convert.demo convert.entry convert.model_grid convert.conversion_process",
+    "convert.on_cluster",
     "convert.cli",
 )
 COMMANDS = ("edge.cli", "convert.cli")  # which nothing else imports

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from itertools import islice
@@ -67,8 +67,16 @@ class Workers:
         return self._client.submit(on_same_version, roadlite, call, *arguments, key=key, pure=False, **where)
 
 
-def spread(client: Any, what: str, call: Callable[..., Any], items: Iterable[Any], *arguments: Any) -> Iterator[Any]:
+def spread(
+    client: Any,
+    what: str,
+    call: Callable[..., Any],
+    items: Iterable[Any],
+    *arguments: Any,
+    where: Mapping[str, Any] | None = None,
+) -> Iterator[Any]:
     """Yields `call(item, *arguments)` of each item, in order; of the items, few are taken before they are needed.
+    `where` is what Dask is told of the workers that may do it.
 
     Raises what a call raises, when it is its turn, and ClusterError where the scheduler or all workers go away, or
     `what`, the call in a word, costs the lives of more workers than the scheduler allows.
@@ -78,7 +86,7 @@ def spread(client: Any, what: str, call: Callable[..., Any], items: Iterable[Any
         while True:
             room = AHEAD * max(1, workers.slots()) - sum(not future.done() for future in in_turn)
             for item in islice(left, max(0, room)):
-                in_turn.append(workers.submit(what, call, item, *arguments))
+                in_turn.append(workers.submit(what, call, item, *arguments, **(where or {})))
             if not in_turn:
                 return
             workers.wait([future for future in in_turn if not future.done()] or in_turn)

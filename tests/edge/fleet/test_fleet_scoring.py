@@ -198,6 +198,7 @@ def test_the_command_writes_what_it_writes_without_a_cluster(
 ) -> None:
     arguments = [str(model.path), "--source", str(streets), "--labels", str(streets), "--mapping", "ids"]
     said = []
+    client.wait_for_workers(2)  # another test has killed some
     for name, more in (("here", []), ("there", ["--cluster", client.scheduler.address])):
         assert main([*arguments, "--output", str(tmp_path / name), *more]) == 0
         said.append(capsys.readouterr())
