@@ -12,7 +12,7 @@ from convert.file_names import file_name
 from convert.frames import SEED, Samples, places_in_sources
 from convert.job import Job
 from convert.models.load import FrozenGraph
-from convert.preparation import Prepared, prepare_graph, prepare_tflite
+from convert.preparation import Prepared, prepare
 from convert.provenance import Calibration, Provenance, Rescue
 from convert.tflite.build import MixedModel, ModelBuilder
 from convert.tflite.metadata import embed
@@ -84,17 +84,20 @@ class Outcome:
 
 
 def run(
-    source: FrozenGraph | TfliteSource, job: Job, track: Track = silent, notice: Callable[[str], None] = quiet
+    source: FrozenGraph | TfliteSource,
+    job: Job,
+    track: Track = silent,
+    notice: Callable[[str], None] = quiet,
+    samples: Samples | None = None,
 ) -> list[Outcome]:
     """Converts, verifies and writes; a model below its limit is not written.
+
+    Where `samples` are given, `frames_for` has collected them, and has said what is found before anything is made.
 
     Nothing is left under a final name that is not whole and verified. Raises RoadliteError where the source, the frames
     or the disk do not allow it.
     """
-    if isinstance(source, TfliteSource):
-        prepared = prepare_tflite(source, job, track, notice)
-    else:
-        prepared = prepare_graph(source, job, track, notice)
+    prepared = prepare(source, job, track, quiet if samples else notice, samples)
     outcomes = []
     with TemporaryFolder() as folder:
         networks = prepared.networks(Path(folder), track)

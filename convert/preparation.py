@@ -8,7 +8,7 @@ from pathlib import Path
 
 from convert.frames import Samples, Truths, collect
 from convert.graph.anatomy import Anatomy, discover, remarks
-from convert.graph.graphdef import parse
+from convert.graph.graphdef import GraphDef, parse
 from convert.graph.retarget import RetargetedNetwork, retarget_as_asked
 from convert.job import INPUT_HW, Job
 from convert.models.load import FrozenGraph
@@ -17,7 +17,7 @@ from convert.provenance import SourceGraph
 from convert.subprocesses import runner_for
 from convert.suspicious_frames import judge
 from convert.tflite.build import FloatModels, GraphModels, TfliteModels
-from convert.tflite.source import TfliteSource
+from convert.tflite.source import TfliteNetwork, TfliteSource
 from convert.verify import Reference, refer, refer_to_model
 from convert.weak_frames import weaknesses
 from edge.classes import ClassSet, guess
@@ -47,9 +47,44 @@ class Prepared:
     networks: Callable[[Path, Track], FloatModels]  # given a folder for what is in between
 
 
-def prepare_graph(frozen: FrozenGraph, job: Job, track: Track, notice: Notice) -> Prepared:
-    """Finds the parts of a graph, re-targets it, collects frames, and asks the graph what it sees on them."""
-    graph, runner = parse(frozen.graph_bytes, frozen.name), runner_for(len(frozen.graph_bytes))
+def prepare(
+    source: FrozenGraph | TfliteSource, job: Job, track: Track, notice: Notice, samples: Samples | None = None
+) -> Prepared:
+    """Finds the parts of a network, collects frames, unless it is given some, and asks the network what it sees on
+    them.
+
+    Raises ModelError where a .tflite holds no network in float, UsageError for what cannot be made of it, GraphError.
+    """
+    if isinstance(source, TfliteSource):
+        return prepare_tflite(source, job, track, notice, samples)
+    return prepare_graph(source, job, track, notice, samples)
+
+
+def frames_for(source: FrozenGraph | TfliteSource, job: Job, track: Track, notice: Notice) -> Samples:
+    """Returns the frames that `prepare` would collect, and says what it would, without asking the network.
+
+    Raises what `prepare` raises.
+    """
+    if isinstance(source, TfliteSource):
+        float_network = find_network(source, job, notice)
+        return collect_frames(job, float_network.input_hw, float_network.classes, track, notice)
+    found = find_parts(source, job, notice)
+    return collect_frames(job, found.network.input_hw, found.classes, track, notice)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A graph, what it consists of, and what it is re-targeted to."""
+
+    graph: GraphDef
+    anatomy: Anatomy
+    classes: ClassSet
+    network: RetargetedNetwork
+
+
+def find_parts(frozen: FrozenGraph, job: Job, notice: Notice) -> Parts:
+    """Finds the parts of a graph, re-targets it, and says so."""
+    graph = parse(frozen.graph_bytes, frozen.name)
     anatomy = discover(graph, frozen.name, job.norm)
     classes = classes_of(frozen.name, anatomy.classes, job)
     network = retarget_as_asked(graph, anatomy, job.input_hw or INPUT_HW, job.output_stride)
@@ -57,7 +92,16 @@ def prepare_graph(frozen: FrozenGraph, job: Job, track: Track, notice: Notice) -
     for remark in (*remarks(anatomy), *network.remarks):
         notice(f"{frozen.name}: {remark}")
     offer_names(frozen.path, classes, job, notice)
-    samples = collect_frames(job, network.input_hw, classes, track, notice)
+    return Parts(graph, anatomy, classes, network)
+
+
+def prepare_graph(
+    frozen: FrozenGraph, job: Job, track: Track, notice: Notice, samples: Samples | None = None
+) -> Prepared:
+    """Finds the parts of a graph, re-targets it, collects frames, and asks the graph what it sees on them."""
+    runner, found = runner_for(len(frozen.graph_bytes)), find_parts(frozen, job, notice)
+    graph, anatomy, classes, network = found.graph, found.anatomy, found.classes, found.network
+    samples = samples or collect_frames(job, network.input_hw, classes, track, notice)
     return Prepared(
         frozen.name,
         SourceGraph(frozen.origin, frozen.sha256, anatomy.crop_hw, anatomy.output_stride, anatomy.logits),
@@ -73,11 +117,8 @@ def prepare_graph(frozen: FrozenGraph, job: Job, track: Track, notice: Notice) -
     )
 
 
-def prepare_tflite(source: TfliteSource, job: Job, track: Track, notice: Notice) -> Prepared:
-    """Finds the network in a .tflite, collects frames, and asks the file what it sees on them.
-
-    Raises ModelError where it holds no network in float, UsageError for what cannot be made of one.
-    """
+def find_network(source: TfliteSource, job: Job, notice: Notice) -> TfliteNetwork:
+    """Finds the network in a .tflite, and says so. Raises ModelError, UsageError."""
     network = source.network(Told(job.norm, job.classes, job.output_tensor))
     source.check_asked(network, job.recipes, job.input_hw, job.output_stride)
     height, width = network.input_hw
@@ -88,7 +129,18 @@ def prepare_tflite(source: TfliteSource, job: Job, track: Track, notice: Notice)
     for remark in network.remarks:
         notice(f"{source.name}: {remark}")
     offer_names(source.path, network.classes, job, notice)
-    samples = collect_frames(job, network.input_hw, network.classes, track, notice)
+    return network
+
+
+def prepare_tflite(
+    source: TfliteSource, job: Job, track: Track, notice: Notice, samples: Samples | None = None
+) -> Prepared:
+    """Finds the network in a .tflite, collects frames, and asks the file what it sees on them.
+
+    Raises ModelError where it holds no network in float, UsageError for what cannot be made of one.
+    """
+    network = find_network(source, job, notice)
+    samples = samples or collect_frames(job, network.input_hw, network.classes, track, notice)
     return Prepared(
         source.name,
         SourceGraph(source.path.name, source.sha256, network.input_hw, network.output_stride, network.logits),

@@ -94,6 +94,15 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
+def test_the_commands_of_the_guide_to_fleets_parse() -> None:
+    guide = (Path(__file__).parents[1] / "docs" / "fleet.md").read_text()
+    commands = [line.split() for line in guide.splitlines() if line.startswith("    ") and "--cluster" in line]
+    commands = [words for words in commands if words[0] in PARSERS and words[0] != "label-archive"]
+    assert {program for program, *_ in commands} == set(PARSERS) - {"run-model", "label-archive"}
+    for program, *arguments in commands:
+        local_processes(PARSERS[program]().parse_args(arguments).cluster)
+
+
 def test_nothing_says_to_install_roadlite_from_an_index() -> None:
     """It is on none: messages name the packages (`edge/requirements.py`), pages its folder."""
     root = Path(__file__).parents[1]

@@ -32,6 +32,7 @@ LAYERS = (
     "edge.pipeline",
     "edge.cluster",
     "edge.archive edge.compare",
+    "edge.fleet",
     "edge.cli",
     "convert.ranges convert.suspicious_frames convert.tensorflow",
     "convert.graph convert.networks",
@@ -42,7 +43,8 @@ LAYERS = (
     "convert.job",
     "convert.preparation",
     "convert.conversion",
-    "convert.demo convert.entry convert.model_grid",
+    "convert.demo convert.entry convert.model_grid convert.conversion_process",
+    "convert.on_cluster",
     "convert.cli",
 )
 COMMANDS = ("edge.cli", "convert.cli")  # which nothing else imports

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
+
+import psutil
 
 from convert.cli.convert_table import as_row, hurting, show
 from convert.entry import load
@@ -16,15 +19,21 @@ from convert.graph.strides import STRIDES
 from convert.job import RESCUE_SECONDS, Job
 from convert.tflite.ends import END_TYPES, Ends
 from convert.tflite.recipes import RECIPES, parse_recipes
+from edge.cli.cluster import add_cluster_option, check_cluster
 from edge.cli.main import Parser, parser, run, say
 from edge.cli.options import add_strict, classes, normalisation, parse_hw
+from edge.cluster.opening import local_processes, open_cluster, slots
 from edge.destinations import keep_apart
 from edge.errors import GateFailed, RoadliteError, UsageError
 from edge.files import writable_folder
+from edge.processors import available_processors
 from edge.progress import bars
+from edge.text import counted
 
 if TYPE_CHECKING:
     from convert.conversion import Outcome
+    from convert.models.load import FrozenGraph
+    from convert.tflite.source import TfliteSource
 
 
 EXAMPLES = (
@@ -48,14 +57,16 @@ def build_parser() -> Parser:
     made.add_argument("--list", action="store_true", help="show the official models and end; with --json as JSON")
     made.add_argument("--quantize", default="int8", metavar="RECIPE,...", help=f"any of {','.join(RECIPES)}")
     made.add_argument(
-        "--input-size", metavar="HxW", help="height and width of the model's input (default: 513x1025; a .tflite's own)"
+        "--input-size",
+        metavar="HxW,...",
+        help="height and width of the model's input (default: 513x1025; a .tflite's own)",
     )
     made.add_argument(
         "--output-stride",
         default="auto",
-        choices=STRIDES,
-        help="auto: 16, which published accuracies are measured at and which costs a third of 8, or the graph's "
-        "where that is coarser; keep: the graph's",
+        metavar="N,...",
+        help=f"any of {', '.join(STRIDES)}; auto (the default): 16, which published accuracies are measured at and "
+        "which costs a third of 8, or the graph's where that is coarser; keep: the graph's",
     )
     made.add_argument(
         "--classes", metavar="NAME|FILE", help="cityscapes, voc or a file of class names: one a line, CSV or JSON"
@@ -73,6 +84,7 @@ def build_parser() -> Parser:
     _add_ends(made)
     _add_frames(made)
     _add_limits(made)
+    add_cluster_option(made, "spread sizes, strides and recipes over", here=True)
     made.add_argument(
         "--output", type=Path, default=Path(), metavar="DIR", help="where the files go (default: this folder)"
     )
@@ -161,7 +173,8 @@ def convert(options: argparse.Namespace) -> int:
 
         model_list.show(options.json)
         return 0
-    job = job_of(options)
+    jobs = jobs_of(options)
+    check_cluster(options.cluster)
     keep_apart([destination(options.output)], map(Path, options.graphs))
     writable_folder(options.output)
     done: dict[str, str] = {}  # name of a graph's files -> what named the graph
@@ -170,17 +183,16 @@ def convert(options: argparse.Namespace) -> int:
     try:
         for graph in options.graphs or ["auto"]:
             try:
-                made = convert_one(graph, job, done)
+                for made in convert_one(graph, jobs, done, options.cluster):
+                    outcomes += made  # which are written: an interrupt while they are timed does not hide them
+                    with_times = timed(made)
+                    outcomes[-len(made) :] = with_times
+                    if not options.json:
+                        show(with_times)
             except RoadliteError as exc:
                 failures.append(exc)
                 if len(options.graphs) > 1:
                     say(f"{graph}: not converted: {exc}")
-                continue
-            outcomes += made  # which are written: an interrupt while they are timed does not hide them
-            made = timed(made)
-            outcomes[-len(made) :] = made
-            if not options.json:
-                show(made)
     finally:
         if options.json and outcomes:
             print(json.dumps([as_row(outcome) for outcome in outcomes], indent=1))  # noqa: T201
@@ -188,24 +200,61 @@ def convert(options: argparse.Namespace) -> int:
     return 0
 
 
-def convert_one(graph: str, job: Job, done: dict[str, str]) -> list[Outcome]:
-    """Converts a graph, and notes in `done` how its files are named. Raises RoadliteError."""
+def convert_one(graph: str, jobs: list[Job], done: dict[str, str], cluster: str | None) -> Iterator[list[Outcome]]:
+    """Converts a graph, and yields what became of each job; notes in `done` how its files are named.
+
+    Raises RoadliteError.
+    """
     source = load(graph, bars, say)
     if source.name in done:
         raise UsageError(f"{graph}: its files would be named like those of {done[source.name]}; rename it")
     done[source.name] = graph
+    if cluster is not None:
+        yield from _on_cluster(cluster, source, jobs)
+        return
 
     from convert.conversion import run  # brings TensorFlow
 
-    return run(source, job, bars, say)
+    for job in jobs:
+        yield run(source, job, bars, say)
+
+
+def _on_cluster(cluster: str, source: FrozenGraph | TfliteSource, jobs: list[Job]) -> Iterator[list[Outcome]]:
+    """Converts on the workers of a cluster; processes of this machine share its memory."""
+    from convert import on_cluster
+
+    needed = on_cluster.memory_needed(len(on_cluster.source_data(source)))
+    here, asked = local_processes(cluster)
+    free, most = psutil.virtual_memory().available, sum(len(job.recipes) for job in jobs)
+    processes = asked or max(1, min(available_processors(), most, free // needed))
+    with open_cluster(cluster, processes, {on_cluster.MEMORY: free // processes} if here else None) as client:
+        say(f"on {counted(slots(client), 'worker')}{' of this machine' if here else ''}")
+        yield from on_cluster.convert_on_cluster(client, source, jobs, bars, say)
+
+
+def jobs_of(options: argparse.Namespace) -> list[Job]:
+    """Returns what is asked for, a job for each size and stride. Raises UsageError, CardError."""
+    job = job_of(options)
+    sizes = [None] if options.input_size is None else [parse_hw(size) for size in _list(options.input_size)]
+    return [
+        replace(job, input_hw=size, output_stride=stride)
+        for size in dict.fromkeys(sizes)
+        for stride in dict.fromkeys(_list(options.output_stride))
+    ]
+
+
+def _list(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")]
 
 
 def job_of(options: argparse.Namespace) -> Job:
-    """Returns what is asked for, checked before anything is loaded. Raises UsageError, CardError."""
+    """Returns what is asked for but for size and stride, checked before anything is loaded. Raises UsageError,
+    CardError.
+    """
     return Job(
         recipes=parse_recipes(options.quantize),
-        input_hw=asked_size(options),
-        output_stride=options.output_stride,
+        input_hw=None,
+        output_stride="auto",
         output_dir=options.output,
         calibrate=options.calibrate or ["demo"],
         calibration_frames=options.calibration_frames,
@@ -223,11 +272,6 @@ def job_of(options: argparse.Namespace) -> Job:
         output_tensor=options.output_tensor,
         ends=Ends(options.input_type, options.output_type),
     )
-
-
-def asked_size(options: argparse.Namespace) -> tuple[int, int] | None:
-    """Returns the size asked for; None where none was. Raises UsageError."""
-    return parse_hw(options.input_size) if options.input_size is not None else None
 
 
 def judge(outcomes: list[Outcome], failures: list[RoadliteError], graphs: int) -> None:

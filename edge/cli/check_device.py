@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import textwrap
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 
+from edge.cli.device_lines import advice, device_as_json, lines, verdict
 from edge.cli.main import Parser, in_flags, parser, run, version
-from edge.device.problems import Problem, problems, usable_runtime
-from edge.device.survey import Device, Package, look
+from edge.device.problems import problems
+from edge.device.survey import look
 from edge.device.systemd_unit import MODEL_PLACE, service
 
-WIDTH = 80
-LABEL = 13  # columns
 EXAMPLES = (
     "check-device                                what is here, and what fixes what does not work",
     "check-device --json > device.json           the same for a program, or for a bug report",
@@ -41,6 +37,11 @@ def build_parser() -> Parser:
         metavar="MODEL",
         help="print a systemd unit that runs MODEL, a .tflite file, from here and as this user, and look at nothing",
     )
+    made.add_argument(
+        "--cluster",
+        metavar="C",
+        help="show the devices of the workers of a Dask scheduler, tcp://HOST:8786 or tls://HOST:8786, by their kinds",
+    )
     return made
 
 
@@ -52,93 +53,31 @@ def check_device(options: argparse.Namespace) -> int:
     if "print_service" in options:
         print(service(options.print_service), end="")  # noqa: T201
         return 0
+    if options.cluster is not None:
+        return check_fleet(options)
     device = look()
     listed = problems(device)
-    stopped = any(problem.stops for problem in listed)
     if options.json:
-        about = {"roadlite": version(), **asdict(device), "runtime": usable_runtime(device)}
-        text = json.dumps(
-            {**about, "problems": [asdict(problem) for problem in listed], "ready": not stopped}, indent=1
-        )
+        text = json.dumps({"roadlite": version(), **device_as_json(device)}, indent=1)
     else:
         text = "\n".join([*lines(device), "", *advice(listed), verdict(device, listed)])
     print(in_flags(text))  # noqa: T201
-    return 1 if stopped else 0
+    return 1 if any(problem.stops for problem in listed) else 0
 
 
-def lines(device: Device) -> Iterator[str]:
-    """Yields the findings, a label and a text each, wrapped."""
-    yield from row("Board", device.board or "does not say")
-    yield from row("System", ", ".join(filter(None, (device.os, device.kernel, device.machine))))
-    sees = "with" if device.sees_system_packages else "without"
-    where = f"{device.venv} ({sees} system packages)" if device.venv else "no virtual environment"
-    yield from row("Python", f"{device.python}, {device.python_bits}-bit, {where}")
-    yield from row("Processor", f"{device.cores} x {device.cpu or 'unknown'}{clock(device)}")
-    note = f" ({device.int8_note})" if device.int8_note else ""
-    yield from row("Features", (", ".join(device.features) or "none that int8 gains from") + note)
-    yield from row("Governor", device.governor or "none")
-    warm = device.temperature_c
-    yield from row("Temperature", "no sensor" if warm is None else f"{warm:.1f} °C")
-    yield from row("Throttled", throttling(device))
-    if device.memory:
-        yield from row(
-            "Memory", f"{device.memory.total_mb / 1e3:.1f} GB, {device.memory.available_mb / 1e3:.1f} GB of it free"
-        )
-    yield from row("Runtimes", *packages(device.runtimes, usable_runtime(device)))
-    yield from row("Libraries", *packages(device.libraries, None))
-    yield from row("Cameras", *cameras(device))
-    yield from row("Display", device.display or "none: run-model shows a web page instead of a window")
+def check_fleet(options: argparse.Namespace) -> int:
+    """Shows the devices of the workers of a cluster."""
+    from edge.cli import fleet_table
+    from edge.cli.cluster import open_fleet
+    from edge.fleet.boards import survey
+    from edge.progress import bars
 
-
-def row(label: str, *texts: str) -> Iterator[str]:
-    for text in texts:
-        yield from textwrap.wrap(
-            text, WIDTH, initial_indent=f"{label:<{LABEL}}", subsequent_indent=" " * LABEL, break_on_hyphens=False
-        )
-        label = ""
-
-
-def clock(device: Device) -> str:
-    if device.clock_mhz is None:
-        return ""
-    most = f" of {device.max_clock_mhz:.0f}" if device.max_clock_mhz else ""
-    return f" at {device.clock_mhz:.0f}{most} MHz"
-
-
-def throttling(device: Device) -> str:
-    if device.throttle is None:
-        return "this board does not tell"
-    now, ever = (", ".join(flags) for flags in (device.throttle.now, device.throttle.ever))
-    return f"now: {now or 'no'}; since boot: {ever or 'no'}"
-
-
-def packages(installed: Mapping[str, Package | None], used: str | None) -> Iterator[str]:
-    for name, package in installed.items():
-        if package is None:
-            yield f"{name}: not installed"
-        else:
-            note = ": broken, see below" if package.error else ", which run-model uses" if name == used else ""
-            yield f"{name} {package.version}".strip() + note
-
-
-def cameras(device: Device) -> Iterator[str]:
-    """Yields what --source takes, or where was looked in vain."""
-    for camera in device.cameras.cameras:
-        yield f"{camera.source} {camera.name}"
-    if not device.cameras.cameras:
-        yield from ("none", *device.cameras.looked)
-
-
-def advice(listed: list[Problem]) -> Iterator[str]:
-    for problem in listed:
-        mark = "STOPS" if problem.stops else "Problem"
-        yield from row(mark, problem.what)
-        yield f"{'  fix':<{LABEL}}{problem.fix}"  # in one piece, to be copied
-        yield ""
-
-
-def verdict(device: Device, listed: list[Problem]) -> str:
-    if any(problem.stops for problem in listed):
-        return "run-model cannot run here until what stops it is fixed."
-    rest = f"; {len(listed)} problem{'s' * (len(listed) > 1)} to fix" if listed else ""
-    return f"run-model can run here, on {usable_runtime(device)}{rest}."
+    with open_fleet(options.cluster) as client:
+        boards = survey(client, bars)
+    text = (
+        json.dumps(fleet_table.as_json(boards, version()), indent=1)
+        if options.json
+        else "\n".join(fleet_table.lines(boards))
+    )
+    print(in_flags(text))  # noqa: T201
+    return 0 if all(board.is_ready for board in boards) else 1

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from edge.cli import compare_fleet
+from edge.cli.cluster import check_cluster
 from edge.cli.compare_rows import rows_from
 from edge.cli.compare_table import show
 from edge.cli.main import Parser, in_flags, parser, run, say
@@ -70,6 +72,12 @@ def build_parser() -> Parser:
         action="append",
         metavar="LIBRARY[,KEY=VALUE...]",
         help="run each model with this external delegate; repeatable, and none is the CPU alone (default: none)",
+    )
+    made.add_argument(
+        "--cluster",
+        metavar="C",
+        help="measure on the device of each worker of a Dask scheduler, tcp://HOST:8786 or tls://HOST:8786, which open "
+        "--source and --labels themselves (docs/fleet.md)",
     )
     add_reading_options(made)
     _add_measuring(made)
@@ -138,6 +146,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def compare_models(options: argparse.Namespace, command: Sequence[str]) -> int:
+    if options.cluster is not None:
+        compare_fleet.check(options)
+        check_cluster(options.cluster)
     if options.from_report is not None:
         return show_again(options)
     if not options.models:
@@ -151,7 +162,10 @@ def compare_models(options: argparse.Namespace, command: Sequence[str]) -> int:
         keep_apart([destination(options.output)], read_besides(options))
         writable_folder(options.output)
         say_without_plots("; or draw them afterwards: compare-models --from report.json --output DIR")
-    comparison = Comparison(rows_from(options), settings)
+    rows = rows_from(options)
+    if options.cluster is not None:
+        return compare_fleet.compare_fleet(options, rows, settings, command, budget_ms, document_in_flags)
+    comparison = Comparison(rows, settings)
     interrupted = False
     try:
         comparison.run(bars)

@@ -31,7 +31,8 @@ def rows_from(options: argparse.Namespace) -> list[Row]:
         raise UsageError(f"unknown {unknown[0]!r}, expected some of {', '.join(NAMES)}", "runtime")
     every = parse_label_every(options.label_every)
     threads, asked = parse_threads(options.threads), interpreters.parse(options.python)
-    pythons = {runtime: interpreters.interpreter_for(runtime, asked) for runtime in runtimes}
+    elsewhere = options.cluster is not None  # where each device looks for interpreters of its own
+    pythons = {runtime: "" if elsewhere else interpreters.interpreter_for(runtime, asked) for runtime in runtimes}
     delegates = delegates_from(options.delegate, runtimes)
     models = [made for model in options.models for made in models_of(model, options)]
     return [

@@ -147,7 +147,7 @@ def _table(title: str, columns: Cells, document: Document, legend: str) -> Any:
 
     if all(row.label_every == 1 for row in document.measured):
         columns = {name: cell for name, cell in columns.items() if name != "every"}
-    made = _empty(["", *columns, " "], ("recipe", "runtime", " "), title, legend)
+    made = empty_table(["", *columns, " "], ("recipe", "runtime", " "), title, legend)
     for number, row in enumerate(document.rows, start=1):
         if isinstance(row, FailedRow):
             made.add_row(str(number), Text("failed", FAULT), *["-"] * (len(columns) - 1), "")
@@ -165,13 +165,14 @@ def _layers(row: MeasuredRow, profile: ReportedProfile, width: int) -> Any:
     used = [max(map(len, column)) + 1 for column in zip(LAYER_COLUMNS, *cells, strict=True)]
     room = width - min(used[0], KIND + 1) - sum(used[1:-1])
     title = f"Costliest layers of {row.name}"
-    made = _empty(LAYER_COLUMNS, ("layer", "name", "delegated"), title, layers_line(profile))
+    made = empty_table(LAYER_COLUMNS, ("layer", "name", "delegated"), title, layers_line(profile))
     for kind, *figures, name in cells:
         made.add_row(kind if len(kind) <= KIND else f"{kind[: KIND - 1]}…", *figures, _end(name, room))
     return made
 
 
-def _empty(columns: Sequence[str], left: Sequence[str], title: str, legend: str) -> Any:
+def empty_table(columns: Sequence[str], left: Sequence[str], title: str, legend: str) -> Any:
+    """Returns a table without rows; the columns in `left` hold words."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text

@@ -5,15 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from edge.cli import workstation
+from edge.cli.cluster import add_cluster_option, check_cluster, cluster_with
 from edge.cli.main import INTERRUPTED, Parser, parser, run, say
 from edge.cli.options import add_model_options, add_strict, normalisation, segmenter
+from edge.cli.options import classes as asked_classes
 from edge.cli.terminal import fitted
+from edge.cluster.segmenters import SentModel
 from edge.destinations import keep_apart
 from edge.errors import UsageError
 from edge.evaluation.datasets import KINDS, KNOWN
@@ -22,7 +25,9 @@ from edge.evaluation.report import as_dict, classes, destination, figures, write
 from edge.evaluation.samples import ALL, open_samples, parse_indices
 from edge.evaluation.scoring import Evaluation, Reference, evaluate
 from edge.files import writable_folder
+from edge.fleet import scoring
 from edge.progress import bars
+from edge.segmenter import Segmenter
 from edge.text import counted, one_line
 
 EXAMPLES = (
@@ -59,6 +64,7 @@ def build_parser() -> Parser:
         "--frames", default="", metavar="I,J|A:B:STEP", help="take only these pictures, counted from 0 (default: all)"
     )
     add_strict(made)
+    add_cluster_option(made, "spread the pictures over", here=True)
     add_model_options(made)
     made.add_argument(
         "--output",
@@ -80,6 +86,7 @@ def evaluate_model(options: argparse.Namespace) -> int:
         raise UsageError("expected the truth: --labels DIR or --reference MODEL, one of them")
     if not 0 <= options.worst <= MAX_WORST:
         raise UsageError(f"expected 0 to {MAX_WORST}, got {options.worst}", "worst")
+    check_cluster(options.cluster)
     indices = parse_indices(options.frames) if options.frames else ALL
     samples = open_samples(options.source, options.labels, options.mapping, indices, say)
     if options.mapping == "auto" and samples.labelling == KNOWN["ids"]:
@@ -88,11 +95,11 @@ def evaluate_model(options: argparse.Namespace) -> int:
         keep_apart(destination(options.output), [*samples.files, *read_besides(options)])
         writable_folder(options.output)
     models = [segmenter(path, options, say) for path in options.models]
-    with open_reference(options) as reference:
+    with open_reference(options) as reference, scorer(options, models, reference) as score:
         kept = options.worst if options.output else 0
         evaluation = evaluate(models, samples, reference=reference, keep_worst=kept, strict=options.strict)
         try:
-            evaluation.run(bars)
+            score(evaluation)
         except KeyboardInterrupt:
             if not evaluation.pictures:
                 raise
@@ -115,12 +122,51 @@ def open_reference(options: argparse.Namespace) -> Iterator[Reference | None]:
         yield None
     elif options.reference.endswith(".tflite"):
         model = segmenter(Path(options.reference), options, say, on_cpu=True)
-        yield Reference(model.path.name, model.card.classes, lambda pixels: model(pixels).ids)
+        yield Reference.of(model)
     else:
         norm = normalisation(options)
         opened = workstation.frozen_reference(options.reference, fit=options.fit, norm=norm, track=bars, notice=say)
         with closing(opened) as graph:
             yield Reference(graph.name, graph.classes, graph)
+
+
+@contextmanager
+def scorer(
+    options: argparse.Namespace, models: list[Segmenter], reference: Reference | None
+) -> Iterator[Callable[[Evaluation], None]]:
+    """Yields what takes the pictures through the models: in this process, or on the workers of a cluster."""
+    if options.cluster is None:
+        yield lambda evaluation: evaluation.run(bars)
+        return
+    truth = reference.segmenter if reference else None
+    with cluster_with(options.cluster, [model.path for model in (*models, *filter(None, [truth]))]) as opened:
+        threads = options.threads or opened.threads
+
+        def sent(model: Segmenter, *, on_cpu: bool = False) -> SentModel:
+            return SentModel(
+                model.path.name,
+                opened.sha256[model.path],
+                model.engine.runtime,
+                threads,
+                normalisation(options),
+                asked_classes(options),
+                options.output_tensor,
+                options.fit,
+                None if on_cpu else options.delegate,
+                not on_cpu and options.delegate_fallback,
+            )
+
+        def score(evaluation: Evaluation) -> None:
+            job = scoring.ScoringJob(
+                tuple(map(sent, models)),
+                evaluation.labelling,
+                sent(truth, on_cpu=True) if truth else None,
+                evaluation.keep_worst,
+                evaluation.strict,
+            )
+            scoring.run(opened.client, evaluation, job, bars)
+
+        yield score
 
 
 def report(evaluation: Evaluation, options: argparse.Namespace) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -70,10 +70,11 @@ def check_installed() -> None:
 
 
 @contextmanager
-def open_cluster(spec: str, processes: int = 1) -> Iterator[Any]:
+def open_cluster(spec: str, processes: int = 1, resources: Mapping[str, float] | None = None) -> Iterator[Any]:
     """Yields a `distributed.Client` of workers that have this version of Roadlite.
 
-    `local` starts `processes` of one task each, which nothing outside this machine reaches. Raises ClusterError where
+    `local` starts `processes` of one task each, which nothing outside this machine reaches and which offer `resources`,
+    of which tasks may ask for a part. Raises ClusterError where
     a scheduler does not answer, has no workers, or one of another version; RuntimeMissing without Dask.
     """
     check_installed()
@@ -104,6 +105,7 @@ def open_cluster(spec: str, processes: int = 1) -> Iterator[Any]:
                 local_directory=folder,
                 memory_limit=0,
                 silence_logs=logging.CRITICAL,
+                resources=dict(resources or {}),
             ) as cluster,
             Client(cluster, set_as_default=False) as client,
         ):

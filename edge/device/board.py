@@ -7,6 +7,7 @@ where the board does not tell.
 from __future__ import annotations
 
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -88,6 +89,13 @@ def board_name(root: Path = ROOT) -> str | None:
 
 def is_raspberry_pi(root: Path = ROOT) -> bool:
     return "Raspberry Pi" in (board_name(root) or "")
+
+
+def machine_id(root: Path = ROOT) -> str:
+    """Returns what tells this machine from others until it starts anew: processes and containers that share its cores
+    have the same.
+    """
+    return _read(root / "proc/sys/kernel/random/boot_id") or platform.node()
 
 
 def os_name(root: Path = ROOT) -> str | None:

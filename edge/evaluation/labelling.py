@@ -180,12 +180,21 @@ def decode(path: Path) -> LabelPicture:
 
     Raises SourceError where it is missing, no such picture, damaged, has more than 64 megapixels or other pixels.
     """
+    return decode_labels(path, label_bytes(path))
+
+
+def label_bytes(path: Path) -> bytes:
+    """Returns what is in a label file. Raises SourceError where it is missing or too large."""
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise SourceError(f"{path}: expected a label file of at most {_MAX_BYTES // 1_000_000} MB")
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as exc:
         raise SourceError(f"{path}: cannot be read ({exc.strerror})") from exc
+
+
+def decode_labels(path: Path, data: bytes) -> LabelPicture:
+    """Reads what `label_bytes` read of a file, perhaps on another machine. Raises SourceError, naming `path`."""
     codec = next((codec for magic, codec in _CODECS.items() if data.startswith(magic)), None)
     if codec is None:
         raise SourceError(f"{path}: expected labels as a PNG, BMP, PGM or PPM file, found something else")

@@ -6,39 +6,54 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from threading import Lock
+from typing import TypeVar
 
 import numpy as np
 
 from edge.data import Pixels
 from edge.errors import SourceError, UsageError
 from edge.evaluation.datasets import KNOWN, labelling_for
-from edge.evaluation.labelling import Labelling, LabelPicture, decode
+from edge.evaluation.labelling import Labelling, LabelPicture, decode_labels, label_bytes
 from edge.evaluation.pairing import labels_in, pair
 from edge.scene import DEMO_RATE, DEMO_SEED, Scene
 from edge.sources.demo import DEMO_HW, DEMO_SECONDS
 from edge.sources.folders import name_in, pictures_in, pictures_or_folder
-from edge.sources.images import read_picture
+from edge.sources.images import decode_picture, picture_bytes
 from edge.sources.left_out import LeftOut
 from edge.sources.open import open_source
 from edge.text import quiet
 
+T = TypeVar("T")
 Indices = range | tuple[int, ...]
 """Which pictures of a set are taken, ascending; a range may reach beyond its end."""
 
 ALL = range(sys.maxsize)
 DEMO_FRAMES = DEMO_SECONDS * round(DEMO_RATE)
+_ONE_AT_A_TIME = Lock()  # the demo's scene is drawn by one thread
 ASK = Labelling("reference")  # the truth is not known; a reference will be asked
+
+
+PictureAndTruth = tuple[Pixels, LabelPicture | None]
+"""A picture and its labels; None where the set knows none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A picture that is not read yet. `read` may be called by any thread, and raises SourceError."""
+    """A picture that is not read yet. `read` may be called by any thread, and raises SourceError.
+
+    `pack`, where it has one, returns another `read`, which holds the bytes of its files.
+    """
 
     name: str
-    read: Callable[[], tuple[Pixels, LabelPicture | None]]  # truth None where the set knows none
+    read: Callable[[], PictureAndTruth]
+    pack: Callable[[], Callable[[], PictureAndTruth]] | None = None
+
+    def packed(self) -> Sample:
+        """Returns a sample that can be read on another machine; what cannot be read raises there what it would here."""
+        return self if self.pack is None else Sample(self.name, self.pack())
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +114,7 @@ def open_samples(
     pairs = pair(pictures, labels, mapping, left_out)
     chosen = [pairs[index] for index in _within(indices, len(pairs), "pictures with labels")]
     left_out.asked = len(chosen)
-    samples = [Sample(name_in(source, found.image), partial(_read, found.image, found.label)) for found in chosen]
+    samples = [_sample(name_in(source, found.image), found.image, found.label) for found in chosen]
     labelling = labelling_of(mapping, [one.label for one in pairs])
     files = tuple(path for found in chosen for path in (found.image, found.label))
     return SampleSet(source, labelling, len(chosen), lambda: iter(samples), files, left_out)
@@ -107,16 +122,20 @@ def open_samples(
 
 def demo(indices: Indices = ALL) -> SampleSet:
     """Returns the demo clip of 10 s, whose truth is drawn with it."""
-    scene, one_at_a_time = Scene(DEMO_SEED), Lock()
-
-    def draw(index: int) -> tuple[Pixels, LabelPicture]:
-        with one_at_a_time:
-            pixels, ids = scene.draw(float(index / DEMO_RATE), DEMO_HW)
-        return pixels, LabelPicture(ids, None)
-
     chosen = _within(indices, DEMO_FRAMES, "frames")
-    samples = [Sample(f"demo {index}", partial(draw, index)) for index in chosen]
+    samples = [Sample(f"demo {index}", partial(_drawn, index)) for index in chosen]
     return SampleSet("demo", KNOWN["cityscapes"], len(chosen), lambda: iter(samples))
+
+
+def _drawn(index: int) -> PictureAndTruth:
+    with _ONE_AT_A_TIME:
+        pixels, ids = _scene().draw(float(index / DEMO_RATE), DEMO_HW)
+    return pixels, LabelPicture(ids, None)
+
+
+@lru_cache(maxsize=1)
+def _scene() -> Scene:
+    return Scene(DEMO_SEED)
 
 
 def evenly(length: int, count: int) -> list[int]:
@@ -124,8 +143,42 @@ def evenly(length: int, count: int) -> list[int]:
     return [round(i) for i in np.linspace(0, length - 1, min(count, length))]
 
 
-def _read(image: Path, label: Path | None) -> tuple[Pixels, LabelPicture | None]:
-    return read_picture(image), None if label is None else decode(label)
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file that was read; what is wrong with it is told where it is decoded."""
+
+    path: Path
+    data: bytes | SourceError
+
+    def decoded(self, decode: Callable[[Path, bytes], T]) -> T:
+        if isinstance(self.data, SourceError):
+            raise self.data
+        return decode(self.path, self.data)
+
+
+def _file(path: Path, read: Callable[[Path], bytes]) -> _File:
+    try:
+        return _File(path, read(path))
+    except SourceError as exc:
+        return _File(path, exc)
+
+
+def _sample(name: str, image: Path | Pixels, label: Path | None) -> Sample:
+    return Sample(name, partial(_read, image, label), partial(_packed, image, label))
+
+
+def _read(image: Path | Pixels, label: Path | None) -> PictureAndTruth:
+    return _packed(image, label)()
+
+
+def _packed(image: Path | Pixels, label: Path | None) -> Callable[[], PictureAndTruth]:
+    picture = _file(image, picture_bytes) if isinstance(image, Path) else image
+    return partial(_decoded, picture, None if label is None else _file(label, label_bytes))
+
+
+def _decoded(picture: _File | Pixels, label: _File | None) -> PictureAndTruth:
+    pixels = picture.decoded(decode_picture) if isinstance(picture, _File) else picture
+    return pixels, None if label is None else label.decoded(decode_labels)
 
 
 def _video(source: str, folder: Path, mapping: str, indices: Indices, say: Callable[[str], None]) -> SampleSet:
@@ -136,7 +189,7 @@ def _video(source: str, folder: Path, mapping: str, indices: Indices, say: Calla
 
     def each() -> Iterator[Sample]:
         for index, pixels in _frames(source, chosen):
-            yield Sample(files[index].name, partial(_decoded, pixels, files[index]))
+            yield _sample(files[index].name, pixels, files[index])
 
     return SampleSet(source, labelling_of(mapping, files), len(chosen), each, (Path(source), *files))
 
@@ -147,10 +200,6 @@ def labelling_of(mapping: str, files: Sequence[Path]) -> Labelling:
         with suppress(SourceError):
             return labelling_for(mapping, file)
     return labelling_for(mapping, files[-1])
-
-
-def _decoded(pixels: Pixels, label: Path | None) -> tuple[Pixels, LabelPicture | None]:
-    return pixels, None if label is None else decode(label)
 
 
 def _without_truth(
@@ -164,14 +213,14 @@ def _without_truth(
         files = pictures if isinstance(pictures, list) else pictures_in(pictures, left_out)
         chosen = [files[index] for index in _within(indices, len(files), "pictures")]
         left_out.asked = len(chosen)
-        samples = [Sample(name_in(source, image), partial(_read, image, None)) for image in chosen]
+        samples = [_sample(name_in(source, image), image, None) for image in chosen]
         return SampleSet(source, ASK, len(chosen), lambda: iter(samples), tuple(files), left_out)
     with closing(open_source(source, say=say)) as opened:
         count = opened.info.frame_count
 
     def each() -> Iterator[Sample]:
         for index, pixels in _frames(source, indices):
-            yield Sample(f"{Path(source).name} {index}", partial(_decoded, pixels, None))
+            yield _sample(f"{Path(source).name} {index}", pixels, None)
 
     chosen_count = None if count is None else len(_within(indices, count, "frames"))
     return SampleSet(source, ASK, chosen_count, each, (Path(source),))

@@ -32,6 +32,11 @@ class Reference:
     name: str
     classes: ClassSet
     labels: Callable[[Pixels], Ids]  # at whatever size it answers in
+    segmenter: Segmenter | None = None  # where it is a .tflite
+
+    @classmethod
+    def of(cls, segmenter: Segmenter) -> Reference:
+        return cls(segmenter.path.name, segmenter.card.classes, lambda pixels: segmenter(pixels).ids, segmenter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,22 @@ class Worst:
     pixels: Pixels = field(compare=False)
     truth: Ids = field(compare=False)
     predicted: Ids = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TallyPart:
+    """What a tally has counted of some pictures, in a form that travels."""
+
+    pictures: tuple[PictureScore, ...]
+    worst: dict[int, Worst]  # by the place of the picture, from 1
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What became of some pictures, model by model, in a form that travels; `unreadable` is that of `LeftOut`."""
+
+    tallies: tuple[TallyPart, ...]
+    unreadable: tuple[tuple[str, str], ...]
 
 
 class Tally:
@@ -79,17 +100,33 @@ class Tally:
         return score
 
     def add(self, score: PictureScore, pixels: Pixels, truth: Ids, predicted: Ids) -> None:
+        self._count(score)
+        if self._keep and score.confusion.counts.any():
+            accuracy = score.confusion.pixel_accuracy()
+            if len(self._worst) < self._keep or -accuracy > self._worst[0][0]:
+                self._keep_worst(Worst(accuracy, score.name, *_shrunk(pixels, truth, self.merged[predicted])))
+
+    def part(self) -> TallyPart:
+        """Returns what was counted, to be joined to another tally of the same model."""
+        return TallyPart(tuple(self.pictures), {-order: worst for _, order, worst in self._worst})
+
+    def join(self, part: TallyPart) -> None:
+        """Adds what another tally has counted of the pictures that come next."""
+        for order, score in enumerate(part.pictures, start=1):
+            self._count(score)
+            if order in part.worst:  # what is not among the worst of a part is not among those of the whole either
+                self._keep_worst(part.worst[order])
+
+    def _count(self, score: PictureScore) -> None:
         self.confusion.counts += score.confusion.counts
         self.boundaries.counts += score.boundaries.counts
         self.pictures.append(score)
-        if not self._keep or not score.confusion.counts.any():
-            return
-        accuracy, order = score.confusion.pixel_accuracy(), len(self.pictures)
-        if len(self._worst) < self._keep or -accuracy > self._worst[0][0]:
-            small = Worst(accuracy, score.name, *_shrunk(pixels, truth, self.merged[predicted]))
-            heapq.heappush(self._worst, (-accuracy, -order, small))
-            if len(self._worst) > self._keep:
-                heapq.heappop(self._worst)
+
+    def _keep_worst(self, worst: Worst) -> None:
+        """Keeps a picture, and drops the best one where there are too many; of equal ones the last."""
+        heapq.heappush(self._worst, (-worst.accuracy, -len(self.pictures), worst))
+        if len(self._worst) > self._keep:
+            heapq.heappop(self._worst)
 
     def counted_part(self, confusion: Confusion) -> Confusion:
         """Returns the counts of the classes that means are taken over, which IoU is computed from."""
@@ -111,11 +148,32 @@ class Evaluation:
     tallies: list[Tally]
     reference: Reference | None = None
     strict: bool = False  # a picture or label file that cannot be read is an error
+    keep_worst: int = 0  # how many of the worst pictures are kept
 
     def run(self, track: Track = silent) -> None:
         """Takes every picture through every model. Raises SourceError when none of them could be read, and for the
         first that cannot if `strict`.
         """
+        self.take_all(track)
+        self.check()
+
+    def check(self) -> None:
+        """Raises SourceError where no picture could be read."""
+        if not self.pictures:
+            raise self.samples.left_out.nothing_left(self.samples.name)
+
+    def part(self) -> Part:
+        """Returns what was found, to be joined to another evaluation of the same models."""
+        return Part(tuple(tally.part() for tally in self.tallies), tuple(self.samples.left_out.unreadable))
+
+    def join(self, part: Part) -> None:
+        """Adds what another evaluation, elsewhere perhaps, has found of the pictures that come next."""
+        for tally, found in zip(self.tallies, part.tallies, strict=True):
+            tally.join(found)
+        self.samples.left_out.unreadable += part.unreadable
+
+    def take_all(self, track: Track = silent) -> None:
+        """Does what `run` does, and does not mind when no picture could be read."""
         workers = max(2, available_processors())
         pool = ThreadPoolExecutor(workers, "roadlite-score")
         reading: deque[tuple[Sample, Future[Any]]] = deque()
@@ -131,8 +189,6 @@ class Evaluation:
                 self._collect(judging)
         finally:
             pool.shutdown(cancel_futures=True)
-        if not self.pictures:
-            raise self.samples.left_out.nothing_left(self.samples.name)
 
     @property
     def pictures(self) -> int:
@@ -202,7 +258,7 @@ def evaluate(
         names: dict[int, str | None] = {} if same else {IGNORE: None, **dict(enumerate(reference.classes.names))}
         labelling = Labelling(f"labels of {reference.name}", values=names, other=True)
     tallies = [Tally(model, labelling, keep_worst) for model in models]
-    return Evaluation(samples, labelling, tallies, reference, strict)
+    return Evaluation(samples, labelling, tallies, reference, strict, keep_worst)
 
 
 def _of_reference(reference: Reference | None) -> list[tuple[str, ClassSet]]:

@@ -79,12 +79,21 @@ def read_picture(path: Path) -> Pixels:
 
     Raises UnreadableFile where it is missing, no picture, damaged, or has more than 64 megapixels.
     """
+    return decode_picture(path, picture_bytes(path))
+
+
+def picture_bytes(path: Path) -> bytes:
+    """Returns what is in a picture file. Raises UnreadableFile where it is missing or too large."""
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise UnreadableFile(path, f"expected a picture file of at most {_MAX_BYTES // 1_000_000} MB")
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as exc:
         raise UnreadableFile(path, f"cannot be read ({exc.strerror})") from exc
+
+
+def decode_picture(path: Path, data: bytes) -> Pixels:
+    """Decodes what `picture_bytes` read of a file, perhaps on another machine. Raises UnreadableFile, naming `path`."""
     if not data:
         raise UnreadableFile(path, "expected a picture, found an empty file")
     if is_heif(data):

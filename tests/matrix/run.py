@@ -65,8 +65,8 @@ class Leg:
 LEGS = (
     Leg("3.13", "highest", (*EDGE_EXTRAS, "convert")),
     Leg("3.11", "lowest-direct", (*EDGE_EXTRAS, "convert")),
-    Leg("3.11", "lowest-direct"),
-    Leg("3.13", "highest"),
+    Leg("3.11", "lowest-direct", (*EDGE_EXTRAS, "cluster")),
+    Leg("3.13", "highest", (*EDGE_EXTRAS, "cluster")),
     Leg("3.11", "highest", between=True),
     Leg("3.12", "highest", between=True),
     Leg("3.14", "highest", promised=False),

@@ -18,12 +18,12 @@ from edge.errors import RuntimeMissing
 MOST_SEEN = 8  # classes named below a picture
 P90 = COLUMNS.index("frame p90, ms")
 
-_HEAD = f"""<meta charset=utf-8><meta name=viewport content="width=device-width"><title>Model comparison</title>
+HEAD = f"""<meta charset=utf-8><meta name=viewport content="width=device-width"><title>Model comparison</title>
 <meta name=color-scheme content="light dark"><style>{CSS}</style>"""
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class Line:
     """A row of a table."""
 
     cells: Sequence[str]
@@ -56,7 +56,7 @@ def as_html(document: Document) -> str:
         "<h2>Environment</h2>",
         _facts(document),
     ]
-    return f"<!doctype html><html lang=en><head>{_HEAD}</head><body>{''.join(body)}</body></html>\n"
+    return f"<!doctype html><html lang=en><head>{HEAD}</head><body>{''.join(body)}</body></html>\n"
 
 
 def _cautions(document: Document, missing: str) -> list[str]:
@@ -75,11 +75,11 @@ def _rows(document: Document) -> str:
         name, *figures = cells(row, document)
         name = f"{number} {name}"
         if isinstance(row, FailedRow):
-            lines.append(_Line([name, f"failed: {row.error}"], kind="failed"))
+            lines.append(Line([name, f"failed: {row.error}"], kind="failed"))
             continue
         kind = " ".join(["doubtful"] * bool(row.invalid) + ["front"] * (row.name in document.front))
-        lines.append(_Line([name, *figures], kind=kind, over=P90 if document.is_over_budget(row) else None))
-    return _table("Figures", COLUMNS, lines, text={len(COLUMNS) - 1})
+        lines.append(Line([name, *figures], kind=kind, over=P90 if document.is_over_budget(row) else None))
+    return table("Figures", COLUMNS, lines, text={len(COLUMNS) - 1})
 
 
 def _pictures(document: Document) -> Iterable[str]:
@@ -121,11 +121,11 @@ def _classes(document: Document) -> Iterable[str]:
     lines = []
     for name, share in sorted(shares.items(), key=lambda found: -found[1]):
         scores = [next((one.iou for one in accuracy.classes if one.name == name), None) for _, accuracy in known]
-        lines.append(_Line([name, f"{share:.2%}", *("-" if iou is None else f"{iou:.3f}" for iou in scores)]))
+        lines.append(Line([name, f"{share:.2%}", *("-" if iou is None else f"{iou:.3f}" for iou in scores)]))
     means = ["-" if accuracy.miou is None else f"{accuracy.miou:.3f}" for _, accuracy in known]
-    lines.append(_Line(["mean", "", *means]))
+    lines.append(Line(["mean", "", *means]))
     yield "<h2>IoU of each class</h2>"
-    yield _table("IoU of each class", ("class", "share of the truth", *(str(number) for number, _ in known)), lines)
+    yield table("IoU of each class", ("class", "share of the truth", *(str(number) for number, _ in known)), lines)
     yield "<p class=quiet>The columns are the rows of the first table. IoU: pixels that truth and model both give to a "
     yield "class, over those that either does; a class that is only predicted has 0 and counts; -: in neither.</p>"
 
@@ -140,8 +140,8 @@ def _baseline(document: Document) -> Iterable[str]:
         return
     yield f"<h2>Against the baseline of {escape(baseline.created)}</h2>"
     yield from (f"<div class=warning>another machine: {escape(text)}</div>" for text in baseline.differs)
-    lines = [_Line([change.name, times(change.invoke), times(change.frame)]) for change in baseline.changes]
-    yield _table("Against the baseline", ("model", "invoke", "frame"), lines, text={1, 2})
+    lines = [Line([change.name, times(change.invoke), times(change.frame)]) for change in baseline.changes]
+    yield table("Against the baseline", ("model", "invoke", "frame"), lines, text={1, 2})
 
 
 def _pairs(document: Document) -> Iterable[str]:
@@ -151,10 +151,10 @@ def _pairs(document: Document) -> Iterable[str]:
         yield "table, with the 95 % interval of a bootstrap over rounds. A tie: the interval holds 1, or the "
         yield "difference is below 1 %.</p>"
         lines = [
-            _Line([f"{number[pair.second]} against {number[pair.first]}", times(pair.invoke), times(pair.frame)])
+            Line([f"{number[pair.second]} against {number[pair.first]}", times(pair.invoke), times(pair.frame)])
             for pair in document.pairs
         ]
-        yield _table("Every pair", ("rows", "invoke", "frame"), lines, text={1, 2})
+        yield table("Every pair", ("rows", "invoke", "frame"), lines, text={1, 2})
 
 
 def _profiles(document: Document) -> Iterable[str]:
@@ -164,7 +164,7 @@ def _profiles(document: Document) -> Iterable[str]:
             title = f"Costliest layers: {row.name}"
             yield f"<h2>{escape(title)}</h2>"
             yield f"<p class=quiet>{escape(layers_line(profile))}</p>"
-            yield _table(title, LAYER_COLUMNS, [_Line(layer_cells(layer)) for layer in costliest(profile)], {6})
+            yield table(title, LAYER_COLUMNS, [Line(layer_cells(layer)) for layer in costliest(profile)], {6})
 
 
 def _facts(document: Document) -> str:
@@ -176,14 +176,14 @@ def _facts(document: Document) -> str:
     runtimes = dict.fromkeys(f"{row.runtime} {row.runtime_version}" for row in document.measured)
     facts["runtimes"] = ", ".join(runtimes) or None
     facts["versions"] = ", ".join(f"{name} {number}" for name, number in here.versions.items())
-    lines = [_Line([name.replace("_", " "), str(value)]) for name, value in facts.items() if value is not None]
+    lines = [Line([name.replace("_", " "), str(value)]) for name, value in facts.items() if value is not None]
     sums = dict.fromkeys((f"{row.model} sha256", row.sha256 or "-") for row in document.rows)
     command = escape(" ".join(document.command))
-    return _table("Environment", ("what", ""), [*lines, *map(_Line, sums)]) + f"<p><code>{command}</code></p>"
+    return table("Environment", ("what", ""), [*lines, *map(Line, sums)]) + f"<p><code>{command}</code></p>"
 
 
-def _table(title: str, columns: Sequence[str], lines: Iterable[_Line], text: Collection[int] = ()) -> str:
-    """A table that scrolls where the screen is too narrow, by keys too. `text` are the columns that hold words; a row
+def table(title: str, columns: Sequence[str], lines: Iterable[Line], text: Collection[int] = ()) -> str:
+    """Returns a table that scrolls where the screen is too narrow, by keys too. `text` are the columns that hold words; a row
     of two cells is a sentence that fills it.
     """
     head = "".join(
@@ -200,7 +200,7 @@ def _table(title: str, columns: Sequence[str], lines: Iterable[_Line], text: Col
     )
 
 
-def _cells(line: _Line, columns: int, text: Collection[int]) -> str:
+def _cells(line: Line, columns: int, text: Collection[int]) -> str:
     if len(line.cells) == 2:
         return f"<td class='text long' colspan={columns - 1}><span>{escape(line.cells[1])}</span></td>"
     return "".join(

@@ -1,0 +1,111 @@
+"""Spreads calls over the workers of a cluster, and yields what they return in the order of the calls.
+
+Dask moves and retries them; here is only how many are under way, and what it means when they do not come back.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import CancelledError
+from contextlib import suppress
+from itertools import islice
+from typing import Any
+from uuid import uuid4
+
+from edge.cluster.calls import on_same_version
+from edge.cluster.opening import slots
+from edge.errors import ClusterError
+from edge.versions import installed
+
+PATIENCE_S = 60.0  # for the first worker to come back when all are gone
+AHEAD = 2  # calls for each that is worked on: the next is there when one is done
+_POLL_S = 0.5
+_GONE = "the scheduler went away, or took the work back"
+
+
+class Workers:
+    """The workers of a cluster, and whether there are any."""
+
+    def __init__(self, client: Any) -> None:
+        self._client, self._seen_s = client, time.monotonic()
+
+    def slots(self) -> int:
+        """Returns how many calls the workers take at a time. Raises ClusterError where there has been none for long."""
+        try:
+            found = slots(self._client)
+        except OSError as exc:
+            raise ClusterError(_GONE) from exc
+        now_s = time.monotonic()
+        self._seen_s = now_s if found else self._seen_s
+        if now_s - self._seen_s > PATIENCE_S:
+            raise ClusterError(f"there has been no worker for {PATIENCE_S:.0f} s")
+        return found
+
+    def addresses(self) -> set[str]:
+        """Returns where the workers are. Raises ClusterError where the scheduler is gone."""
+        try:
+            return set(self._client.nthreads())
+        except OSError as exc:
+            raise ClusterError(_GONE) from exc
+
+    def wait(self, futures: Collection[Any]) -> None:
+        """Waits until one is done, for half a second at most. Raises ClusterError where the scheduler is gone."""
+        from distributed import wait
+
+        try:
+            with suppress(TimeoutError), self._client.as_current():
+                wait(list(futures), timeout=_POLL_S, return_when="FIRST_COMPLETED")
+        except (OSError, CancelledError) as exc:
+            raise ClusterError(_GONE) from exc
+
+    def submit(self, what: str, call: Callable[..., Any], *arguments: Any, **where: Any) -> Any:
+        """Returns the future of a call on a worker of this version; `what` is what Dask calls it."""
+        roadlite = installed("roadlite")
+        key = f"{what.replace(' ', '-')}-{uuid4().hex[:12]}"
+        return self._client.submit(on_same_version, roadlite, call, *arguments, key=key, pure=False, **where)
+
+
+def spread(
+    client: Any,
+    what: str,
+    call: Callable[..., Any],
+    items: Iterable[Any],
+    *arguments: Any,
+    where: Mapping[str, Any] | None = None,
+) -> Iterator[Any]:
+    """Yields `call(item, *arguments)` of each item, in order; of the items, few are taken before they are needed.
+    `where` is what Dask is told of the workers that may do it.
+
+    Raises what a call raises, when it is its turn, and ClusterError where the scheduler or all workers go away, or
+    `what`, the call in a word, costs the lives of more workers than the scheduler allows.
+    """
+    workers, left, in_turn = Workers(client), iter(items), deque[Any]()
+    try:
+        while True:
+            room = AHEAD * max(1, workers.slots()) - sum(not future.done() for future in in_turn)
+            for item in islice(left, max(0, room)):
+                in_turn.append(workers.submit(what, call, item, *arguments, **(where or {})))
+            if not in_turn:
+                return
+            workers.wait([future for future in in_turn if not future.done()] or in_turn)
+            while in_turn and in_turn[0].done():
+                yield result(in_turn.popleft(), what)
+    finally:
+        for future in in_turn:
+            future.cancel(force=True, msg="")
+
+
+def result(future: Any, what: str) -> Any:
+    """Returns what a call that is done has returned. Raises what it raised, ClusterError where it has no answer."""
+    from distributed.scheduler import KilledWorker
+
+    if future.status == "finished":
+        return future.result()
+    exc = future.exception() if future.status == "error" else None
+    if isinstance(exc, KilledWorker):
+        raise ClusterError(f"{what} ended {exc.allowed_failures + 1} workers, the last was {exc.last_worker.address}")
+    if exc is not None:
+        raise exc
+    raise ClusterError(_GONE)
