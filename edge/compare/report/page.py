@@ -183,8 +183,9 @@ def _facts(document: Document) -> str:
 
 
 def table(title: str, columns: Sequence[str], lines: Iterable[Line], text: Collection[int] = ()) -> str:
-    """Returns a table that scrolls where the screen is too narrow, by keys too. `text` are the columns that hold words; a row
-    of two cells is a sentence that fills it.
+    """Returns a table that scrolls where the screen is too narrow, by keys too.
+
+    `text` are the columns that hold words; a row of two cells is a sentence that fills it.
     """
     head = "".join(
         f"<th scope=col{' class=text' if place in (0, *text) else ''}>{escape(name)}</th>"
