@@ -77,6 +77,14 @@ class ClusterError(RoadliteError):
     pass
 
 
+class WorkersDied(ClusterError):
+    """A call cost the lives of as many workers as it may: `deaths`."""
+
+    def __init__(self, text: str, deaths: int) -> None:
+        super().__init__(text)
+        self.deaths = deaths
+
+
 class DownloadError(RoadliteError):
     pass
 

@@ -61,13 +61,3 @@ class Done:
 def part_name(key: str, piece: Piece) -> str:
     """Returns what the part of a piece is called."""
     return f"{key}-{'whole' if piece.is_whole else f'{piece.number:06d}'}.part"
-
-
-def worker_name() -> str:
-    """Returns what this worker is called; empty in a process that is none."""
-    from distributed import get_worker
-
-    try:
-        return str(get_worker().name)
-    except ValueError:
-        return ""

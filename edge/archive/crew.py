@@ -1,22 +1,14 @@
-"""Hands tasks to the workers of a cluster, and takes back what they answer. Dask moves and retries the tasks."""
+"""Keeps the tasks that workers of a cluster are at, and takes back what they answer."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
-from concurrent.futures import CancelledError
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from edge.archive.tasks import on_same_version
 from edge.archive.work import Task, Work
-from edge.cluster.opening import slots
-from edge.errors import ClusterError
-
-PATIENCE_S = 60.0  # for the first worker to come back when all are gone
-_POLL_S = 0.5
-_GONE = "the scheduler went away, or took the work back; run the same command again to go on"
+from edge.cluster.spread import Workers
+from edge.errors import WorkersDied
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +19,11 @@ class Deadly:
 
 
 class Crew:
-    """The workers of a cluster, who must have this version of Roadlite."""
+    """The workers of a cluster and their tasks."""
 
     def __init__(self, client: Any, roadlite: str) -> None:
-        self._client, self._roadlite = client, roadlite
+        self._workers = Workers(client, roadlite, "run the same command again to go on")
         self._active: dict[Any, Task] = {}
-        self._seen_s = time.monotonic()  # when there was a worker last
 
     @property
     def is_busy(self) -> bool:
@@ -41,39 +32,22 @@ class Crew:
 
     def room(self) -> int:
         """Returns how many more tasks the workers take. Raises ClusterError where there has been none for long."""
-        try:
-            found = slots(self._client)
-        except OSError as exc:
-            raise ClusterError(_GONE) from exc
-        now_s = time.monotonic()
-        self._seen_s = now_s if found else self._seen_s
-        if now_s - self._seen_s > PATIENCE_S:
-            raise ClusterError(
-                f"there has been no worker for {PATIENCE_S:.0f} s; start some, and run it again to go on"
-            )
-        return max(1, found) - len(self._active)
+        return max(1, self._workers.slots()) - len(self._active)
 
     def give(self, task: Task) -> None:
         """Hands a task to the workers."""
-        call = (on_same_version, self._roadlite, *task.call)
-        self._active[self._client.submit(*call, key=task.key(), pure=False)] = task
+        self._active[self._workers.submit(task.name, *task.call)] = task
 
     def answers(self) -> Iterator[tuple[Task, object]]:
         """Waits until a task is done, for half a second at most, and yields what is answered that still is of use.
 
         Raises ClusterError where the scheduler is gone, or a worker has another version.
         """
-        from distributed import wait
-
-        try:
-            with suppress(TimeoutError), self._client.as_current():
-                wait(list(self._active), timeout=_POLL_S, return_when="FIRST_COMPLETED")
-        except (OSError, CancelledError) as exc:
-            raise ClusterError(_GONE) from exc
+        self._workers.wait(list(self._active))
         for future in [future for future in self._active if future.done()]:
             task = self._active.pop(future, None)  # None: dropped because of an answer before
             if task is not None and not task.is_stale:
-                yield task, _answer(future)
+                yield task, self._answer(future, task)
 
     def drop(self, work: Work | None = None) -> None:
         """Ends the tasks of a film, or all."""
@@ -81,13 +55,8 @@ class Crew:
             del self._active[future]
             future.cancel(force=True, msg="")
 
-
-def _answer(future: Any) -> object:
-    from distributed.scheduler import KilledWorker
-
-    if future.status == "finished":
-        return future.result()
-    exc = future.exception() if future.status == "error" else None
-    if isinstance(exc, KilledWorker):
-        return Deadly(exc.allowed_failures + 1)
-    raise exc or ClusterError(_GONE)
+    def _answer(self, future: Any, task: Task) -> object:
+        try:
+            return self._workers.result(future, task.name)
+        except WorkersDied as exc:
+            return Deadly(exc.deaths)

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.archive import part as parts
-from edge.archive.answers import Broken, Done, Fault, worker_name
+from edge.archive.answers import Broken, Done, Fault
 from edge.archive.films import Film
 from edge.archive.mark import mark
 from edge.archive.storage import exists, fetch, is_local, join, put, remove, settle
+from edge.cluster.calls import worker_name
 from edge.errors import RoadliteError, SinkError
 from edge.leftovers import TemporaryFolder
 from edge.text import reason

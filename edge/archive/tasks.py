@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from edge import pipeline
 from edge.address import public
 from edge.archive import part as parts
-from edge.archive.answers import Done, Fault, worker_name
+from edge.archive.answers import Done, Fault
 from edge.archive.cutting import Piece
 from edge.archive.films import Film
 from edge.archive.job import LabelJob, ModelFile
 from edge.archive.piece_source import PieceDiffers, PieceSource
 from edge.archive.storage import fetch, is_local, put
+from edge.cluster.calls import worker_name
 from edge.cluster.models import arrived
-from edge.cluster.opening import other_version
 from edge.controls import Controls
 from edge.errors import RoadliteError, SourceError
 from edge.leftovers import TemporaryFolder
@@ -31,20 +29,8 @@ from edge.sources.base import Source
 from edge.sources.video import Video
 from edge.text import reason
 from edge.timing import Timing
-from edge.versions import installed
 
 _ONE_AT_A_TIME = threading.Lock()  # a model runs one picture at a time, whatever threads a worker has
-
-
-def on_same_version(roadlite: str, call: Callable[..., Any], *arguments: Any) -> Any:
-    """Runs a task where this version of Roadlite is; a worker may have come after the others were asked.
-
-    Raises ClusterError, on a worker of another version.
-    """
-    found = installed("roadlite")
-    if found != roadlite:
-        raise other_version(worker_name(), found, roadlite)
-    return call(*arguments)
 
 
 def label_piece(job: LabelJob, film: Film, piece: Piece, part: str, model: str = "") -> Done | Fault:

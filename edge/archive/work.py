@@ -50,9 +50,8 @@ class Task:
         named = {"plan": "its planning", "join": "joining its pieces"}
         return named.get(self.kind) or f"piece {self.piece.number if self.piece is not None else 0}"
 
-    def key(self) -> str:
+    @property
+    def name(self) -> str:
         """What Dask calls it: without the film's address, which its dashboard would show."""
-        from uuid import uuid4
-
         number = "" if self.piece is None else f"-piece{self.piece.number}"
-        return f"{self.kind}-film{self.work.number}{number}-{uuid4().hex[:8]}"
+        return f"{self.kind}-film{self.work.number}{number}"

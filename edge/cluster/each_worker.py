@@ -10,7 +10,7 @@ from typing import Any
 
 from natsort import natsorted
 
-from edge.cluster.spread import Workers, result
+from edge.cluster.spread import Workers
 from edge.device.board import machine_id
 from edge.errors import ClusterError, RoadliteError
 
@@ -69,7 +69,7 @@ def on_each(
         while waiting:
             workers.wait(waiting)
             for future in [future for future in waiting if future.done()]:
-                yield waiting.pop(future), _answer(future, what)
+                yield waiting.pop(future), _answer(workers, future, what)
             there, now_s = workers.addresses(), time.monotonic()
             for future, address in list(waiting.items()):
                 since_s = away_s.setdefault(address, now_s)
@@ -84,8 +84,8 @@ def on_each(
             future.cancel(force=True, msg="")
 
 
-def _answer(future: Any, what: str) -> Any:
+def _answer(workers: Workers, future: Any, what: str) -> Any:
     try:
-        return result(future, what)
+        return workers.result(future, what)
     except RoadliteError as exc:
         return exc

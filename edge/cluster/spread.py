@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from edge.cluster.calls import on_same_version
 from edge.cluster.opening import slots
-from edge.errors import ClusterError
+from edge.errors import ClusterError, WorkersDied
 from edge.versions import installed
 
 PATIENCE_S = 60.0  # for the first worker to come back when all are gone
@@ -26,21 +26,23 @@ _GONE = "the scheduler went away, or took the work back"
 
 
 class Workers:
-    """The workers of a cluster, and whether there are any."""
+    """The workers of a cluster, who must have this version of Roadlite, and whether there are any."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, roadlite: str | None = None, again: str = "run the same command again") -> None:
+        """`again` is the way out that is said when they are gone."""
         self._client, self._seen_s = client, time.monotonic()
+        self._roadlite, self._again = roadlite or installed("roadlite"), again
 
     def slots(self) -> int:
         """Returns how many calls the workers take at a time. Raises ClusterError where there has been none for long."""
         try:
             found = slots(self._client)
         except OSError as exc:
-            raise ClusterError(_GONE) from exc
+            raise ClusterError(f"{_GONE}; {self._again}") from exc
         now_s = time.monotonic()
         self._seen_s = now_s if found else self._seen_s
         if now_s - self._seen_s > PATIENCE_S:
-            raise ClusterError(f"there has been no worker for {PATIENCE_S:.0f} s")
+            raise ClusterError(f"there has been no worker for {PATIENCE_S:.0f} s; start some, and {self._again}")
         return found
 
     def addresses(self) -> set[str]:
@@ -48,7 +50,7 @@ class Workers:
         try:
             return set(self._client.nthreads())
         except OSError as exc:
-            raise ClusterError(_GONE) from exc
+            raise ClusterError(f"{_GONE}; {self._again}") from exc
 
     def wait(self, futures: Collection[Any]) -> None:
         """Waits until one is done, for half a second at most. Raises ClusterError where the scheduler is gone."""
@@ -58,13 +60,30 @@ class Workers:
             with suppress(TimeoutError), self._client.as_current():
                 wait(list(futures), timeout=_POLL_S, return_when="FIRST_COMPLETED")
         except (OSError, CancelledError) as exc:
-            raise ClusterError(_GONE) from exc
+            raise ClusterError(f"{_GONE}; {self._again}") from exc
 
     def submit(self, what: str, call: Callable[..., Any], *arguments: Any, **where: Any) -> Any:
         """Returns the future of a call on a worker of this version; `what` is what Dask calls it."""
-        roadlite = installed("roadlite")
         key = f"{what.replace(' ', '-')}-{uuid4().hex[:12]}"
-        return self._client.submit(on_same_version, roadlite, call, *arguments, key=key, pure=False, **where)
+        return self._client.submit(on_same_version, self._roadlite, call, *arguments, key=key, pure=False, **where)
+
+    def result(self, future: Any, what: str) -> Any:
+        """Returns what a call that is done has returned.
+
+        Raises what it raised, WorkersDied where it ended too many, ClusterError where it has no answer.
+        """
+        from distributed.scheduler import KilledWorker
+
+        try:
+            if future.status == "finished":
+                return future.result()
+            exc = future.exception() if future.status == "error" else None
+        except (OSError, CancelledError) as gone:  # on the way from the worker
+            raise ClusterError(f"{_GONE}; {self._again}") from gone
+        if isinstance(exc, KilledWorker):
+            deaths = exc.allowed_failures + 1
+            raise WorkersDied(f"{what} ended {deaths} workers, the last was {exc.last_worker.address}", deaths)
+        raise exc or ClusterError(f"{_GONE}; {self._again}")
 
 
 def spread(
@@ -91,21 +110,7 @@ def spread(
                 return
             workers.wait([future for future in in_turn if not future.done()] or in_turn)
             while in_turn and in_turn[0].done():
-                yield result(in_turn.popleft(), what)
+                yield workers.result(in_turn.popleft(), what)
     finally:
         for future in in_turn:
             future.cancel(force=True, msg="")
-
-
-def result(future: Any, what: str) -> Any:
-    """Returns what a call that is done has returned. Raises what it raised, ClusterError where it has no answer."""
-    from distributed.scheduler import KilledWorker
-
-    if future.status == "finished":
-        return future.result()
-    exc = future.exception() if future.status == "error" else None
-    if isinstance(exc, KilledWorker):
-        raise ClusterError(f"{what} ended {exc.allowed_failures + 1} workers, the last was {exc.last_worker.address}")
-    if exc is not None:
-        raise exc
-    raise ClusterError(_GONE)

@@ -17,7 +17,7 @@ import pytest
 from archives import MODEL, archive, cluster, job, labels, model_file, moving_film, outputs, pictures
 from distributed import wait
 
-from edge.archive import crew, joining, planning, storage, tasks
+from edge.archive import joining, planning, storage, tasks
 from edge.archive import manifest as manifest_module
 from edge.archive.answers import Fault, Settled
 from edge.archive.archive import PARTS, Archive
@@ -28,6 +28,7 @@ from edge.archive.joining import Join, join_film
 from edge.archive.manifest import Manifest, Record
 from edge.archive.progress import Progress
 from edge.archive.work import Task, Work
+from edge.cluster import spread
 from edge.cluster.models import sent
 from edge.cluster.opening import open_cluster
 from edge.errors import ClusterError, SourceError
@@ -411,7 +412,7 @@ def test_a_film_with_two_damaged_pieces_is_read_as_a_whole(
         place = start + round((len(data) - start) * share)
         data[place : place + 500] = b"\xff" * 500
     film.write_bytes(bytes(data))
-    monkeypatch.setattr(crew, "slots", lambda client: 8)  # all pieces are in flight when the first fails
+    monkeypatch.setattr(spread, "slots", lambda client: 8)  # all pieces are in flight when the first fails
     taking = Archive._take
 
     def late(self: Archive, task: Task, answer: object) -> None:
@@ -457,12 +458,12 @@ def test_the_model_is_taken_from_the_scheduler_in_the_end() -> None:
 
 
 def test_a_cluster_without_workers_ends_the_run(films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crew, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(spread, "PATIENCE_S", 0.3)
     with cluster(1) as client:
         done = archive(client, films, tmp_path)
         client.retire_workers(list(client.nthreads()))
         begun_s = time.monotonic()
-        with pytest.raises(ClusterError, match="no worker for 0 s; start some, and run it again"):
+        with pytest.raises(ClusterError, match="no worker for 0 s; start some, and run the same command"):
             done.run()
     assert time.monotonic() - begun_s > 0.3
 

@@ -13,11 +13,12 @@ from raspberry import PI
 
 from edge.cli.check_device import main
 from edge.cluster import each_worker, opening
-from edge.cluster.each_worker import by_machine, on_each, seats
+from edge.cluster.each_worker import Seat, by_machine, on_each, seats
 from edge.cluster.opening import open_cluster
 from edge.device.board import Memory, Throttle, machine_id
+from edge.device.survey import Device, Package
 from edge.errors import ClusterError
-from edge.fleet.boards import kinds, shared, survey
+from edge.fleet.boards import Board, kinds, shared, survey
 
 HOT = replace(PI, temperature_c=84.0, throttle=Throttle(("throttled",), ("throttled",)), memory=Memory(8451, 1000))
 OLD = replace(PI, board="Raspberry Pi 4 Model B Rev 1.4", cpu="Cortex-A72", memory=Memory(3975, 3000))
@@ -37,6 +38,20 @@ def test_boards_of_one_kind_are_grouped(fleet: Any) -> None:
     assert [[board.seat.name for board in kind] for kind in kinds(boards)] == [["0", "2"], ["1"]]
     assert [board.device for board in boards] == [PI, OLD, HOT]
     assert not list(shared(boards))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(PI, board="Raspberry Pi 5 Model B Rev 1.1"),
+        replace(PI, memory=Memory(4233, 3000)),
+        replace(PI, runtimes={**PI.runtimes, "litert": Package("2.2.0", "")}),
+        replace(PI, cpu="Cortex-A72"),
+    ],
+)
+def test_what_makes_another_kind(other: Device) -> None:
+    boards = [Board(Seat(str(place), "", "", ""), device) for place, device in enumerate((PI, other, HOT))]
+    assert kinds(boards) == [[boards[0], boards[2]], [boards[1]]]
 
 
 def test_workers_of_one_machine_are_told(fleet: Any) -> None:
