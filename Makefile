@@ -50,7 +50,7 @@ types: .venv/.dev
 	$(BIN)/mypy
 	$(BIN)/mypy --config-file tests/mypy.ini
 
-# Measures everything but benchmarks/soak.py again, into benchmarks/results.json and README.md; each runs alone too.
+# Measures everything but benchmarks/soak.py, which takes days, and namespaces.py, which needs root, again, into benchmarks/results.json and README.md; each runs alone too.
 bench: .venv/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements-peers.txt
 	for name in conversion ancestors peers overhead stages postprocess cold_start live scaling slow_board motion archive; do \
