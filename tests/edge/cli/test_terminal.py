@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import re
-import sys
-import termios
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-
 import pytest
 from reports import full
+from terminals import check_help, terminal
 
-from convert.cli.convert_model import build_parser as convert_parser
-from convert.cli.inspect_model import build_parser as inspect_parser
-from convert.cli.inspect_model import show as show_facts
 from edge.cli import main as cli
 from edge.cli.check_device import build_parser as check_parser
 from edge.cli.compare_models import build_parser as compare_parser
@@ -28,47 +19,16 @@ from edge.text import command_lines, wrapped
 PARSERS = {
     "check-device": check_parser,
     "compare-models": compare_parser,
-    "convert-model": convert_parser,
     "evaluate-model": evaluate_parser,
-    "inspect-model": inspect_parser,
     "label-archive": archive_parser,
     "run-model": run_parser,
 }
 MESSAGE = "run-model: nothere.mp4: not found; expected auto, picamera2, a camera's number or /dev/videoN, " * 2
 
 
-@contextmanager
-def terminal(monkeypatch: pytest.MonkeyPatch, columns: int = 80) -> Iterator[list[str]]:
-    """Lets stdout and stderr be a terminal; what was written is in the list afterwards, a line each."""
-    monkeypatch.delenv("COLUMNS", raising=False)
-    leader, follower = os.openpty()
-    termios.tcsetwinsize(follower, (24, columns))
-    said: list[str] = []
-    with os.fdopen(follower, "w") as stream, monkeypatch.context() as patch:
-        patch.setattr(sys, "stdout", stream)
-        patch.setattr(sys, "stderr", stream)
-        yield said
-        stream.flush()
-        os.set_blocking(leader, False)
-        text = b"".join(iter(lambda: _read(leader), b""))
-    os.close(leader)
-    said += re.sub(r"\x1b\[[\d;]*m", "", text.decode()).splitlines()
-
-
-def _read(descriptor: int) -> bytes:
-    try:
-        return os.read(descriptor, 1 << 16)
-    except BlockingIOError:
-        return b""
-
-
 @pytest.mark.parametrize("command", PARSERS)
 def test_help_fits(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    build: Callable[[], cli.Parser] = PARSERS[command]
-    monkeypatch.setenv("COLUMNS", "80")
-    assert [line for line in build().format_help().splitlines() if len(line) > 80] == []
-    monkeypatch.setenv("COLUMNS", "200")
-    assert f"examples:\n  {command} " in build().format_help()
+    check_help(command, PARSERS[command], monkeypatch)
 
 
 @pytest.mark.parametrize("columns", [80, 60])
@@ -93,13 +53,6 @@ def test_a_comparison_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = " ".join(" ".join(said).split())
     assert "mIoU: against the truth, on 16 frames of demo" in whole
     assert "1 against 2, the fastest: invoke " in whole
-
-
-def test_a_hash_stays_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    with terminal(monkeypatch) as said:
-        show_facts({"source": {"output_stride": 8, "sha256": "ab" * 32, "text": "word " * 40}})
-    assert any("ab" * 32 in line for line in said)
-    assert max(map(len, said)) <= 80
 
 
 def test_what_is_to_be_copied_stays_whole() -> None:
