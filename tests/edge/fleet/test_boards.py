@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from pretending import die, place
+from pretending import die, full, place
 from raspberry import PI
 
 from edge.cli.check_device import main
@@ -110,6 +110,14 @@ def test_a_worker_that_goes_away_is_told_and_the_others_are_there(fleet: Any, mo
     assert str(gone) == f"its worker went away ({first.address})"
 
 
+def test_a_full_disk_of_one_is_not_the_end_of_all(fleet: Any) -> None:
+    fleet.wait_for_workers(3)
+    first, second, _ = seats(fleet)
+    answers = dict(on_each(fleet, "trying", {first.address: (full,), second.address: (abs, -3)}))
+    assert answers[second.address] == 3
+    assert str(answers[first.address]) == "trying failed there (No space left on device)"
+
+
 @pytest.mark.parametrize("cluster", ["local", "local:2"])
 def test_a_fleet_is_not_this_machine(capsys: pytest.CaptureFixture[str], cluster: str) -> None:
     assert main(["--cluster", cluster]) == 2
@@ -119,6 +127,7 @@ def test_a_fleet_is_not_this_machine(capsys: pytest.CaptureFixture[str], cluster
 def test_a_board_with_another_version_is_refused(
     fleet: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    fleet.wait_for_workers(3)
     monkeypatch.setattr(opening, "installed", lambda name: "9.9")
     assert main(["--cluster", fleet.scheduler.address]) == 1
     assert "has Roadlite 0.1.0, this is 9.9" in capsys.readouterr().err.splitlines()[-1]
