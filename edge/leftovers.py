@@ -154,10 +154,15 @@ class TemporaryFolder(tempfile.TemporaryDirectory[str]):
         _sweep_folders(place)
         while True:
             super().__init__(prefix="roadlite-", suffix=".tmp", dir=place)
-            self._held = os.open(self.name, os.O_RDONLY)
-            if _lock(self._held) is not False and _is_there(self._held, Path(self.name)):
-                break
-            os.close(self._held)
+            try:
+                self._held = os.open(self.name, os.O_RDONLY)
+            except FileNotFoundError:  # somebody who sweeps was faster
+                place.lstat()  # unless the place itself is gone
+            else:
+                if _lock(self._held) is not False and _is_there(self._held, Path(self.name)):
+                    break
+                os.close(self._held)
+            super().cleanup()  # which forgets it
 
     def cleanup(self) -> None:
         """Removes the folder."""

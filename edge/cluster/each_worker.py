@@ -13,6 +13,7 @@ from natsort import natsorted
 from edge.cluster.spread import Workers, result
 from edge.device.board import machine_id
 from edge.errors import ClusterError, RoadliteError
+from edge.text import reason
 
 _AWAY_S = 5.0  # that a worker may be unknown to the scheduler before its call is given up
 
@@ -89,3 +90,5 @@ def _answer(future: Any, what: str) -> Any:
         return result(future, what)
     except RoadliteError as exc:
         return exc
+    except OSError as exc:  # a full disk of one is not the end of all
+        return ClusterError(f"{what} failed there ({reason(exc)})")

@@ -149,3 +149,20 @@ def test_without_links_a_file_is_kept_too(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(os, "link", refuse)
     test_a_kept_file_takes_the_place_of_none(tmp_path)
+
+
+def test_a_folder_that_is_swept_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, made = tempfile.mkdtemp, []
+
+    def swept_once(*given: str, **named: str) -> str:
+        made.append(make(*given, **named))
+        if len(made) == 1:
+            leftovers._sweep_folders(tmp_path)  # as another process does that makes a folder at this moment
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "mkdtemp", swept_once)
+    with TemporaryFolder(tmp_path) as folder:
+        assert Path(folder).is_dir()
+        assert [Path(name).exists() for name in made] == [False, True]

@@ -8,16 +8,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from pretending import die, place
+from pretending import die, full, place
 from raspberry import PI
 
 from edge.cli.check_device import main
 from edge.cluster import each_worker, opening
-from edge.cluster.each_worker import by_machine, on_each, seats
+from edge.cluster.each_worker import Seat, by_machine, on_each, seats
 from edge.cluster.opening import open_cluster
 from edge.device.board import Memory, Throttle, machine_id
+from edge.device.survey import Device, Package
 from edge.errors import ClusterError
-from edge.fleet.boards import kinds, shared, survey
+from edge.fleet.boards import Board, kinds, shared, survey
 
 HOT = replace(PI, temperature_c=84.0, throttle=Throttle(("throttled",), ("throttled",)), memory=Memory(8451, 1000))
 OLD = replace(PI, board="Raspberry Pi 4 Model B Rev 1.4", cpu="Cortex-A72", memory=Memory(3975, 3000))
@@ -37,6 +38,20 @@ def test_boards_of_one_kind_are_grouped(fleet: Any) -> None:
     assert [[board.seat.name for board in kind] for kind in kinds(boards)] == [["0", "2"], ["1"]]
     assert [board.device for board in boards] == [PI, OLD, HOT]
     assert not list(shared(boards))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(PI, board="Raspberry Pi 5 Model B Rev 1.1"),
+        replace(PI, memory=Memory(4233, 3000)),
+        replace(PI, runtimes={**PI.runtimes, "litert": Package("2.2.0", "")}),
+        replace(PI, cpu="Cortex-A72"),
+    ],
+)
+def test_what_makes_another_kind(other: Device) -> None:
+    boards = [Board(Seat(str(place), "", "", ""), device) for place, device in enumerate((PI, other, HOT))]
+    assert kinds(boards) == [[boards[0], boards[2]], [boards[1]]]
 
 
 def test_workers_of_one_machine_are_told(fleet: Any) -> None:
@@ -95,6 +110,14 @@ def test_a_worker_that_goes_away_is_told_and_the_others_are_there(fleet: Any, mo
     assert str(gone) == f"its worker went away ({first.address})"
 
 
+def test_a_full_disk_of_one_is_not_the_end_of_all(fleet: Any) -> None:
+    fleet.wait_for_workers(3)
+    first, second, _ = seats(fleet)
+    answers = dict(on_each(fleet, "trying", {first.address: (full,), second.address: (abs, -3)}))
+    assert answers[second.address] == 3
+    assert str(answers[first.address]) == "trying failed there (No space left on device)"
+
+
 @pytest.mark.parametrize("cluster", ["local", "local:2"])
 def test_a_fleet_is_not_this_machine(capsys: pytest.CaptureFixture[str], cluster: str) -> None:
     assert main(["--cluster", cluster]) == 2
@@ -104,6 +127,7 @@ def test_a_fleet_is_not_this_machine(capsys: pytest.CaptureFixture[str], cluster
 def test_a_board_with_another_version_is_refused(
     fleet: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    fleet.wait_for_workers(3)
     monkeypatch.setattr(opening, "installed", lambda name: "9.9")
     assert main(["--cluster", fleet.scheduler.address]) == 1
     assert "has Roadlite 0.1.0, this is 9.9" in capsys.readouterr().err.splitlines()[-1]
