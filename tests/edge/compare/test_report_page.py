@@ -101,7 +101,11 @@ def test_red_is_what_failed_or_is_over_the_budget_and_words_say_it_too(whole: Do
     assert html.count(light) == html.count(dark) == 1, "named once, where its variable is"
     unlimited = as_html(replace(whole, budget=None))
     assert "class=over" not in unlimited
-    plots = re.findall(r"<svg.*?</svg>", unlimited, re.DOTALL)
+
+
+def test_no_plot_is_red_where_there_is_no_budget(whole: Document) -> None:
+    pytest.importorskip("matplotlib")
+    plots = re.findall(r"<svg.*?</svg>", as_html(replace(whole, budget=None)), re.DOTALL)
     assert plots
     assert not any("--cb3121d" in svg for svg in plots)
 
