@@ -150,6 +150,8 @@ def test_after_a_long_outage_all_that_home_assistant_needs_is_there(
     monkeypatch.setattr(mqtt, "MOST_WAITING", 3)
     said: list[str] = []
     with closing(watching(port, said.append)) as watch:
+        receiver = watch._receivers["mqtt"]
+        assert isinstance(receiver, mqtt.MqttEvents)
         wait_for(lambda: any("cannot be reached" in line for line in said))
         play(watch, 12, [range(2, 4), range(6, 8), range(10, 12)])
         with broker(tmp_path, port, "allow_anonymous true"), listening(port) as got:
@@ -157,6 +159,7 @@ def test_after_a_long_outage_all_that_home_assistant_needs_is_there(
             wait_for(lambda: ("roadlite/test/availability", "online") in [one[:2] for one in got])
             wait_for(lambda: ("roadlite/test/person/state", "ON") in [one[:2] for one in got])
             assert any(topic == "homeassistant/binary_sensor/roadlite-test/person/config" for topic, *_ in got)
+            wait_for(lambda: receiver._count() == 0)  # the broker has acknowledged them, too
             play(watch, 2, [])
             wait_for(lambda: len(set(events(got))) == 4)
             watch.close()
