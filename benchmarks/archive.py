@@ -33,11 +33,12 @@ from edge.archive.answers import Done, Planned
 from edge.archive.archive import Archive
 from edge.archive.cutting import Piece, Plan, plan
 from edge.archive.films import Film, Outputs, films_of
-from edge.archive.job import LabelJob, ModelFile
+from edge.archive.job import LabelJob
 from edge.archive.joining import Join, join_film
 from edge.archive.manifest import Manifest
 from edge.cluster.models import sent
 from edge.cluster.opening import open_cluster
+from edge.cluster.segmenters import SentModel
 from edge.scene import DEMO_SEED, Scene
 from edge.versions import installed
 
@@ -65,7 +66,7 @@ def clip(path: Path, seconds: int) -> Path:
 
 def job(model: Path) -> LabelJob:
     data = model.read_bytes()
-    file = ModelFile(model.name, sha256(data).hexdigest(), "litert", 1)
+    file = SentModel(model.name, sha256(data).hexdigest(), "litert", 1)
     return LabelJob(installed("roadlite"), file, labels=True, overlay=True, piece_s=PIECE_S)
 
 
@@ -90,7 +91,7 @@ def without_dask(films: Path, model: Path) -> float:
                 planned, parts = plan(film.address, PIECE_S), folder / "parts" / film.name
                 names = tuple(str(piece.number) for piece in planned.pieces)
                 for piece, part in zip(planned.pieces, names, strict=True):
-                    done = tasks.label_piece(job(model), film, piece, str(parts / part), str(model))
+                    done = tasks.label_piece(job(model), film, piece, str(parts / part), model)
                     assert isinstance(done, Done)
                 joined = join_film(film, Join(str(parts), names, planned.frames, outputs(folder).of(film)))
                 assert isinstance(joined, Done)

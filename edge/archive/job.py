@@ -7,23 +7,8 @@ import json
 from dataclasses import asdict, dataclass
 
 from edge.archive.cutting import PIECE_S
-from edge.classes import ClassSet
+from edge.cluster.segmenters import SentModel
 from edge.controls import View
-from edge.preprocess import Fit, Normalisation
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFile:
-    """A model as it travels: by the sha256 of its file, with what is said of it."""
-
-    name: str
-    sha256: str
-    runtime: str  # the one to take, not `auto`: workers might find others
-    threads: int | None  # None: as many as the worker's machine has, 4 at most
-    norm: Normalisation | None = None
-    classes: ClassSet | None = None
-    output_tensor: str | None = None
-    fit: Fit = "stretch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +27,7 @@ class LabelJob:
     """What is made of every film, and with what."""
 
     roadlite: str  # the version that the workers must have
-    model: ModelFile
+    model: SentModel
     labels: bool
     overlay: bool
     label_ids: bool = False
@@ -52,7 +37,7 @@ class LabelJob:
     def options(self) -> dict[str, object]:
         """Returns what changes the outputs, beside model and film, as the manifest has it."""
         model, drawing = asdict(self.model), asdict(self.drawing)
-        for name in ("name", "sha256", "threads"):
+        for name in ("name", "sha256", "threads", "delegate", "delegate_fallback"):
             del model[name]
         model["norm"] = None if self.model.norm is None else str(self.model.norm)
         model["classes"] = None if self.model.classes is None else list(self.model.classes.names)

@@ -13,11 +13,11 @@ from edge.archive import part as parts
 from edge.archive.answers import Done, Fault
 from edge.archive.cutting import Piece
 from edge.archive.films import Film
-from edge.archive.job import LabelJob, ModelFile
+from edge.archive.job import LabelJob
 from edge.archive.piece_source import PieceDiffers, PieceSource
 from edge.archive.storage import fetch, is_local, put
 from edge.cluster.calls import worker_name
-from edge.cluster.models import arrived
+from edge.cluster.segmenters import SentModel
 from edge.controls import Controls
 from edge.errors import RoadliteError, SourceError
 from edge.leftovers import TemporaryFolder
@@ -33,12 +33,12 @@ from edge.timing import Timing
 _ONE_AT_A_TIME = threading.Lock()  # a model runs one picture at a time, whatever threads a worker has
 
 
-def label_piece(job: LabelJob, film: Film, piece: Piece, part: str, model: str = "") -> Done | Fault:
+def label_piece(job: LabelJob, film: Film, piece: Piece, part: str, model: Path | None = None) -> Done | Fault:
     """Labels a piece, and keeps its part at the address `part`. `model` is a model file; a worker has its own."""
     try:
         with _ONE_AT_A_TIME, TemporaryFolder() as folder:
             start_s = time.perf_counter()
-            segmenter = _segmenter(job.model, model or str(arrived(job.model.sha256)))
+            segmenter = _segmenter(job.model, model)
             frames = _label(job, segmenter, film, piece, Path(folder))
             put(Path(folder, "part.zip"), part)
             return Done(frames, time.perf_counter() - start_s, worker_name())
@@ -53,16 +53,8 @@ def label_piece(job: LabelJob, film: Film, piece: Piece, part: str, model: str =
 
 
 @lru_cache(maxsize=1)
-def _segmenter(model: ModelFile, path: str) -> Segmenter:
-    return Segmenter(
-        path,
-        runtime=model.runtime,
-        threads=model.threads,
-        norm=model.norm,
-        classes=model.classes,
-        output_tensor=model.output_tensor,
-        fit=model.fit,
-    )
+def _segmenter(model: SentModel, path: Path | None) -> Segmenter:
+    return model.open(path)
 
 
 def _label(job: LabelJob, segmenter: Segmenter, film: Film, piece: Piece, folder: Path) -> int:

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from edge.cli.main import say
+from edge.cli.options import classes, normalisation
 from edge.cluster.models import sent
 from edge.cluster.opening import check_installed, local_plan, local_processes, open_cluster, slots
+from edge.cluster.segmenters import SentModel
 from edge.errors import UsageError
-from edge.segmenter import read_model
+from edge.segmenter import Segmenter, read_model
 from edge.text import counted
 
 
@@ -71,3 +73,23 @@ def cluster_with(spec: str, models: Sequence[Path]) -> Iterator[Opened]:
         opened = Opened(client, digests, plan.threads if here else None)
         say(f"on {opened.about}{' of this machine' if here else ''}")
         yield opened
+
+
+def sent_model(
+    model: Segmenter, sha256: str, threads: int | None, options: argparse.Namespace, *, on_cpu: bool = False
+) -> SentModel:
+    """Returns a model that was opened here as workers are to open it: on the same runtime, without a delegate where it
+    is to run `on_cpu`. Raises UsageError, CardError.
+    """
+    return SentModel(
+        model.path.name,
+        sha256,
+        model.engine.runtime,
+        threads,
+        normalisation(options),
+        classes(options),
+        options.output_tensor,
+        options.fit,
+        None if on_cpu else options.delegate,
+        not on_cpu and options.delegate_fallback,
+    )

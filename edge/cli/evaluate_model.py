@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from edge.cli import workstation
-from edge.cli.cluster import add_cluster_option, check_cluster, cluster_with
+from edge.cli.cluster import add_cluster_option, check_cluster, cluster_with, sent_model
 from edge.cli.main import INTERRUPTED, Parser, parser, run, say
 from edge.cli.options import add_model_options, add_strict, normalisation, segmenter
-from edge.cli.options import classes as asked_classes
 from edge.cli.terminal import fitted
 from edge.cluster.segmenters import SentModel
 from edge.destinations import keep_apart
@@ -143,18 +142,7 @@ def scorer(
         threads = options.threads or opened.threads
 
         def sent(model: Segmenter, *, on_cpu: bool = False) -> SentModel:
-            return SentModel(
-                model.path.name,
-                opened.sha256[model.path],
-                model.engine.runtime,
-                threads,
-                normalisation(options),
-                asked_classes(options),
-                options.output_tensor,
-                options.fit,
-                None if on_cpu else options.delegate,
-                not on_cpu and options.delegate_fallback,
-            )
+            return sent_model(model, opened.sha256[model.path], threads, options, on_cpu=on_cpu)
 
         def score(evaluation: Evaluation) -> None:
             job = scoring.ScoringJob(

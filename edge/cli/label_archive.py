@@ -12,12 +12,13 @@ from typing import get_args
 from edge.archive.archive import Archive
 from edge.archive.cutting import PIECE_S
 from edge.archive.films import Film, Outputs, films_of, keep_apart
-from edge.archive.job import Drawing, LabelJob, ModelFile
+from edge.archive.job import Drawing, LabelJob
 from edge.archive.manifest import Manifest
 from edge.archive.progress import Progress
 from edge.archive.storage import file_system, is_local, normal
+from edge.cli.cluster import sent_model
 from edge.cli.main import Parser, parser, run, say, version
-from edge.cli.options import add_cpu_options, add_drawing_options, classes, hidden_classes, normalisation, segmenter
+from edge.cli.options import add_cpu_options, add_drawing_options, hidden_classes, segmenter
 from edge.cluster.models import sent
 from edge.cluster.opening import check_installed, dashboard, local_plan, local_processes, open_cluster, slots
 from edge.controls import Controls, View
@@ -139,16 +140,7 @@ def label_job(
     hidden = hidden_classes(options.show, options.hide, names)
     drawing = Drawing(options.view, options.alpha, hidden, options.boundaries, not options.no_legend)
     Renderer(names, Controls(drawing.view, drawing.alpha))  # refuses what cannot be drawn
-    file = ModelFile(
-        options.model.name,
-        sha256,
-        model.engine.runtime,
-        threads,
-        normalisation(options),
-        classes(options),
-        options.output_tensor,
-        options.fit,
-    )
+    file = sent_model(model, sha256, threads, options, on_cpu=True)
     wanted = outputs.labels is not None, outputs.overlay is not None
     return LabelJob(version(), file, *wanted, outputs.label_ids, drawing, PIECE_S)
 

@@ -31,12 +31,15 @@ class SentModel:
     delegate: Delegate | None = None
     delegate_fallback: bool = False
 
-    def open(self) -> Segmenter:
-        """Opens the model that was sent to the worker that calls this. Raises ModelError, RuntimeMissing."""
-        path = arrived_as(self.name, self.sha256)
+    def open(self, path: Path | None = None) -> Segmenter:
+        """Opens the model that was sent to the worker that calls this, or the file of this machine at `path`.
+
+        Raises ModelError, RuntimeMissing.
+        """
+        file = path or arrived_as(self.name, self.sha256)
         try:
             return Segmenter(
-                path,
+                file,
                 runtime=self.runtime,
                 threads=self.threads,
                 norm=self.norm,
@@ -48,7 +51,8 @@ class SentModel:
                 delegate_fallback=self.delegate_fallback,
             )
         except RoadliteError as exc:
-            raise type(exc)(f"worker {worker_name()}: {exc}") from exc
+            where = f"worker {name}: " if (name := worker_name()) else ""
+            raise type(exc)(f"{where}{exc}") from exc
 
 
 def arrived_as(name: str, sha256: str) -> Path:

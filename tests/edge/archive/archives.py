@@ -15,11 +15,12 @@ from small_models import strongest_colour
 
 from edge.archive.archive import Archive
 from edge.archive.films import Film, Outputs, films_of
-from edge.archive.job import LabelJob, ModelFile
+from edge.archive.job import LabelJob
 from edge.archive.manifest import Manifest
 from edge.classes import ClassSet
 from edge.cluster.models import sent
 from edge.cluster.opening import open_cluster
+from edge.cluster.segmenters import SentModel
 from edge.preprocess import parse_normalisation
 from edge.versions import installed
 
@@ -27,9 +28,9 @@ CLASSES = ClassSet(("red", "green", "blue"), ((255, 0, 0), (0, 255, 0), (0, 0, 2
 MODEL = strongest_colour()
 
 
-def model_file() -> ModelFile:
+def model_file() -> SentModel:
     sha256 = hashlib.sha256(MODEL).hexdigest()
-    return ModelFile("tiny.tflite", sha256, "litert", 1, parse_normalisation("unit"), CLASSES)
+    return SentModel("tiny.tflite", sha256, "litert", 1, parse_normalisation("unit"), CLASSES)
 
 
 def job(piece_s: float = 1.0, **changes: Any) -> LabelJob:

@@ -54,7 +54,7 @@ def plain(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, pieces in (("pieces", plan(film.address, 1.0).pieces), ("whole", WHOLE)):
             parts = [str(folder / name / "parts" / film.name / f"{piece.number}.part") for piece in pieces]
             for piece, part in zip(pieces, parts, strict=True):
-                done = tasks.label_piece(job(), film, piece, part, str(folder / "model.tflite"))
+                done = tasks.label_piece(job(), film, piece, part, folder / "model.tflite")
                 assert isinstance(done, tasks.Done)
             frames = plan(film.address).frames
             names = tuple(Path(part).name for part in parts)
@@ -370,7 +370,7 @@ def test_a_full_disk_of_a_worker_fails_the_film(films: Path, tmp_path: Path, mon
 
     monkeypatch.setattr(tasks.parts, "pack", full)
     film = films_of([str(films / "c.mp4")])[0][0]
-    said = tasks.label_piece(job(), film, WHOLE[0], str(tmp_path / "0.part"), str(tmp_path / "model.tflite"))
+    said = tasks.label_piece(job(), film, WHOLE[0], str(tmp_path / "0.part"), tmp_path / "model.tflite")
     assert said == Fault(f"{film.address}: piece 0 cannot be labelled (No space left on device)")
 
 
@@ -381,7 +381,7 @@ def test_seconds_of_work_are_without_the_wait_for_another_piece(films: Path, tmp
         release = threading.Timer(0.5, tasks._ONE_AT_A_TIME.release)
         release.start()
         begun_s = time.perf_counter()
-        done = tasks.label_piece(job(), film, WHOLE[0], str(tmp_path / "0.part"), str(tmp_path / "model.tflite"))
+        done = tasks.label_piece(job(), film, WHOLE[0], str(tmp_path / "0.part"), tmp_path / "model.tflite")
         took_s = time.perf_counter() - begun_s
         tasks._ONE_AT_A_TIME.acquire()
     assert isinstance(done, tasks.Done)
