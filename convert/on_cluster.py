@@ -23,6 +23,7 @@ from convert.job import Job
 from edge.child import command, death
 from edge.cluster.calls import is_wanted, worker_name
 from edge.cluster.models import arrived, sent
+from edge.cluster.opening import ask_all
 from edge.cluster.spread import spread
 from edge.errors import ClusterError, ConversionError, RoadliteError
 from edge.files import write_whole
@@ -73,9 +74,9 @@ def source_data(source: FrozenGraph | TfliteSource) -> bytes:
 
 def check_workers(client: Any, needed: int) -> None:
     """Raises ClusterError where no worker offers so much memory, or one that offers memory has no converter."""
+    lacking = ask_all(client, missing)
     try:
         infos = client.scheduler_info(n_workers=-1)["workers"]
-        lacking = client.run(missing)
     except OSError as exc:
         raise ClusterError("the scheduler went away") from exc
     offers = {address: info.get("resources", {}).get(MEMORY, 0) for address, info in infos.items()}
@@ -117,11 +118,14 @@ def convert_on_cluster(
     data = source_data(source)
     needed = memory_needed(len(data))
     check_workers(client, needed)
+    there: set[str] = set()
     with ExitStack() as stack:
 
         def send(content: bytes) -> str:
             sha256 = hashlib.sha256(content).hexdigest()
-            stack.enter_context(sent(client, content, sha256))
+            if sha256 not in there:
+                stack.enter_context(sent(client, content, sha256, MEMORY))
+                there.add(sha256)
             return sha256
 
         network, tasks = send(data), list[Task]()
@@ -137,15 +141,17 @@ def convert_on_cluster(
 
 def _collected(
     calls: Iterator[Made], jobs: Sequence[Job], notice: Callable[[str], None]
-) -> tuple[list[list[Outcome]], RoadliteError | None]:
-    """Returns what became of jobs, their files written, until one failed; and how that failed."""
+) -> tuple[list[list[Outcome]], RoadliteError | KeyboardInterrupt | None]:
+    """Returns what became of jobs, their files written, until one failed or the user ended it; and how that was."""
     outcomes: list[list[Outcome]] = []
     try:
         for job in jobs:
-            outcomes.append([_taken(next(calls), job, notice) for _ in job.recipes])
+            outcomes.append([])
+            for _ in job.recipes:
+                outcomes[-1].append(_taken(next(calls), job, notice))
         next(calls, None)  # so that it ends
-    except RoadliteError as exc:
-        return outcomes, exc
+    except (RoadliteError, KeyboardInterrupt) as exc:
+        return [made for made in outcomes if made], exc
     return outcomes, None
 
 

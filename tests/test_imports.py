@@ -75,12 +75,14 @@ class Blocked:
 
 sys.meta_path.insert(0, Blocked())
 """
-WALK = """
+# Imported only where there is a page, which takes aiohttp, or a cluster, which takes Dask.
+WITH_LIBRARY = ("edge.sinks.web.", "edge.cluster.kept_file")
+WALK = f"""
 import importlib, pkgutil
 import edge
 
 for module in pkgutil.walk_packages(edge.__path__, "edge."):
-    if not module.name.startswith("edge.sinks.web."):  # aiohttp's only user, imported only where there is a page
+    if not module.name.startswith({WITH_LIBRARY}):
         print(importlib.import_module(module.name).__name__)
 """
 LABEL = """
@@ -159,8 +161,8 @@ def in_circles(imports: Mapping[str, Collection[str]]) -> set[str]:
 
 
 def test_every_module_of_edge_imports_without_the_heavy_libraries() -> None:
-    web = "edge.sinks.web."
-    assert set(child(WALK).split()) == {n for n in modules() if n.startswith("edge.") and not n.startswith(web)}
+    light = {name for name in modules() if name.startswith("edge.") and not name.startswith(WITH_LIBRARY)}
+    assert set(child(WALK).split()) == light
 
 
 def test_a_picture_is_labelled_without_the_heavy_libraries(int8_model: Path) -> None:

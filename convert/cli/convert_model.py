@@ -227,7 +227,14 @@ def _on_cluster(cluster: str, source: FrozenGraph | TfliteSource, jobs: list[Job
     here, asked = local_processes(cluster)
     free, most = psutil.virtual_memory().available, sum(len(job.recipes) for job in jobs)
     processes = asked or max(1, min(available_processors(), most, free // needed))
-    with open_cluster(cluster, processes, {on_cluster.MEMORY: free // processes} if here else None) as client:
+    if here and processes > 1 and processes * needed > free:
+        raise UsageError(
+            f"{processes} processes may take {processes * needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are "
+            f"free; try local:{max(1, free // needed)}",
+            "cluster",
+        )
+    offered = {on_cluster.MEMORY: max(needed, free // processes)} if here else None  # one always runs, as without
+    with open_cluster(cluster, processes, offered) as client:
         say(f"on {counted(slots(client), 'worker')}{' of this machine' if here else ''}")
         yield from on_cluster.convert_on_cluster(client, source, jobs, bars, say)
 

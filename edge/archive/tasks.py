@@ -16,10 +16,11 @@ from edge.archive.films import Film
 from edge.archive.job import LabelJob
 from edge.archive.piece_source import PieceDiffers, PieceSource
 from edge.archive.storage import fetch, is_local, put
-from edge.cluster.calls import worker_name
+from edge.cluster.calls import is_wanted, worker_name
 from edge.cluster.segmenters import SentModel
 from edge.controls import Controls
-from edge.errors import RoadliteError, SourceError
+from edge.data import Result
+from edge.errors import ClusterError, RoadliteError, SourceError
 from edge.leftovers import TemporaryFolder
 from edge.renderer import Renderer
 from edge.segmenter import Segmenter
@@ -63,7 +64,7 @@ def _label(job: LabelJob, segmenter: Segmenter, film: Film, piece: Piece, folder
     drawing, timing = job.drawing, Timing()
     controls = Controls(drawing.view, drawing.alpha, drawing.hidden, drawing.boundaries)
     renderer = Renderer(segmenter.card.classes, controls, legend=drawing.legend, hud=False)
-    sinks: list[Sink] = [NullSink()]
+    sinks: list[Sink] = [_WhileWanted()]
     if job.labels:
         suffix = "?ids=labelIds" if job.label_ids else ""
         sinks.append(open_sink(f"labels:{folder / 'labels'}{suffix}", source.info))
@@ -79,6 +80,14 @@ def _label(job: LabelJob, segmenter: Segmenter, film: Film, piece: Piece, folder
     film_file = folder / parts.FILM if job.overlay else None
     parts.pack(folder / "part.zip", film_file, folder / "labels" if job.labels else None, timing.frames)
     return timing.frames
+
+
+class _WhileWanted(NullSink):
+    """Ends the run where nobody waits for the piece any more."""
+
+    def write(self, result: Result) -> None:
+        if not is_wanted():
+            raise ClusterError("nobody waits for it any more")
 
 
 def _source(film: Film, piece: Piece, folder: Path) -> Source:

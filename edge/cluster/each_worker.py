@@ -10,6 +10,7 @@ from typing import Any
 
 from natsort import natsorted
 
+from edge.cluster.opening import ask_all
 from edge.cluster.spread import Workers
 from edge.device.board import machine_id
 from edge.errors import ClusterError, RoadliteError
@@ -29,12 +30,15 @@ class Seat:
 
 
 def seats(client: Any) -> list[Seat]:
-    """Returns the workers there are, ordered by their names. Raises ClusterError where the scheduler is gone."""
+    """Returns the workers there are, ordered by their names.
+
+    Raises ClusterError where the scheduler is gone, or a worker does not answer.
+    """
+    places = ask_all(client, _place)
     try:
         names = client.scheduler_info(n_workers=-1)["workers"]
-        places = client.run(_place)
     except OSError as exc:
-        raise ClusterError(f"the scheduler does not answer any more ({exc})") from exc
+        raise ClusterError("the scheduler does not answer any more") from exc
     found = (Seat(str(names.get(at, {}).get("name", at)), at, *place) for at, place in places.items())
     return natsorted(found, key=lambda seat: (seat.name, seat.address))
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -139,12 +140,37 @@ def _security() -> Any:
 def check_versions(client: Any) -> None:
     """Raises ClusterError where there is no worker, or one has no Roadlite or another version."""
     mine = installed("roadlite")
-    answers = client.run(_version, on_error="return")
+    answers = ask_all(client, _version)
     if not answers:
         raise ClusterError("the scheduler has no workers; start some with `dask worker` and its address")
     wrong = {address: found for address, found in answers.items() if found != mine}
     for address, found in wrong.items():
         raise other_version(address, found, mine, len(wrong) - 1)
+
+
+def ask_all(client: Any, question: Callable[[], Any]) -> dict[str, Any]:
+    """Returns what `question` returns on each worker, also on those that are at work, by their addresses.
+
+    An answer is an exception where it raised one there, or where there is no Roadlite. Raises ClusterError where the
+    scheduler is gone, or a worker does not answer.
+    """
+
+    async def ask(address: str) -> Any:
+        return (await client.run(question, workers=[address], on_error="return"))[address]
+
+    async def ask_them(addresses: list[str]) -> list[Any]:
+        asked = [asyncio.wait_for(ask(address), _PATIENCE_S) for address in addresses]
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    try:
+        addresses = list(client.nthreads())
+        answers = client.sync(ask_them, addresses)
+    except OSError as exc:
+        raise ClusterError("the scheduler does not answer any more") from exc
+    for address, answer in zip(addresses, answers, strict=True):
+        if isinstance(answer, OSError | KeyError):  # it may have gone since
+            raise ClusterError(f"worker {address} does not answer; end it, or start it again")
+    return dict(zip(addresses, answers, strict=True))
 
 
 def other_version(worker: str, found: object, mine: str, others: int = 0) -> ClusterError:

@@ -21,6 +21,7 @@ from edge.versions import installed
 
 PATIENCE_S = 60.0  # for the first worker to come back when all are gone
 AHEAD = 2  # calls for each that is worked on: the next is there when one is done
+HELD = 16  # calls for each that is worked on, with those whose answers wait for their turn: all are in memory
 _POLL_S = 0.5
 _GONE = "the scheduler went away, or took the work back"
 
@@ -103,8 +104,9 @@ def spread(
     workers, left, in_turn = Workers(client), iter(items), deque[Any]()
     try:
         while True:
-            room = AHEAD * max(1, workers.slots()) - sum(not future.done() for future in in_turn)
-            for item in islice(left, max(0, room)):
+            at_a_time = max(1, workers.slots())
+            room = AHEAD * at_a_time - sum(not future.done() for future in in_turn)
+            for item in islice(left, max(0, min(room, HELD * at_a_time - len(in_turn)))):
                 in_turn.append(workers.submit(what, call, item, *arguments, **(where or {})))
             if not in_turn:
                 return

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +69,13 @@ def fleet_report(
 def folders(report: FleetReport) -> list[str]:
     """Returns what the folder of each device's own report is called; no two are alike."""
     plain = [re.sub(r"[^\w.-]+", "-", device.seat.name).strip("-.") or "device" for device in report.devices]
-    return [
-        name if plain.count(name) == 1 else f"{name}-{plain[: place + 1].count(name)}"
-        for place, name in enumerate(plain)
-    ]
+    given = {*WRITERS, *(name for name in plain if plain.count(name) > 1)}
+    names = []
+    for name in plain:
+        free = name if name not in given else next(n for i in count(1) if (n := f"{name}-{i}") not in {*given, *plain})
+        given.add(free)
+        names.append(free)
+    return names
 
 
 def as_json(report: FleetReport) -> dict[str, Any]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 
 pytest.importorskip("distributed")
 
 from convert import on_cluster
+from convert.cli.convert_model import _on_cluster as spread_over
 from convert.conversion import run
 from convert.job import Job
 from convert.models.load import FrozenGraph
@@ -117,3 +120,33 @@ def test_workers_must_offer_memory_and_have_the_converter(client: Any) -> None:
 
 def _need(modules: tuple[str, ...]) -> None:
     on_cluster.NEEDED = modules
+
+
+@pytest.mark.long
+def test_an_interrupt_does_not_hide_what_is_written(client: Any, source: FrozenGraph, tmp_path: Path) -> None:
+    """As when the user ends it while the second file is taken."""
+    heard: list[int] = []
+
+    def until_the_second(calls: Any, what: str, total: int | None = None) -> Iterator[Any]:
+        for call in calls:
+            if what == "converting":
+                heard.append(1)
+                if len(heard) == 2:
+                    raise KeyboardInterrupt
+            yield call
+
+    asked = [job(tmp_path, recipes="float32,float16")]
+    found: list[Any] = []
+    with pytest.raises(KeyboardInterrupt):
+        found.extend(convert_on_cluster(client, source, asked, until_the_second))
+    found = [made for outcomes in found for made in outcomes]
+    assert [made.path.name for made in found] == list(files(tmp_path))
+    assert len(found) == 1
+
+
+def test_processes_of_this_machine_that_do_not_fit_are_refused_with_a_number_that_does(
+    source: FrozenGraph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=5e9, total=8e9))
+    with pytest.raises(UsageError, match=r"9 processes may take 18\.\d GB of memory, and 5\.0 GB are .*; try local:2"):
+        list(spread_over("local:9", source, [job(tmp_path)]))

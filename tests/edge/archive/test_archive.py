@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from archives import MODEL, archive, cluster, job, labels, model_file, moving_film, outputs, pictures
+from archives import MODEL, archive, cluster, job, labels, moving_film, outputs, pictures
 from distributed import wait
 
 from edge.archive import joining, planning, storage, tasks
@@ -29,8 +29,6 @@ from edge.archive.manifest import Manifest, Record
 from edge.archive.progress import Progress
 from edge.archive.work import Task, Work
 from edge.cluster import spread
-from edge.cluster.models import sent
-from edge.cluster.opening import open_cluster
 from edge.errors import ClusterError, SourceError
 from edge.versions import installed
 
@@ -445,16 +443,13 @@ def test_a_worker_of_another_version_that_comes_later_is_refused(client: Any, fi
         done.run()
 
 
-def test_the_model_is_taken_from_the_scheduler_in_the_end() -> None:
-    with open_cluster("local", 1) as client:
-
-        def plugins() -> set[str]:
-            return set(client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.worker_plugins)))
-
-        before = plugins()
-        with sent(client, MODEL, model_file().sha256), sent(client, MODEL, model_file().sha256):
-            assert len(plugins() - before) == 2
-        assert plugins() == before
+def test_a_piece_ends_when_nobody_waits_for_it(films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model.tflite").write_bytes(MODEL)
+    film, part = films_of([str(films)])[0][0], tmp_path / "0.part"
+    monkeypatch.setattr(tasks, "is_wanted", lambda: False)
+    said = tasks.label_piece(job(), film, WHOLE[0], str(part), tmp_path / "model.tflite")
+    assert said == Fault("nobody waits for it any more")
+    assert not part.exists()
 
 
 def test_a_cluster_without_workers_ends_the_run(films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,3 +55,18 @@ def linger(done: Path) -> None:
     except ClusterError:
         done.touch()
         raise
+
+
+def files_of(dask_worker: Any) -> list[str]:
+    """The names of the models that a worker has, and of what lies beside them."""
+    return sorted(path.name for path in Path(dask_worker.local_directory).iterdir() if "storage" not in path.name)
+
+
+def block(name: str, dask_worker: Any) -> None:
+    """Lets no file of this name be written on a worker."""
+    Path(dask_worker.local_directory, name).mkdir()
+
+
+def slow_first(item: int) -> int:
+    time.sleep(2.0 * (item == 0))
+    return item

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -115,6 +116,15 @@ def test_one_model_is_named_for_all_devices(
     if best is None:
         assert choice.sentence.endswith(" ms on b")
     assert choose_for_all([*found, SILENT], NAMES, limit_ms).best == best
+
+
+def test_each_device_has_a_folder_of_its_own() -> None:
+    called = ["pi 1", "pi-1", "pi-1-2", "report.json", "..", "pi/1"]
+    made = SimpleNamespace(devices=[SimpleNamespace(seat=SimpleNamespace(name=name)) for name in called])
+    named = folders(made)  # type: ignore[arg-type]
+    assert len(set(named)) == len(called)
+    assert named[2] == "pi-1-2", "the one whose own name it is"
+    assert not {*named} & {"report.json", "..", "pi-1"}
 
 
 def test_without_accuracy_the_fastest_on_its_slowest_device_is_named() -> None:
