@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NoReturn
 
-from edge.cluster import each_worker
+from edge.cluster import each_worker, kept_file
 from edge.cluster.calls import while_wanted
 from edge.device import board as boards
 from edge.device import survey
@@ -62,9 +62,14 @@ def files_of(dask_worker: Any) -> list[str]:
     return sorted(path.name for path in Path(dask_worker.local_directory).iterdir() if "storage" not in path.name)
 
 
-def block(name: str, dask_worker: Any) -> None:
-    """Lets no file of this name be written on a worker."""
-    Path(dask_worker.local_directory, name).mkdir()
+def fill(is_full: bool) -> None:
+    """Lets the disk of a worker be full, or have room again."""
+    kept_file.Path = FullDisk if is_full else Path  # type: ignore[attr-defined]
+
+
+class FullDisk(type(Path())):  # type: ignore[misc]
+    def write_bytes(self, data: bytes) -> int:
+        full()
 
 
 def slow_first(item: int) -> int:
