@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 import textwrap
 
-_COMMAND = re.compile(
-    r"(?<!\S)(?:sudo|pip install|ssh|export(?= \w+=)) [^;()]+"
-)  # which is copied, and so not to be torn
+# What is copied, and so not to be torn.
+_COMMAND = re.compile(r"(?<!\S)(?:sudo|pip install|ssh|export(?= \w+=)) [^;()]+")
 _OPTION = re.compile(r"(?<!\S)(--[\w-]+) (?=[^-\s])")  # which stands before its value
 _TIED = "\0"  # stands for a space at which no line ends
 

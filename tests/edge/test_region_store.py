@@ -107,5 +107,8 @@ def test_what_cannot_be_kept_is_not_counted_either(tmp_path: Path, monkeypatch: 
     (tmp_path / "full.json").write_text('{"regions": {}}')
     with pytest.raises(UsageError, match="at most 2 regions"):
         full.add("right", LEFT)  # there is room in the file, not in the run
+    (tmp_path / "full.json").write_text(json.dumps({"regions": {"by hand": PATH, "too": PATH}}))
+    with pytest.raises(UsageError, match="at most 2 regions"):
+        full.add("left", LEFT)  # there is room in the run, not in the file
     assert [set(regions) for regions in used] == [{"path", "left"}] * 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.json", "full.json"], "nothing unfinished"

@@ -152,8 +152,8 @@ class Ratio:
 
 
 def rounded(ratio: float) -> float:
-    """Returns a ratio as reports hold it; never 0, since it may be turned round."""
-    return round(ratio, 4) or ratio
+    """Returns a ratio as reports hold it, to five digits that count; never 0, since it may be turned round."""
+    return float(f"{ratio:.5g}")
 
 
 @dataclass(frozen=True, slots=True)

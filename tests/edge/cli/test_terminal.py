@@ -70,7 +70,7 @@ def test_what_is_to_be_copied_stays_whole() -> None:
         "no plots: matplotlib is missing:",
         '  pip install "matplotlib>=3.10.7" numpy; or do without',
     ]
-    assert "  export A=1" in wrapped("words that come before it: export A=1", 28).splitlines()
+    assert wrapped("set it: export A=1 B=2", 18).splitlines() == ["set it:", "  export A=1 B=2"]
     words = "what you export in this way is text as any other, and ends its lines where there is no room"
     assert max(map(len, wrapped(words, 30).splitlines())) <= 30
     address = "https://example.org/" + "a" * 90
