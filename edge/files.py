@@ -38,11 +38,25 @@ def whole_file(path: Path) -> Iterator[UnfinishedFile]:
         raise SinkError(f"{path}: cannot be written ({exc.strerror or exc})") from exc
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Writes a file in one go, atomically. Raises SinkError."""
+def write_whole(path: Path, data: bytes, *, as_before: bool = False) -> None:
+    """Writes a file in one go, atomically; `as_before` keeps the mode and, as far as this user may give files away, the
+    owner and the group of the file that has the name. Raises SinkError.
+    """
     with whole_file(path) as part:
+        if as_before and path.exists():
+            _take_over(part.file.fileno(), path.stat())  # before anything is in it that others could read
         part.write(data)
         os.fsync(part.file.fileno())
+
+
+def _take_over(descriptor: int, before: os.stat_result) -> None:
+    """Gives what is open the owner, the group and the mode of another file, as far as the system lets this user."""
+    with suppress(OSError):
+        os.fchown(descriptor, -1, before.st_gid)
+    with suppress(OSError):
+        os.fchown(descriptor, before.st_uid, -1)
+    with suppress(OSError):  # after the others, which take bits off
+        os.fchmod(descriptor, before.st_mode & 0o777)
 
 
 def writable_folder(folder: Path) -> Path:

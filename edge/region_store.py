@@ -52,7 +52,7 @@ class RegionStore:
             regions = {**held.regions, name: corners}
             if max(len(regions), len({**self._regions, name: corners})) > MOST_REGIONS:
                 raise UsageError(f"expected at most {MOST_REGIONS} regions, this would be one more")
-            write_whole(Path(os.path.realpath(self._path)), _as_json(regions, held.rules).encode())
+            write_whole(Path(os.path.realpath(self._path)), _as_json(regions, held.rules).encode(), as_before=True)
             self._regions = {**self._regions, name: corners}
             self._use(self._regions)
 

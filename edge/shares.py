@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+from weakref import WeakValueDictionary
 
 import cv2
 import numpy as np
@@ -92,7 +93,7 @@ def class_counts(ids: Ids, classes: ClassSet, mask: Ids | None = None) -> NDArra
     return counts.ravel()[: len(classes)]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class _Area:
     """The pixels of a region."""
 
@@ -102,10 +103,21 @@ class _Area:
     pixels: int  # how many are in it, 1 or more
 
 
+_KNOWN: WeakValueDictionary[tuple[Corners, tuple[int, int]], _Area] = WeakValueDictionary()
+"""The areas that `_areas` or anybody else still holds: a set of regions that has one more shares the others."""
+
+
 @lru_cache(maxsize=4)
 def _areas(polygons: tuple[Corners, ...], size_hw: tuple[int, int]) -> tuple[_Area, ...]:
     """Those of all regions that are counted together, so that many of them do not drive each other out."""
-    return tuple(_area(corners, size_hw) for corners in polygons)
+    return tuple(_known_area(corners, size_hw) for corners in polygons)
+
+
+def _known_area(corners: Corners, size_hw: tuple[int, int]) -> _Area:
+    area = _KNOWN.get((corners, size_hw))
+    if area is None:
+        area = _KNOWN[corners, size_hw] = _area(corners, size_hw)
+    return area
 
 
 def _area(corners: Corners, size_hw: tuple[int, int]) -> _Area:

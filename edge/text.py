@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import textwrap
 
-_COMMAND = re.compile(r"(?<!\S)(?:sudo|pip install|ssh|export) [^;()]+")  # which is copied, and so not to be torn
+# What is copied, and so not to be torn.
+_COMMAND = re.compile(r"(?<!\S)(?:sudo|pip install|ssh|export(?= \w+=)) [^;()]+")
 _OPTION = re.compile(r"(?<!\S)(--[\w-]+) (?=[^-\s])")  # which stands before its value
 _TIED = "\0"  # stands for a space at which no line ends
 
@@ -32,7 +33,7 @@ def command_lines(command: str, width: int, indent: str = "  ") -> str:
     tied = _OPTION.sub(rf"\1{_TIED}", command)
     lines = textwrap.wrap(
         tied,
-        width - 2,
+        max(1, width - 2),
         initial_indent=indent,
         subsequent_indent=f"{indent}    ",
         break_long_words=False,

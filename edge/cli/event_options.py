@@ -53,21 +53,21 @@ def add_event_options(made: argparse.ArgumentParser) -> None:
 
 def regions_of(options: argparse.Namespace) -> RegionsFile:
     """Returns the regions and all rules that are asked for. Raises UsageError."""
-    drawn_later = options.regions and _can_draw(options) and not options.regions.exists()
-    held = read_regions(options.regions) if options.regions and not drawn_later else RegionsFile()
+    held = read_regions(options.regions) if options.regions and not _drawn_later(options) else RegionsFile()
     return RegionsFile(held.regions, (*held.rules, *options.rule))
 
 
-def _can_draw(options: argparse.Namespace) -> bool:
-    """Whether there is a page on which regions can be drawn."""
-    return any(spec.partition(":")[0] == "web" for spec in options.output or ())
+def _drawn_later(options: argparse.Namespace) -> bool:
+    """Whether the file of regions is not there yet, and there is a page on which they can be drawn."""
+    page = any(spec.partition(":")[0] == "web" for spec in options.output or ())
+    return bool(options.regions) and page and not options.regions.exists()
 
 
 def check_events(options: argparse.Namespace) -> None:
     """Raises UsageError for what makes no sense."""
     held = regions_of(options)
     parse_rules(held.rules, held.regions)
-    if options.regions and _can_draw(options):
+    if _drawn_later(options):
         writable_folder(options.regions.parent)
     if not held.rules and (options.events or options.record_events):
         raise UsageError("expected a rule that tells what is an event", "rule")

@@ -26,6 +26,7 @@ from edge.text import command_lines, one_line
 from edge.versions import installed
 
 INTERRUPTED = 130
+LEAST_COLUMNS = 20  # that help is made for, however narrow the terminal
 
 
 class Parser(argparse.ArgumentParser):
@@ -65,7 +66,7 @@ def parser(
     """Makes the parser of a command; `examples` are lines to type, each with what it does behind two spaces or more,
     shown below its options.
     """
-    width = shutil.get_terminal_size().columns - 2
+    width = max(LEAST_COLUMNS, shutil.get_terminal_size().columns) - 2
     shown = "\n".join(["examples:", *_examples(examples, width)]) if examples else None
     description = "\n".join(textwrap.wrap(description, width, break_on_hyphens=False))
     made = Parser(prog=prog, description=description, epilog=shown, formatter_class=_Formatter)

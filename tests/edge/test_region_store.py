@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -51,6 +54,39 @@ def test_a_link_stays_one(tmp_path: Path) -> None:
     assert set(read_regions(tmp_path / "real.json").regions) == {"path", "left"}
 
 
+def test_the_file_keeps_its_mode_and_owner(tmp_path: Path) -> None:
+    file = tmp_path / "regions.json"
+    for mode in (0o600, 0o664):
+        file.write_text('{"regions": {}}')
+        file.chmod(mode)
+        store(file).add("left", LEFT)
+        assert set(read_regions(file).regions) == {"left"}
+        assert stat.S_IMODE(file.stat().st_mode) == mode
+    if os.geteuid() != 0:
+        return  # nobody else gives files away
+    os.chown(file, 1234, 1235)
+    store(file).add("right", LEFT)
+    assert (file.stat().st_uid, file.stat().st_gid) == (1234, 1235)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o664
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, which can become somebody else")
+def test_who_may_not_give_files_away_can_save_nevertheless() -> None:
+    with TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        file = Path(folder, "regions.json")
+        file.write_text('{"regions": {}}')
+        file.chmod(0o664)
+        os.chown(file, 1234, 1235)
+        os.seteuid(65534)
+        try:
+            store(file).add("left", LEFT)
+        finally:
+            os.seteuid(0)
+        assert set(read_regions(file).regions) == {"left"}
+        assert (file.stat().st_uid, stat.S_IMODE(file.stat().st_mode)) == (65534, 0o664)
+
+
 def test_what_cannot_be_kept_is_not_counted_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     used: list[Mapping[str, Corners]] = []
     with pytest.raises(UsageError, match="no file for regions"):
@@ -68,5 +104,11 @@ def test_what_cannot_be_kept_is_not_counted_either(tmp_path: Path, monkeypatch: 
     with pytest.raises(UsageError, match="at most 2 regions"):
         full.add("right", LEFT)
     full.add("left", PATH)
+    (tmp_path / "full.json").write_text('{"regions": {}}')
+    with pytest.raises(UsageError, match="at most 2 regions"):
+        full.add("right", LEFT)  # there is room in the file, not in the run
+    (tmp_path / "full.json").write_text(json.dumps({"regions": {"by hand": PATH, "too": PATH}}))
+    with pytest.raises(UsageError, match="at most 2 regions"):
+        full.add("left", LEFT)  # there is room in the run, not in the file
     assert [set(regions) for regions in used] == [{"path", "left"}] * 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.json", "full.json"], "nothing unfinished"

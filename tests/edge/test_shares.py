@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from edge import shares as areas
 from edge.classes import ClassSet
 from edge.data import IGNORE, LabelMap
 from edge.errors import UsageError
@@ -141,6 +142,30 @@ def test_regions_that_come_later_are_counted_from_the_next_frame_on() -> None:
     with pytest.raises(UsageError, match="region 'c'"):
         shares.use({"c": []})
     assert shares.regions == ("a", "b")
+
+
+def test_pictures_may_change_their_size() -> None:
+    shares = Shares(CLASSES, {"right": box(0.75, 0, 1, 1)})
+    for height, width in ((60, 80), (30, 40), (60, 80), (80, 60)):
+        assert dict(shares.of(halves(height, width), "right")) == pytest.approx(
+            {"road": 0, "person": 1 - 4 / width}, abs=1e-9
+        )
+
+
+def test_one_more_region_lets_the_masks_of_the_others_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+    within = areas._within
+    monkeypatch.setattr(areas, "_within", lambda at, size_hw: made.append(at) or within(at, size_hw))
+    regions = {str(place): box(0.123, 0.01 * place, 0.456, 1) for place in range(20)}
+    shares = Shares(CLASSES, regions)
+    shares.of(halves(), "0")
+    assert len(made) == 20
+    shares.use({**regions, "more": box(0.1, 0.2, 0.3, 0.4), "0": box(0.11, 0.2, 0.3, 0.4)})
+    for name in shares.regions:
+        shares.of(halves(), name)
+    assert len(made) == 22, "the new one, and the one in place of another"
+    shares.of(halves(30, 40), "more")
+    assert len(made) == 22 + 21, "of another size"
 
 
 def test_shares_of_all_classes_add_up() -> None:

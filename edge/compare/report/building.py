@@ -37,6 +37,7 @@ from edge.compare.report.document import (
     RowPair,
     SampleOverlay,
     SingleTimes,
+    rounded,
 )
 from edge.compare.report.document import Row as DocumentRow
 from edge.compare.rows import STAGES, Accuracy, ClassScore, Row
@@ -153,8 +154,8 @@ def latency(seconds: Iterable[float]) -> Latency:
 
 def ratio_of(estimate: Estimate) -> Ratio:
     """Returns a ratio with its interval; the ends are None where there were too few rounds to know."""
-    low, high = (round(end, 4) if 0 < end < math.inf else None for end in (estimate.low, estimate.high))
-    return Ratio(round(estimate.value, 4), low, high, verdict.tie(estimate))
+    low, high = (rounded(end) if 0 < end < math.inf else None for end in (estimate.low, estimate.high))
+    return Ratio(rounded(estimate.value), low, high, verdict.tie(estimate))
 
 
 def vars_of(part: object) -> dict[str, Any]:

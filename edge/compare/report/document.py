@@ -147,8 +147,13 @@ class Ratio:
 
     def inverse(self) -> Ratio:
         """Returns the ratio the other way round."""
-        low, high = (end and round(1 / end, 4) for end in (self.high, self.low))
-        return Ratio(round(1 / self.ratio, 4), low, high, self.tie)
+        low, high = (end and rounded(1 / end) for end in (self.high, self.low))
+        return Ratio(rounded(1 / self.ratio), low, high, self.tie)
+
+
+def rounded(ratio: float) -> float:
+    """Returns a ratio as reports hold it, to five digits that count; never 0, since it may be turned round."""
+    return float(f"{ratio:.5g}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +285,7 @@ def read_report(path: Path) -> Document:
         if not all(0 < ms < 1e9 for ms in times):
             raise ValueError("rounds")
         document = typed(Document, {**parsed, "rows": rows})
+        _check_pairs(document)
         return replace(document, pairs=tuple(pair.faster_first() for pair in document.pairs))
     except OSError as exc:
         raise UsageError(f"{wrong}: it cannot be read ({exc.strerror})") from exc
@@ -292,3 +298,14 @@ def _compared_ms(row: MeasuredRow) -> list[float]:
     if not row.rounds:
         raise ValueError("rounds")
     return [ms for turn in row.rounds for ms in (turn.invoke_ms, turn.frame_ms)]
+
+
+def _check_pairs(document: Document) -> None:
+    """Raises ValueError for pairs of rows that are not there, or with a ratio that no two times have."""
+    names = {row.name for row in document.rows}
+    if not all({pair.first, pair.second} <= names for pair in document.pairs):
+        raise ValueError("pairs")
+    ratios = [ratio for pair in document.pairs for ratio in (pair.invoke, pair.frame)]
+    figures = [figure for ratio in ratios for figure in (ratio.ratio, ratio.low, ratio.high) if figure is not None]
+    if not all(1e-9 < figure < 1e9 for figure in figures):
+        raise ValueError("ratios")

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import av
 import cv2
@@ -113,6 +114,14 @@ def test_a_file_of_regions_need_not_be_there_where_they_can_be_drawn(
     asked[-1] = str(tmp_path / "file" / "regions.json")
     assert main([*asked, "--output", "web://127.0.0.1:0"]) == 1
     assert "cannot be written to" in only_line(capsys.readouterr().err)
+
+
+def test_a_file_of_regions_that_is_there_needs_no_folder_to_write_to(int8_model: Path, clip: Path) -> None:
+    with TemporaryFile("w") as file:  # in /proc nobody can make files, root neither
+        file.write('{"regions": {"left": [[0, 0], [0.5, 0], [0.5, 1]]}}')
+        file.flush()
+        asked = ["--regions", f"/proc/{os.getpid()}/fd/{file.fileno()}", "--output", "web://127.0.0.1:0"]
+        assert main([str(int8_model), "--source", str(clip), *asked]) == 0
 
 
 def test_rules_make_events_pictures_and_recordings(

@@ -31,6 +31,15 @@ def test_help_fits(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     check_help(command, PARSERS[command], monkeypatch)
 
 
+@pytest.mark.parametrize("command", PARSERS)
+@pytest.mark.parametrize("columns", [1, 4, 19])
+def test_help_is_given_however_narrow_the_terminal_is(
+    columns: int, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert "--version" in PARSERS[command]().format_help()
+
+
 @pytest.mark.parametrize("columns", [80, 60])
 def test_a_message_ends_its_lines_between_words(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
     with terminal(monkeypatch, columns) as said:
@@ -61,6 +70,9 @@ def test_what_is_to_be_copied_stays_whole() -> None:
         "no plots: matplotlib is missing:",
         '  pip install "matplotlib>=3.10.7" numpy; or do without',
     ]
+    assert wrapped("set it: export A=1 B=2", 18).splitlines() == ["set it:", "  export A=1 B=2"]
+    words = "what you export in this way is text as any other, and ends its lines where there is no room"
+    assert max(map(len, wrapped(words, 30).splitlines())) <= 30
     address = "https://example.org/" + "a" * 90
     assert address in wrapped(f"see {address} there", 80).split()
 
@@ -71,3 +83,4 @@ def test_a_long_command_is_one_that_a_shell_takes() -> None:
         "  label-archive model.tflite drives/ \\",
         "      --output labels:labels --output overlay:films",
     ]
+    assert command_lines("label-archive drives/", 1).splitlines() == ["  label-archive \\", "      drives/"]

@@ -106,6 +106,10 @@ def test_accuracy_against_label_files(model: Path, street: Path) -> None:
     assert found.miou is not None
     assert found.miou > 0.85  # the network looks at 5x9 points of 20x36
     assert found.agreement is None
+    assert made.sample_truth is not None
+    assert made.sample_truth.seen, "classes of the labels"
+    (truth,) = (shown for shown in document(made, []).sample_overlays if not shown.rows)
+    assert truth.overlay == made.sample_truth
 
 
 def test_labels_of_another_size_count_and_damaged_ones_are_left_out(model: Path, street: Path) -> None:

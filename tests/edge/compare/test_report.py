@@ -156,6 +156,24 @@ def test_a_pair_the_other_way_round() -> None:
     assert pair.frame.low is None
 
 
+@pytest.mark.parametrize("ratio", [1e-6, 30_000.0, 1e6])
+def test_a_pair_of_very_different_times_can_be_turned_again_and_again(ratio: float) -> None:
+    pair = RowPair("a", "b", Ratio(ratio, ratio, ratio, tie=False), Ratio(ratio, None, None, tie=False))
+    assert pair.flipped().flipped().frame.ratio == pytest.approx(ratio, rel=1e-4)
+    assert pair.flipped().flipped().invoke.low == pytest.approx(ratio, rel=1e-4)
+
+
+@pytest.mark.parametrize("times_ms", [(0.001, 1e5), (1e5, 0.001)])
+def test_rows_of_very_different_times_are_a_pair(times_ms: tuple[float, float], tmp_path: Path) -> None:
+    made = document(comparison([measured("a", times_ms[0]), measured("b", times_ms[1])]), [])
+    (found,) = made.pairs
+    for figure in (found.invoke.low, found.frame.ratio, found.frame.high, found.flipped().flipped().frame.ratio):
+        assert figure is not None
+        assert figure > 1e4
+    write_report(made, tmp_path)
+    assert read_report(tmp_path / "report.json") == made
+
+
 def test_a_report_reads_back_and_anything_else_is_refused_in_one_line(whole: Document, tmp_path: Path) -> None:
     write_report(whole, tmp_path)
     assert read_report(tmp_path / "report.json") == whole
@@ -187,6 +205,15 @@ def test_a_report_reads_back_and_anything_else_is_refused_in_one_line(whole: Doc
         (("created",), 5),
         (("environment",), []),
         (("rows", 0), None),
+        (("pairs", 0, "first"), "no row"),
+        (("pairs", 0, "second"), "no row"),
+        (("pairs", 0, "invoke", "ratio"), 0.0),
+        (("pairs", 0, "frame", "ratio"), 0.0),
+        (("pairs", 0, "frame", "ratio"), -2.0),
+        (("pairs", 0, "frame", "ratio"), 1e-320),
+        (("pairs", 0, "frame", "ratio"), float("inf")),
+        (("pairs", 0, "invoke", "low"), 0.0),
+        (("pairs", 0, "frame", "high"), float("nan")),
     ],
 )
 def test_a_report_with_impossible_figures_is_no_baseline(
@@ -200,6 +227,13 @@ def test_a_report_with_impossible_figures_is_no_baseline(
     (tmp_path / "bad.json").write_text(json.dumps(damaged))
     with pytest.raises(UsageError, match=r"bad\.json: expected a report\.json"):
         read_report(tmp_path / "bad.json")
+
+
+def test_intervals_that_are_not_known_are_no_fault(whole: Document, tmp_path: Path) -> None:
+    written = as_written(whole)
+    written["pairs"][0]["frame"] |= {"low": None, "high": None}
+    (tmp_path / "few.json").write_text(json.dumps(written))
+    assert read_report(tmp_path / "few.json").pairs[0].frame.low is None
 
 
 def test_names_of_files_break_no_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

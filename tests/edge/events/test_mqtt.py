@@ -231,12 +231,12 @@ def test_what_is_no_address_of_a_broker_is_refused(text: str) -> None:
         mqtt.parse_mqtt(text)
 
 
-def certificates(folder: Path) -> None:
-    """Makes `ca.pem`, and with it `broker.pem` and `broker.key` for 127.0.0.1."""
+def certificates(folder: Path, name: str = "IP:127.0.0.1") -> None:
+    """Makes `ca.pem`, and with it `broker.pem` and `broker.key` for a name."""
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("needs openssl (apt install openssl)")
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1")
+    (folder / "names").write_text(f"subjectAltName={name}")
     key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
     for command in (
         f"req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=test-authority",
@@ -278,6 +278,25 @@ def test_mqtts_encrypts_and_speaks_only_to_a_broker_that_is_trusted(
             play(watch, 5, [range(1, 2)])
             wait_for(lambda: len(events(got)) == 4)
     assert events(got) == [(2, "begun"), (4, "ended"), (1, "begun"), (2, "ended")]
+
+
+@needs_broker
+@pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")  # paho drops one when TLS has failed
+def test_a_broker_with_a_trusted_certificate_for_another_name_gets_nothing(tmp_path: Path, port: int) -> None:
+    certificates(tmp_path, "DNS:other.example")
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        plain = int(free.getsockname()[1])
+    tls = [f"{kind}file {tmp_path}/{name}" for kind, name in (("cert", "broker.pem"), ("key", "broker.key"))]
+    said: list[str] = []
+    at = f"mqtts://127.0.0.1:{{}}/roadlite/test?ca={tmp_path}/ca.pem"
+    both = broker(tmp_path, port, *tls, f"listener {plain} 127.0.0.1", "allow_anonymous true", "user root")
+    with both, listening(there(plain)) as got:
+        with closing(watching(port, said.append, at)) as watch:
+            wait_for(lambda: bool(said) or bool(got))
+            play(watch, 5, [range(2, 4)])
+        assert "the broker has a certificate that is not trusted here (IP address mismatch" in said[0]
+        assert said[-1].endswith("2 events were not delivered")
+        assert not got
 
 
 def test_a_file_that_holds_no_certificate_is_named(tmp_path: Path) -> None:

@@ -116,8 +116,12 @@ def test_an_encoder_that_fails_as_an_event_begins_is_asked_for_nothing_more(tmp_
     recorder.take(Event("person", "begun", "2026-11-27T21:30:00.125Z", 1, 0.1, 0.25), "person", result)
     with pytest.raises(SinkError, match="cannot be recorded into"):
         recorder.follow(result, met=True)
-    recorder.close()
     assert not list(tmp_path.iterdir())
+    encoder.write = lambda _: pytest.fail("it was")  # type: ignore[method-assign]
+    recorder.take(Event("person", "begun", "2026-11-27T21:30:01.125Z", 2, 0.2, 0.25), "person", shown)
+    recorder.follow(frame(2, person=True), met=True)
+    recorder.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["20261127T213001.125Z-person.mp4"], "of another encoder"
 
 
 def test_a_recording_keeps_the_times_of_a_camera(tmp_path: Path) -> None:
