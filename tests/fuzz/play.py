@@ -71,7 +71,11 @@ def preload(kinds: Collection[str]) -> None:
     import edge
 
     for module in pkgutil.walk_packages(edge.__path__, "edge."):
-        importlib.import_module(module.name)
+        try:
+            importlib.import_module(module.name)
+        except ModuleNotFoundError as error:  # a module of clusters, where their extra is not installed
+            if (error.name or "").partition(".")[0] == "edge":
+                raise
     for name in MODULES.values():
         importlib.import_module(name)
     if {"graphs", "archives", "sources"} & set(kinds):
