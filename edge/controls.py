@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -82,9 +82,12 @@ class LivePipeline:
     names_known: bool = True  # whether the model or the user names the classes; False where their names are a guess
     regions: Mapping[str, Polygon] = field(default_factory=dict)  # at the start, counted beside the picture
     regions_file: Path | None = None  # where regions are kept that are drawn while it runs; None for nowhere
+    watched: Collection[str] = ()  # regions of which rules tell
     shares: Shares = field(init=False)  # of the frames, counted once for all sinks
     region_store: RegionStore = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shares", Shares(self.classes, self.regions))
-        object.__setattr__(self, "region_store", RegionStore(self.regions_file, self.regions, self.shares.use))
+        object.__setattr__(
+            self, "region_store", RegionStore(self.regions_file, self.regions, self.shares.use, self.watched)
+        )

@@ -44,11 +44,16 @@ def test_commands_parse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_region_is_sent_as_the_guide_says(tmp_path: Path) -> None:
     sent = re.search(r"^    (curl .*/regions \\\n.*)$", GUIDE, re.MULTILINE)
+    removal = re.search(r"^    (curl -X DELETE .*/regions.*)$", GUIDE, re.MULTILINE)
     assert sent is not None
+    assert removal is not None
     with closing(opened(regions_file=tmp_path / "regions.json")) as sink:
         command = sent[1].replace("localhost:8080", f"localhost:{sink.address.port}").replace("curl", "curl -sf", 1)
         subprocess.run(command, shell=True, check=True, stdout=subprocess.DEVNULL)
-    assert set(read_regions(tmp_path / "regions.json").regions) == {"left"}
+        assert set(read_regions(tmp_path / "regions.json").regions) == {"left"}
+        removed = removal[1].replace("localhost:8080", f"localhost:{sink.address.port}").replace("curl", "curl -sf", 1)
+        subprocess.run(removed, shell=True, check=True, stdout=subprocess.DEVNULL)
+    assert read_regions(tmp_path / "regions.json").regions == {}
 
 
 def test_the_keys_are_those_of_the_page() -> None:

@@ -57,6 +57,11 @@ def regions_of(options: argparse.Namespace) -> RegionsFile:
     return RegionsFile(held.regions, (*held.rules, *options.rule))
 
 
+def watched_regions(held: RegionsFile) -> frozenset[str]:
+    """Returns the names of the regions of which the rules tell. Raises UsageError."""
+    return frozenset(rule.region for rule in parse_rules(held.rules, held.regions) if rule.region is not None)
+
+
 def _drawn_later(options: argparse.Namespace) -> bool:
     """Whether the file of regions is not there yet, and there is a page on which they can be drawn."""
     page = any(spec.partition(":")[0] == "web" for spec in options.output or ())

@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import get_args
 
 from edge import pipeline
-from edge.cli.event_options import add_event_options, check_events, event_destinations, open_events, regions_of
+from edge.cli.event_options import (
+    add_event_options,
+    check_events,
+    event_destinations,
+    open_events,
+    regions_of,
+    watched_regions,
+)
 from edge.cli.main import Parser, parser, run, say
 from edge.cli.options import (
     SOURCE_FIELDS,
@@ -115,7 +122,9 @@ def run_model(options: argparse.Namespace) -> int:
         heat = stack.enter_context(closing(Heat(options.max_temp)))
         status = Status(run_description(segmenter, source.info), timing, health, controls, heat)
         specs = options.output or [default_output(options.source, source.info)]
-        live = LivePipeline(classes, controls, status.now, segmenter.names_known, held.regions, options.regions)
+        live = LivePipeline(
+            classes, controls, status.now, segmenter.names_known, held.regions, options.regions, watched_regions(held)
+        )
         opening = open_sink if options.output else open_shown
         sinks: dict[str, Sink] = {
             spec: stack.enter_context(closing(opening(spec, source.info, live, say))) for spec in specs

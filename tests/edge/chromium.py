@@ -8,7 +8,7 @@ import itertools
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 DESK, PHONE, PHONE_ON_ITS_SIDE = (1400, 900), (390, 844), (844, 390)
 ROAD, SKY = 0, 10
 GREY = (100, 100, 100)
+KEY_CODES = {"Enter": 13, "Backspace": 8, "Escape": 27, " ": 32, "Tab": 9, "Delete": 46}
+KEY_CODES |= {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
 
 
 @dataclass
@@ -80,11 +82,18 @@ class Browser:
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, x=x, y=y)
 
-    def press(self, key: str) -> None:
-        text = {"Enter": "\r", "Backspace": "", "Escape": ""}.get(key, key)
-        code = {"Enter": 13, "Backspace": 8, "Escape": 27, " ": 32}.get(key, 0)
+    def press(self, key: str, *, shift: bool = False) -> None:
+        text = "\r" if key == "Enter" else key if len(key) == 1 else ""
+        code = KEY_CODES.get(key, 0)
         for kind in ("keyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, text=text, windowsVirtualKeyCode=code)
+            self.call(
+                "Input.dispatchKeyEvent",
+                type=kind,
+                key=key,
+                text=text,
+                windowsVirtualKeyCode=code,
+                modifiers=8 if shift else 0,
+            )
 
     def type(self, text: str) -> None:
         self.call("Input.insertText", text=text)
@@ -166,12 +175,14 @@ def opened(
     controls: Controls | None = None,
     regions: Mapping[str, Polygon] | None = None,
     file: Path | None = None,
+    watched: Collection[str] = (),
     label_age: Percentiles | None = None,
 ) -> WebPage:
     run = RunDescription("0.1.0", "net.tflite", "litert", 2, "camera")
     timing = TimingSummary(7, 0.4, 17.5, {}, None, label_age, None if label_age is None else 0.75)
     stats = RunStatistics(run, timing, 0, 0, 0, 0, temperature_c=61.0, throttled=True, state="running")
-    live = LivePipeline(CITYSCAPES, controls or Controls(), lambda: stats, regions=regions or {}, regions_file=file)
+    controls, regions = controls or Controls(), regions or {}
+    live = LivePipeline(CITYSCAPES, controls, lambda: stats, regions=regions, regions_file=file, watched=watched)
     made = open_sink(f"web://127.0.0.1:{port}{more}", SourceInfo("camera", None, None, None), live)
     assert isinstance(made, WebPage)
     return made

@@ -47,6 +47,49 @@ def test_the_file_is_made_with_the_first_region_and_keeps_what_others_write(tmp_
     assert made.regions == {"left": LEFT}, "that by hand counts from the next start"
 
 
+def test_a_region_is_removed_from_the_file_and_counted_to_the_end(tmp_path: Path) -> None:
+    file, used = tmp_path / "regions.json", []  # type: ignore[var-annotated]
+    file.write_text(json.dumps({"regions": {"path": PATH, "by hand": LEFT}, "rules": ["person > 2 %"]}))
+    made = store(file, used)
+    made.remove("path")
+    assert made.regions == {}
+    assert used == [], "tables have a column for it"
+    assert read_regions(file).regions == {"by hand": LEFT}
+    assert read_regions(file).rules == ("person > 2 %",)
+    made.add("left", LEFT)
+    assert made.regions == {"left": LEFT}
+    assert used == [{"path": PATH, "left": LEFT}]
+    assert read_regions(file).regions == {"by hand": LEFT, "left": LEFT}
+    made.remove("by hand")
+    made.remove("left")
+    assert read_regions(file).regions == {}
+    made.add("path", LEFT)
+    assert made.regions == {"path": LEFT}
+    assert used[-1] == {"path": LEFT, "left": LEFT}
+
+
+def test_what_cannot_be_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="no file for regions"):
+        store(None).remove("path")
+    file = tmp_path / "regions.json"
+    made = RegionStore(file, {"path": PATH, "left": LEFT}, lambda _: None, {"path"})
+    with pytest.raises(UsageError, match="got 'right': there is none of that name"):
+        made.remove("right")
+    with pytest.raises(UsageError, match="region 'path': expected one that no rule watches"):
+        made.remove("path")
+    assert not file.exists()
+    monkeypatch.setattr(region_store, "MOST_REGIONS", 3)
+    made.remove("left")
+    made.add("a", LEFT)
+    with pytest.raises(UsageError, match="at most 3 regions, with those that were removed"):
+        made.add("b", LEFT)
+    file.write_text("oh")
+    with pytest.raises(UsageError, match="expected JSON"):
+        made.remove("a")
+    assert set(made.regions) == {"path", "a"}
+    assert file.read_text() == "oh"
+
+
 def test_a_link_stays_one(tmp_path: Path) -> None:
     (tmp_path / "link.json").symlink_to("real.json")
     store(tmp_path / "link.json").add("left", LEFT)

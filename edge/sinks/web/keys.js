@@ -11,7 +11,11 @@ const KEYS = [
   ['f', 'full screen', () => $('full').click()],
   ['?', 'this list', () => $('keys').open ? $('keys').close() : $('keys').showModal()],
 ];
-const DRAWING = { Enter: closeRegion, Backspace: undoCorner, Escape: leaveDrawing };
+const DRAWING = {
+  Enter: closeRegion, Backspace: undoCorner, Escape: leaveDrawing, Delete: removeRegion, ' ': () => addCorner(cross),
+  ArrowLeft: event => moveCross(event, -1, 0), ArrowRight: event => moveCross(event, 1, 0),
+  ArrowUp: event => moveCross(event, 0, -1), ArrowDown: event => moveCross(event, 0, 1),
+};
 
 $('key-list').replaceChildren(...KEYS.flatMap(([key, about]) => {
   const term = document.createElement('dt'), text = document.createElement('dd'), cap = document.createElement('kbd');
@@ -26,9 +30,11 @@ $('keys-close').onclick = () => $('keys').close();
 document.onkeydown = event => {
   const own = event.target.closest('button, a, dialog'), writes = event.target.matches('input:not([type=range])');
   if (event.ctrlKey || event.metaKey || event.altKey || writes) return;
-  if (drawn && !$('keys').open && DRAWING[event.key] && !(own && event.key === 'Enter')) {
+  const theirs = event.key === ' ' ? own || !cross || closed : event.key === 'Enter' ? own
+    : event.key.startsWith('Arrow') && event.target.matches('input');  // what has the focus takes them, or the page
+  if (drawn && !$('keys').open && DRAWING[event.key] && !theirs) {
     event.preventDefault();
-    DRAWING[event.key]();
+    DRAWING[event.key](event);
     return;
   }
   if (own && (event.key === ' ' || event.key === 'Enter')) return;  // it presses what has the focus

@@ -96,6 +96,7 @@ class Server:
             ):
                 app.router.add_get(folder + name, handler, expect_handler=expect_nothing)
             app.router.add_post(f"{folder}regions", self._regions.save, expect_handler=expect_nothing)
+            app.router.add_delete(f"{folder}regions", self._regions.remove, expect_handler=expect_nothing)
         if public_path != "/":
             app.router.add_get(public_path.rstrip("/"), self._lead_to_page, expect_handler=expect_nothing)
         app.router.add_route("*", "/{other:.*}", _refuse, expect_handler=expect_nothing)
@@ -145,7 +146,7 @@ class Server:
 
 
 async def _refuse(request: web.Request) -> web.Response:
-    if request.method not in ("GET", "HEAD"):  # but for a POST of a region, which has its own way
+    if request.method not in ("GET", "HEAD"):  # but for regions, which have ways of their own
         raise web.HTTPMethodNotAllowed(request.method, ("GET", "HEAD"))
     raise web.HTTPNotFound(text="There is nothing here.\n")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -322,3 +323,84 @@ def test_no_region_is_drawn_over_two_models(browser: Browser, tmp_path: Path) ->
         assert near(browser.seen(0.25, 0.4), blend(ROAD, 0.5))
         browser.click("#draw")
         assert browser.ask("$('drawing').hidden && $('message').textContent.includes('one model')")
+
+
+def test_a_region_is_removed_and_put_back(browser: Browser, tmp_path: Path) -> None:
+    file, both = tmp_path / "r.json", {**MIDDLE, "<b>other": [(0.8, 0.1), (0.9, 0.1), (0.9, 0.2)]}
+    with closing(opened(file=file, regions=both, watched=["<b>other"])) as sink:
+        look(browser, sink)
+        assert browser.ask("[...$('region-list').querySelectorAll('button')].map(b => b.textContent)") == list(both)
+        browser.click("#region-list button")
+        assert drawn(browser.seen(0.25, 0.4), CYAN)
+        assert browser.ask(
+            "$('guide').textContent.trim() === 'Region middle.' && $('region').hidden && $('keep').hidden"
+        )
+        corner(browser, 0.1, 0.1)
+        browser.press("Enter")
+        assert browser.ask("drawn.length") == 4, "it is not drawn on"
+        browser.click("#cancel")
+        assert drawn(browser.seen(0.25, 0.4), YELLOW)
+        assert not file.exists()
+
+        browser.click("#region-list button")
+        browser.click("#remove")
+        browser.wait_for("$('guide').textContent.startsWith('Removed from r.json; this run still counts it.')")
+        assert list(read_regions(file).regions) == ["<b>other"]
+        assert browser.ask("$('region-list').textContent") == "<b>other"
+        assert browser.ask("$('remove').hidden && $('region').value === 'middle'")
+        browser.click("#keep")
+        browser.wait_for("!drawn && $('region-list').children.length === 2")
+        assert np.allclose(read_regions(file).regions["middle"], MIDDLE["middle"])
+
+        browser.click("#region-list button")
+        browser.press("Delete")
+        browser.wait_for("$('guide').textContent.includes('one that no rule watches')")
+        assert list(read_regions(file).regions) == ["<b>other", "middle"]
+        browser.click("#region-list li:last-child button")
+        assert browser.ask("chosen") == "middle"
+        request = urllib.request.Request(f"{sink.address.url}regions?name=middle", method="DELETE")
+        urllib.request.urlopen(request, timeout=10).close()
+        browser.wait_for("!drawn && $('region-list').children.length === 1")
+        assert browser.ask("$('drawing').hidden")
+        assert [one for one in browser.complaints if "422" not in one] == []
+    assert list(read_regions(file).regions) == ["<b>other"]
+
+
+def test_regions_that_may_not_be_changed_are_looked_at(browser: Browser) -> None:
+    with closing(opened(regions=MIDDLE)) as sink:
+        look(browser, sink)
+        browser.click("#region-list button")
+        assert drawn(browser.seen(0.25, 0.4), CYAN)
+        assert browser.ask(
+            "$('remove').hidden && $('guide').textContent.startsWith('Region middle. This run keeps no')"
+        )
+        browser.press("Delete")
+        browser.press("Escape")
+        assert browser.ask("$('drawing').hidden && $('region-list').children.length") == 1
+
+
+def test_a_region_is_drawn_by_keys_alone(browser: Browser, tmp_path: Path) -> None:
+    with closing(opened(file=tmp_path / "r.json")) as sink:
+        look(browser, sink)
+        browser.ask("$('draw').focus(); 0")
+        browser.press(" ")
+        assert browser.ask("!$('drawing').hidden")
+        browser.press("ArrowLeft")
+        assert drawn(browser.seen(0.49, 0.5), CYAN), "a cross"
+        browser.press(" ")
+        for _ in range(4):
+            browser.press("ArrowUp", shift=True)
+        browser.press(" ")
+        browser.press("ArrowRight")
+        for _ in range(4):
+            browser.press("ArrowRight", shift=True)
+        browser.press(" ")
+        assert np.allclose(browser.ask("drawn"), [[0.49, 0.5], [0.49, 0.3], [0.7, 0.3]])
+        browser.press("Enter")
+        assert browser.ask("document.activeElement.id") == "region"
+        browser.type("by keys")
+        browser.press("Enter")
+        browser.wait_for("!drawn && $('message').textContent.startsWith('Saved to r.json')")
+        assert drawn(browser.seen(0.49, 0.4), YELLOW)
+        assert browser.ask("frozen") is False
+        assert browser.complaints == []

@@ -66,6 +66,22 @@ def test_a_region_is_kept_and_counted_from_the_next_frame_on(tmp_path: Path) -> 
     assert live.shares.of(labels, "left")["road"] == 1.0
 
 
+def test_a_region_is_removed(tmp_path: Path) -> None:
+    file = tmp_path / "regions.json"
+    with closing(page(running(file))) as sink:
+        post(sink, {**LEFT, "name": "a/b c+&?"})
+        post(sink, LEFT)
+        status, text, _ = get(sink, "regions?name=a/b%20c%2B%26%3F", "DELETE")
+        assert (status, list(json.loads(text)["regions"])) == (200, ["left"])
+        for unknown in ("regions", "regions?name=a", "regions?name=%00%ff"):
+            status, text, _ = get(sink, unknown, "DELETE")
+            assert (status, text.count(b"\n")) == (422, 1)
+            assert text.decode()[:-1].isprintable()
+        assert get(sink, "stats", "DELETE")[0] == 405
+        assert json.loads(get(sink, "stats")[1])["failed_requests"] == 0
+    assert list(read_regions(file).regions) == ["left"]
+
+
 def test_all_who_watch_are_told(tmp_path: Path) -> None:
     async def work(session: aiohttp.ClientSession) -> list[dict[str, Any]]:
         async with session.ws_connect(url(sink, "ws")) as viewer:
@@ -147,9 +163,11 @@ def test_strangers_draw_nothing(tmp_path: Path, address: str, may: bool) -> None
         refusal = json.loads(get(sink, f"regions{token}")[1])["refusal"]
         assert bool(refusal) is not may
         assert post(sink, LEFT, f"regions{token}")[0] == (200 if may else 403)
+        assert get(sink, f"regions?name=none&{token[1:]}", "DELETE")[0] == (422 if may else 403)
         if token:
             assert post(sink, LEFT)[0] == 401
             assert post(sink, LEFT, "regions?token=s3cret-worx")[0] == 401
+            assert get(sink, "regions?name=left", "DELETE")[0] == 401
     assert (tmp_path / "regions.json").exists() is may
 
 
@@ -165,6 +183,8 @@ def test_pages_of_other_sites_draw_nothing(tmp_path: Path) -> None:
         assert post(sink, LEFT, Origin="http://evil.example")[0] == 403
         assert post(sink, LEFT, Origin="null")[0] == 403
         assert post(sink, LEFT, Host="evil.example")[0] == 403
+        for name, value in (("Origin", "http://evil.example"), ("Origin", "null"), ("Host", "evil.example")):
+            assert get(sink, "regions?name=left", "DELETE", **{name: value})[0] == 403
         for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
             assert post(sink, LEFT, **{"Content-Type": kind})[0] == 415, "which a form could send"
         assert get(sink, "regions", "OPTIONS")[0] == 405
