@@ -10,7 +10,8 @@ function onRegions(told) {
   $('region-list').replaceChildren(...there.map(name => {
     const item = document.createElement('li'), button = document.createElement('button');
     button.textContent = button.title = name;
-    button.onclick = () => choose(name);
+    button.setAttribute('aria-pressed', name === chosen);
+    button.onclick = () => name === chosen ? leaveDrawing() : choose(name);
     item.append(button);
     return item;
   }));
@@ -72,7 +73,9 @@ function pictureBox() {
 
 function guide() {
   $('drawing').hidden = !drawn;
-  $('draw').setAttribute('aria-pressed', !!drawn);
+  $('draw').setAttribute('aria-pressed', !!drawn && !chosen);
+  for (const button of $('region-list').querySelectorAll('button'))
+    button.setAttribute('aria-pressed', button.textContent === chosen);
   canvas.classList.toggle('drawing', !!drawn && !closed);
   if (!drawn) return;
   for (const id of ['undo', 'close']) $(id).hidden = closed;
@@ -195,7 +198,7 @@ function downloadRegions() {
   leaveDrawing();
 }
 
-$('draw').onclick = () => drawn ? leaveDrawing() : begin([], '');
+$('draw').onclick = () => drawn && !chosen ? leaveDrawing() : begin([], '');
 $('undo').onclick = undoCorner;
 $('close').onclick = closeRegion;
 $('cancel').onclick = leaveDrawing;

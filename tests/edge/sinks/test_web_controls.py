@@ -335,9 +335,14 @@ def test_a_region_is_removed_and_put_back(browser: Browser, tmp_path: Path) -> N
         assert browser.ask(
             "$('guide').textContent.trim() === 'Region middle.' && $('region').hidden && $('keep').hidden"
         )
+        assert browser.ask("document.querySelector('#region-list [aria-pressed=true]').textContent") == "middle"
         corner(browser, 0.1, 0.1)
         browser.press("Enter")
         assert browser.ask("drawn.length") == 4, "it is not drawn on"
+        browser.click("#draw")
+        assert browser.ask(
+            "drawn.length === 0 && !chosen && !document.querySelector('#region-list [aria-pressed=true]')"
+        )
         browser.click("#cancel")
         assert drawn(browser.seen(0.25, 0.4), YELLOW)
         assert not file.exists()
@@ -382,6 +387,11 @@ def test_regions_that_may_not_be_changed_are_looked_at(browser: Browser) -> None
 def test_a_region_is_drawn_by_keys_alone(browser: Browser, tmp_path: Path) -> None:
     with closing(opened(file=tmp_path / "r.json")) as sink:
         look(browser, sink)
+        browser.press("d")
+        browser.press(" ")
+        assert browser.ask("frozen && !drawn.length"), "there is no cross yet"
+        browser.press(" ")
+        browser.press("d")
         browser.ask("$('draw').focus(); 0")
         browser.press(" ")
         assert browser.ask("!$('drawing').hidden")
