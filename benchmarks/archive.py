@@ -43,7 +43,7 @@ from edge.scene import DEMO_SEED, Scene
 from edge.versions import installed
 
 SIZE_HW, FRAME_HW, CLIP_S, CLIPS = (129, 257), (288, 512), 2, 20
-FILM_S, FILMS, PIECE_S = 40, 2, 4.0
+FILM_S, FILMS, PIECE_S = 40, 4, 4.0
 PIECES_A_FILM = 1000
 Work = Callable[[], float]
 

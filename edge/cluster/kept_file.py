@@ -30,11 +30,15 @@ class KeptFile(WorkerPlugin):  # type: ignore[misc]
         if self._resource and not worker.state.total_resources.get(self._resource):
             return
         path = file_in(worker, self._sha256)
+        partial = path.with_suffix(".part")  # another run may read the file that it has sent before
         _runs[path] += 1
         try:
-            path.write_bytes(self._data)
+            partial.write_bytes(self._data)
+            partial.replace(path)
         except OSError as exc:
             _troubles[path] = reason(exc)
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
 
     def teardown(self, worker: Any) -> None:
         path = file_in(worker, self._sha256)

@@ -69,6 +69,7 @@ def fill(is_full: bool) -> None:
 
 class FullDisk(type(Path())):  # type: ignore[misc]
     def write_bytes(self, data: bytes) -> int:
+        super().write_bytes(data[: len(data) // 2])
         full()
 
 

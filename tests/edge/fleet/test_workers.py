@@ -61,6 +61,17 @@ def test_a_worker_that_cannot_keep_a_file_says_why_and_the_others_have_it(client
             client.submit(arrived, SHA256, workers=[first], pure=False).result()
 
 
+def test_a_disk_that_is_full_by_now_leaves_what_others_have_sent(client: Any) -> None:
+    before = client.run(files_of)
+    with sent(client, DATA, SHA256):
+        client.run(fill, True)
+        with sent(client, DATA, SHA256):
+            client.run(fill, False)
+            found = [client.submit(arrived, SHA256, workers=[worker], pure=False) for worker in client.nthreads()]
+            assert [path.result().suffix for path in found] == [".tflite"] * 2
+    assert client.run(files_of) == before
+
+
 def test_only_workers_that_offer_a_resource_get_a_file_that_needs_it() -> None:
     with open_cluster("local", 1, {"memory": 1e9}) as client:
         before = client.run(files_of)
