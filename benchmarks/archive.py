@@ -3,7 +3,9 @@
 Each worker is held on one core, and so is the way without Dask, since reading, inference and drawing have threads of
 their own. The ways take turns in one run on clusters that are up, with models that are loaded. `run-model` in a loop
 over 20 short clips and `label-archive` on them are whole commands, from nothing to the end. The overhead of Dask is
-that of 100 000 pieces that do nothing, in the loop that hands out real ones.
+that of pieces that do nothing, in the loop that hands out real ones; 100 000 of them take twelve minutes:
+
+    python benchmarks/archive.py --pieces 100000
 """
 
 from __future__ import annotations
@@ -204,8 +206,8 @@ def pieces(films: Path, model: Path, rounds: int) -> list[Row]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--pieces", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--pieces", type=int, default=5_000)
     options = parser.parse_args()
     with benchmark("archive", "Archives of films on a cluster", "times as fast") as entry, fresh() as folder:
         entry.about = (
