@@ -53,10 +53,19 @@ def cause(exc: BaseException | None) -> BaseException | None:
     while exc is not None and id(exc) not in seen:  # `raise error from error` goes back to itself
         seen.add(id(exc))
         says_so = not isinstance(exc, RoadliteError) and says_shortage(str(exc))  # ours name files, and have a cause
-        if says_so or isinstance(exc, MemoryError) or getattr(exc, "errno", None) == errno.ENOMEM:
+        if says_so or _is_shortage(exc):
             about_memory = exc
         exc = exc.__cause__ or (None if exc.__suppress_context__ else exc.__context__)
     return about_memory
+
+
+def _is_shortage(exc: BaseException) -> bool:
+    """Whether an exception is one of memory by its kind. Behind a limit some libraries that get none fail without
+    saying why, which Python tells as a SystemError.
+    """
+    if isinstance(exc, SystemError):
+        return limit_kb() is not None
+    return isinstance(exc, MemoryError) or getattr(exc, "errno", None) == errno.ENOMEM
 
 
 def says_shortage(text: str) -> bool:

@@ -52,6 +52,16 @@ def test_what_is_about_something_else_is_not(exc: BaseException) -> None:
     assert memory.cause(exc) is None
 
 
+def test_a_library_that_fails_without_a_word_has_no_memory_where_there_is_a_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    exc = SystemError("error return without exception set")
+    monkeypatch.setattr(memory, "limit_kb", lambda: None)
+    assert memory.cause(exc) is None
+    monkeypatch.setattr(memory, "limit_kb", lambda: 450_000)
+    assert memory.cause(exc) is exc
+
+
 def test_what_is_too_large_for_any_machine_is_recognised() -> None:
     with pytest.raises(MemoryError) as numpys:
         np.empty(1 << 60, np.uint8)

@@ -112,6 +112,7 @@ def main():
 
 sys.exit(start("toy", "toy"))
 """
+AT_WORK = "[time.sleep(0.05) for _ in range(72000)]"  # short ones: a signal just before one begins is told when it ends
 LIMIT = 2_000 * MB  # more than the toy needs: it is there for the program to be watched
 
 
@@ -126,6 +127,7 @@ def toy(body: str, limit: int | None = LIMIT, **options: Any) -> subprocess.Pope
         ("os.abort()", "(native code ended it with SIGABRT)"),
         ("os._exit(1)", "(native code ended it with exit code 1)"),  # as OpenBLAS does
         ("raise RuntimeError('std::bad_alloc')", "(std::bad_alloc)"),
+        ("raise SystemError('error return without exception set')", "(error return without exception set)"),
     ],
 )
 def test_a_death_without_a_word_is_explained(body: str, how: str) -> None:
@@ -168,7 +170,7 @@ def test_without_a_limit_or_under_systemd_there_is_one_process(limit: int | None
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_reaches_the_work(sign: int) -> None:
-    process = toy("print('at work', flush=True); time.sleep(3600)")
+    process = toy(f"print('at work', flush=True); {AT_WORK}")
     assert process.stdout is not None
     assert process.stdout.readline() == "at work\n"
     process.send_signal(sign)
@@ -205,7 +207,7 @@ def test_a_closed_terminal_reaches_the_work() -> None:
     """It is told to the watching process alone, where that leads the terminal's session."""
     keyboard, terminal = os.openpty()
     takes_it = f"exec < {os.ttyname(terminal)}; "
-    process = toy("print('at work', flush=True); time.sleep(3600)", shell=takes_it, start_new_session=True)
+    process = toy(f"print('at work', flush=True); {AT_WORK}", shell=takes_it, start_new_session=True)
     os.close(terminal)
     assert process.stdout is not None
     assert process.stdout.readline() == "at work\n"
