@@ -156,7 +156,8 @@ function moveCross(event, x, y) {
 // Sends a change of the regions; a refusal is said where one draws. Returns whether it was taken.
 async function changeRegions(query, options) {
   try {
-    const answer = await fetch(`regions?${new URLSearchParams([...new URLSearchParams(location.search), ...query])}`, options);
+    const asked = new URLSearchParams([...new URLSearchParams(location.search), ...query]);
+    const answer = await fetch(`regions?${asked}`, options);
     if (!answer.ok) throw new Error((await answer.text()).trim());
     chosen = '';
     onRegions(await answer.json());

@@ -23,8 +23,11 @@ from waiting import PATIENCE_S, wait_for
 from edge.classes import CITYSCAPES
 from edge.cli import run_model
 from edge.cli.run_model import main
+from edge.controls import LivePipeline
 from edge.data import Frame, SourceInfo
+from edge.errors import UsageError
 from edge.segmenter import Segmenter
+from edge.sinks.open import NullSink
 
 RUN = [sys.executable, "-c", "import sys; from edge.cli.run_model import main; sys.exit(main())"]
 
@@ -122,6 +125,30 @@ def test_a_file_of_regions_that_is_there_needs_no_folder_to_write_to(int8_model:
         file.flush()
         asked = ["--regions", f"/proc/{os.getpid()}/fd/{file.fileno()}", "--output", "web://127.0.0.1:0"]
         assert main([str(int8_model), "--source", str(clip), *asked]) == 0
+
+
+def test_a_region_that_a_rule_watches_is_not_removed(
+    int8_model: Path, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corners, runs = [[0, 0], [0.5, 0], [0.5, 1]], list[LivePipeline]()
+
+    def opened(spec: str, info: SourceInfo, live: LivePipeline, say: object) -> NullSink:
+        runs.append(live)
+        return NullSink()
+
+    monkeypatch.setattr(run_model, "open_sink", opened)
+    file = tmp_path / "regions.json"
+    file.write_text(
+        json.dumps({"regions": dict.fromkeys(("one", "two", "free"), corners), "rules": ["road in one > 1 %"]})
+    )
+    asked = ["--regions", str(file), "--rule", "road in two > 1 %", "--output", "null"]
+    assert main([str(int8_model), "--source", str(clip), *asked]) == 0
+    (live,) = runs
+    for name in ("one", "two"):
+        with pytest.raises(UsageError, match="no rule watches"):
+            live.region_store.remove(name)
+    live.region_store.remove("free")
+    assert set(json.loads(file.read_text())["regions"]) == {"one", "two"}
 
 
 def test_rules_make_events_pictures_and_recordings(
